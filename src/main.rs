@@ -1,0 +1,2 @@
+//! The operator binary that Juju dispatches for every hook and action.
+fn main() {}
