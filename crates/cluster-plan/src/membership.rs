@@ -1,0 +1,186 @@
+//! Who belongs to the cluster, who may bootstrap it, and how many standbys commits wait for.
+
+use serde_json::{Map, Value, json};
+
+use crate::names::Member;
+use crate::observed::{Kubernetes, Observed, Volume};
+use crate::options::{Config, SyncCount};
+
+/// Whether this unit's Patroni may bootstrap a new cluster.
+///
+/// Patroni bootstraps only with a `bootstrap` section in its file, so the verdict decides whether
+/// the file has one. All members can then start side by side: those without it wait in Patroni for
+/// the first one and take their base backup the moment it leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// It may, if nobody has.
+    May,
+    /// It must not; why.
+    MustNot(&'static str),
+    /// It must not: this member's volume holds a cluster, so that one has to come up.
+    HeldBy(Member),
+}
+
+/// Decides who may bootstrap.
+#[must_use]
+pub fn bootstrap(observed: &Observed) -> Bootstrap {
+    if !observed.leader {
+        return Bootstrap::MustNot("only the leader's member bootstraps");
+    }
+    let Some(peer_data) = &observed.peer_data else {
+        return Bootstrap::MustNot("the peer relation is not there yet");
+    };
+    if peer_data.initialised {
+        return Bootstrap::MustNot("the cluster is initialised");
+    }
+    let own = observed
+        .workload
+        .facts()
+        .and_then(|facts| facts.volume.as_ref());
+    if own == Some(&Volume::Empty) {
+        let holder = peer_data
+            .volumes
+            .iter()
+            .find(|(member, volume)| **member != observed.me && **volume != Volume::Empty);
+        if let Some((member, _)) = holder {
+            return Bootstrap::HeldBy(member.clone());
+        }
+    }
+    Bootstrap::May
+}
+
+/// The system identifier on the own volume and the registered one, where they differ.
+#[must_use]
+pub fn foreign_volume(observed: &Observed) -> Option<(String, String)> {
+    let Some(Kubernetes::Answers(kubernetes)) = &observed.kubernetes else {
+        return None;
+    };
+    let registered = kubernetes
+        .registered
+        .as_ref()
+        .filter(|_| !leftovers(observed))?;
+    match observed.workload.facts()?.volume.as_ref()? {
+        Volume::Holds(id) if id != registered => Some((id.clone(), registered.clone())),
+        _ => None,
+    }
+}
+
+/// Whether what Patroni registered is from an earlier application of this name: it is older than
+/// this application's pods, and this application has never had a cluster.
+#[must_use]
+pub fn leftovers(observed: &Observed) -> bool {
+    let uninitialised = observed
+        .peer_data
+        .as_ref()
+        .is_some_and(|data| !data.initialised);
+    match &observed.kubernetes {
+        Some(Kubernetes::Answers(kubernetes)) => uninitialised && kubernetes.registered_before_us,
+        _ => false,
+    }
+}
+
+/// The members that stay, this unit among them, in order.
+#[must_use]
+pub fn members(observed: &Observed) -> Vec<Member> {
+    let mut members: Vec<Member> = observed.peers.iter().cloned().collect();
+    members.push(observed.me.clone());
+    members.retain(|member| !observed.leaving.contains(member));
+    members.sort();
+    members
+}
+
+/// How many standbys commits wait for, with so many units wanted.
+///
+/// `all`: every standby; `majority`: half of the units, rounded down; a number: that many, unless
+/// there would be no more standbys than that anyway, then all.
+#[must_use]
+pub fn sync_node_count(count: SyncCount, planned: u32) -> u32 {
+    let standbys = planned.saturating_sub(1);
+    match count {
+        SyncCount::All => standbys,
+        SyncCount::Majority => planned / 2,
+        SyncCount::Number(n) => n.min(standbys),
+    }
+}
+
+/// The part of Patroni's dynamic configuration that follows policy and scale.
+#[must_use]
+pub fn sync_settings(config: &Config, planned: u32) -> Map<String, Value> {
+    let count = sync_node_count(config.synchronous_node_count(), planned);
+    let strict = planned > 1 && count > 0 && config.synchronous_mode_strict();
+    let mut settings = Map::new();
+    settings.insert("synchronous_mode".into(), json!(true));
+    settings.insert("synchronous_mode_strict".into(), json!(strict));
+    // Patroni takes no count below 1; with one unit there is no standby to pick anyway.
+    settings.insert("synchronous_node_count".into(), json!(count.max(1)));
+    settings.insert(
+        "maximum_lag_on_failover".into(),
+        json!(config.maximum_lag_on_failover()),
+    );
+    settings
+}
+
+/// What of `wanted` differs from `current`, as a JSON merge patch; none when nothing does.
+#[must_use]
+pub fn merge_difference(current: &Value, wanted: &Map<String, Value>) -> Option<Value> {
+    let mut patch = Map::new();
+    for (key, value) in wanted {
+        let now = current.get(key);
+        let difference = match value {
+            Value::Object(inner) => merge_difference(now.unwrap_or(&Value::Null), inner),
+            Value::Null if now.is_none_or(Value::is_null) => None,
+            other if now.is_some_and(|n| same(n, other)) => None,
+            other => Some(other.clone()),
+        };
+        if let Some(difference) = difference {
+            patch.insert(key.clone(), difference);
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// Equal as Patroni takes them: `"100"` and `100` are the same parameter value.
+fn same(a: &Value, b: &Value) -> bool {
+    let text = |v: &Value| match v {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    };
+    a == b || (!a.is_object() && !b.is_object() && text(a) == text(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn synchronous_standbys_follow_policy_and_scale() {
+        let cases = [
+            (SyncCount::All, 1, 0),
+            (SyncCount::All, 3, 2),
+            (SyncCount::Majority, 3, 1),
+            (SyncCount::Majority, 5, 2),
+            (SyncCount::Number(1), 3, 1),
+            (SyncCount::Number(2), 3, 2),
+            (SyncCount::Number(9), 3, 2),
+        ];
+        for (policy, planned, expected) in cases {
+            assert_eq!(
+                sync_node_count(policy, planned),
+                expected,
+                "{policy:?} of {planned}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_patched() {
+        let current = json!({"a": 1, "p": {"x": "100", "y": 2}, "gone": 5});
+        let wanted = json!({"a": 1, "p": {"x": 100, "y": 3}, "gone": null, "never": null});
+        assert_eq!(
+            merge_difference(&current, wanted.as_object().unwrap()),
+            Some(json!({"p": {"y": 3}, "gone": null}))
+        );
+        let same = json!({"a": 1});
+        assert_eq!(merge_difference(&current, same.as_object().unwrap()), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! What everything is called: the names that follow from application, model and unit number.
+
+use std::fmt;
+
+/// Port of PostgreSQL.
+pub const POSTGRESQL_PORT: u16 = 5432;
+/// Port of Patroni's REST API.
+pub const PATRONI_PORT: u16 = 8008;
+/// Where the storage `pgdata` is mounted, in the workload and in the charm container.
+pub const STORAGE: &str = "/var/lib/postgresql/data";
+/// The data directory of PostgreSQL.
+pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// A socket directory on the volume that both containers mount: by it the charm reaches the
+/// PostgreSQL of its own unit without a password.
+pub const SHARED_SOCKETS: &str = "/var/lib/postgresql/data/run";
+
+/// The names of one application in one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    app: String,
+    model: String,
+}
+
+impl Names {
+    /// Names of application `app` in model `model` (also the Kubernetes namespace).
+    #[must_use]
+    pub fn new(app: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            model: model.into(),
+        }
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// The model, which is the namespace.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Patroni's scope and `cluster-name` label.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        format!("patroni-{}", self.app)
+    }
+
+    /// Host that the members use among each other: `<app>-<n>.<app>-endpoints`.
+    #[must_use]
+    pub fn host(&self, member: &Member) -> String {
+        format!("{member}.{}-endpoints", self.app)
+    }
+
+    /// The same, fully qualified.
+    #[must_use]
+    pub fn fqdn(&self, member: &Member) -> String {
+        format!("{}.{}.svc.cluster.local", self.host(member), self.model)
+    }
+
+    /// The suffix that the fully qualified names of all members share, with its leading dot, as
+    /// `pg_hba.conf` takes it.
+    #[must_use]
+    pub fn members_domain(&self) -> String {
+        format!(".{}-endpoints.{}.svc.cluster.local", self.app, self.model)
+    }
+
+    /// Name of a Service.
+    #[must_use]
+    pub fn service(&self, kind: ServiceKind) -> String {
+        format!("{}-{kind}", self.app)
+    }
+
+    /// Fully qualified name of a Service.
+    #[must_use]
+    pub fn service_fqdn(&self, kind: ServiceKind) -> String {
+        format!("{}.{}.svc.cluster.local", self.service(kind), self.model)
+    }
+
+    /// The pod that carries member number `ordinal`.
+    #[must_use]
+    pub fn member(&self, ordinal: u32) -> Member {
+        Member {
+            app: self.app.clone(),
+            ordinal,
+        }
+    }
+
+    /// The member of a unit, `app/3`; none for a unit of another application.
+    #[must_use]
+    pub fn member_of_unit(&self, unit: &str) -> Option<Member> {
+        let (app, ordinal) = unit.rsplit_once('/')?;
+        (app == self.app).then(|| ordinal.parse().ok().map(|n| self.member(n)))?
+    }
+
+    /// The member that Patroni knows under this name, `app-3`.
+    #[must_use]
+    pub fn member_named(&self, name: &str) -> Option<Member> {
+        let (app, ordinal) = name.rsplit_once('-')?;
+        (app == self.app).then(|| ordinal.parse().ok().map(|n| self.member(n)))?
+    }
+}
+
+/// A member of the cluster: a unit, its pod, and Patroni's name for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    app: String,
+    ordinal: u32,
+}
+
+impl Member {
+    /// Unit number, pod ordinal.
+    #[must_use]
+    pub fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    /// Juju's name, `app/3`.
+    #[must_use]
+    pub fn unit(&self) -> String {
+        format!("{}/{}", self.app, self.ordinal)
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.app, self.ordinal)
+    }
+}
+
+/// The two Services that the charm keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceKind {
+    /// Leads to the primary.
+    Primary,
+    /// Leads to the replicas.
+    Replicas,
+}
+
+impl ServiceKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Replicas];
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Replicas => "replicas",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_application_model_and_ordinal() {
+        let names = Names::new("my-db", "prod");
+        let member = names.member(3);
+        assert_eq!(member.to_string(), "my-db-3");
+        assert_eq!(member.unit(), "my-db/3");
+        assert_eq!(names.host(&member), "my-db-3.my-db-endpoints");
+        assert_eq!(
+            names.fqdn(&member),
+            "my-db-3.my-db-endpoints.prod.svc.cluster.local"
+        );
+        assert_eq!(names.service(ServiceKind::Primary), "my-db-primary");
+        assert_eq!(names.scope(), "patroni-my-db");
+    }
+
+    #[test]
+    fn units_and_members_of_other_applications_are_not_ours() {
+        let names = Names::new("db", "m");
+        assert_eq!(names.member_of_unit("db/12"), Some(names.member(12)));
+        assert_eq!(names.member_of_unit("other/1"), None);
+        assert_eq!(names.member_of_unit("db"), None);
+        assert_eq!(names.member_named("db-x"), None);
+        assert_eq!(names.member_named("my-db-1"), None);
+    }
+}

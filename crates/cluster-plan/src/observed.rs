@@ -1,0 +1,382 @@
+//! What the charm has looked up before it decides: the facts, and which of them it could not get.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::names::{Member, Names, ServiceKind};
+
+/// Everything that the planner may look at.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Names of application and model.
+    pub names: Names,
+    /// This unit.
+    pub me: Member,
+    /// This unit is Juju's leader.
+    pub leader: bool,
+    /// Units that the operator wants.
+    pub planned: u32,
+    /// The other units of the application that Juju knows.
+    pub peers: BTreeSet<Member>,
+    /// Units among `peers`, or this one, that are on their way out.
+    pub leaving: BTreeSet<Member>,
+    /// The peer relation; none before it is made.
+    pub peer_data: Option<PeerData>,
+    /// System users whose password the application's secret holds; none where it can't be read.
+    pub passwords: Option<BTreeSet<SystemUser>>,
+    /// The workload container.
+    pub workload: Workload,
+    /// The Kubernetes objects; none where this hook does not look.
+    pub kubernetes: Option<Kubernetes>,
+    /// Patroni's view of the cluster; none when no member answers, or this hook does not look.
+    pub cluster: Option<Cluster>,
+    /// The database's roles; none where this hook does not look or cannot.
+    pub database: Option<Database>,
+    /// Endpoints with a relation that this charm does not serve yet.
+    pub unserved_relations: BTreeSet<String>,
+}
+
+impl Observed {
+    /// The member as Patroni sees it.
+    #[must_use]
+    pub fn own_member(&self) -> Option<&ClusterMember> {
+        self.cluster
+            .as_ref()?
+            .members
+            .iter()
+            .find(|m| m.member.as_ref() == Some(&self.me))
+    }
+}
+
+/// The peer relation's databags, as far as they matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerData {
+    /// Application bag `endpoints`.
+    pub endpoints: Vec<String>,
+    /// Application bag `cluster_initialised`.
+    pub initialised: bool,
+    /// Unit bag `pgdata` of each unit: what its volume held when it came up.
+    pub volumes: BTreeMap<Member, Volume>,
+    /// This unit's bag key `member`: what it last told the others of its member.
+    pub announced: Option<String>,
+}
+
+/// What a data directory holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Volume {
+    /// Nothing that PostgreSQL left.
+    Empty,
+    /// A cluster with this system identifier.
+    Holds(String),
+}
+
+impl Volume {
+    /// As it stands in the databag.
+    #[must_use]
+    pub fn to_bag(&self) -> String {
+        match self {
+            Self::Empty => "empty".to_owned(),
+            Self::Holds(id) => id.clone(),
+        }
+    }
+
+    /// From the databag; none for what no charm wrote.
+    #[must_use]
+    pub fn from_bag(text: &str) -> Option<Self> {
+        match text {
+            "empty" => Some(Self::Empty),
+            id if !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) => {
+                Some(Self::Holds(id.to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Users of the charm itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SystemUser {
+    /// pgBackRest's superuser, local only.
+    Backup,
+    /// Streams the WAL.
+    Replication,
+    /// Runs `pg_rewind`.
+    Rewind,
+    /// The charm's superuser.
+    Operator,
+    /// The exporter.
+    Monitoring,
+    /// Patroni's REST API; no role in the database.
+    Patroni,
+}
+
+impl SystemUser {
+    /// All, in the order that messages list them.
+    pub const ALL: [Self; 6] = [
+        Self::Backup,
+        Self::Replication,
+        Self::Rewind,
+        Self::Operator,
+        Self::Monitoring,
+        Self::Patroni,
+    ];
+
+    /// Those whose password the leader makes up.
+    pub const GENERATED: [Self; 5] = [
+        Self::Replication,
+        Self::Rewind,
+        Self::Operator,
+        Self::Monitoring,
+        Self::Patroni,
+    ];
+
+    /// Those that are roles in the database.
+    pub const ROLES: [Self; 5] = [
+        Self::Backup,
+        Self::Replication,
+        Self::Rewind,
+        Self::Operator,
+        Self::Monitoring,
+    ];
+
+    /// User name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Replication => "replication",
+            Self::Rewind => "rewind",
+            Self::Operator => "operator",
+            Self::Monitoring => "monitoring",
+            Self::Patroni => "patroni",
+        }
+    }
+
+    /// Key in the application's secret.
+    #[must_use]
+    pub fn secret_key(self) -> String {
+        format!("{}-password", self.name())
+    }
+
+    /// By user name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|u| u.name() == name)
+    }
+}
+
+/// The workload container.
+#[derive(Debug, Clone)]
+pub enum Workload {
+    /// Pebble does not answer.
+    Unreachable(String),
+    /// Pebble answers.
+    Up(Box<WorkloadFacts>),
+}
+
+impl Workload {
+    /// The facts, where Pebble answers.
+    #[must_use]
+    pub fn facts(&self) -> Option<&WorkloadFacts> {
+        match self {
+            Self::Unreachable(_) => None,
+            Self::Up(facts) => Some(facts),
+        }
+    }
+}
+
+/// What Pebble and the container's files tell.
+#[derive(Debug, Clone, Default)]
+pub struct WorkloadFacts {
+    /// Version of PostgreSQL in the image, e.g. `15.18`; none where it can't be found.
+    pub postgresql: Option<String>,
+    /// Version of Patroni in the image.
+    pub patroni: Option<PatroniVersion>,
+    /// The data directory.
+    pub volume: Option<Volume>,
+    /// Storage root and data directory stand with the right owner and modes.
+    pub storage_ready: bool,
+    /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
+    pub stale_files: BTreeSet<String>,
+    /// The layer in force differs from the one wanted.
+    pub layer_stale: bool,
+    /// State of the service `postgresql`.
+    pub service: ServiceState,
+}
+
+/// State of a Pebble service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServiceState {
+    /// Not in the plan.
+    #[default]
+    Absent,
+    /// In the plan, not running.
+    Inactive,
+    /// Running.
+    Active,
+    /// Given up on or waiting to be restarted.
+    Failing,
+}
+
+/// Version of Patroni.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PatroniVersion {
+    /// First number.
+    pub major: u32,
+    /// Second.
+    pub minor: u32,
+}
+
+impl PatroniVersion {
+    /// From `patroni 3.0.2` or `4.1.4`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = text.split_whitespace().next_back()?;
+        let mut parts = number.split('.');
+        Some(Self {
+            major: parts.next()?.parse().ok()?,
+            minor: parts.next()?.parse().ok()?,
+        })
+    }
+
+    /// The value of the pod label `role` on the leader's pod: since 3.2 it can be chosen
+    /// (`leader_label_value`), before that it is always `master`.
+    #[must_use]
+    pub fn leader_label(self) -> &'static str {
+        if self >= (Self { major: 3, minor: 2 }) {
+            "primary"
+        } else {
+            "master"
+        }
+    }
+}
+
+/// What the Kubernetes API tells.
+#[derive(Debug, Clone)]
+pub enum Kubernetes {
+    /// Not permitted: deployed without `--trust`.
+    Forbidden(String),
+    /// It does not answer, or with an error.
+    Failing(String),
+    /// It answers.
+    Answers(Box<KubernetesFacts>),
+}
+
+/// The objects that matter.
+#[derive(Debug, Clone, Default)]
+pub struct KubernetesFacts {
+    /// Own pod's labels lack what Patroni looks for.
+    pub labels_missing: bool,
+    /// Services that are missing or differ; looked at by the leader only.
+    pub stale_services: BTreeSet<ServiceKind>,
+    /// Patroni's `initialize` key: the system identifier of the cluster that is registered.
+    pub registered: Option<String>,
+    /// What Patroni registered is older than this application's StatefulSet.
+    pub registered_before_us: bool,
+    /// The headless Service that Juju makes stands.
+    pub headless: bool,
+}
+
+/// What Patroni tells of the cluster.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cluster {
+    /// Members.
+    pub members: Vec<ClusterMember>,
+    /// Dynamic configuration, where it was asked for.
+    pub dynamic: Option<Value>,
+    /// PostgreSQL's version as a number, e.g. 150018.
+    pub server_version: Option<u64>,
+}
+
+/// A member in `/cluster`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMember {
+    /// Which; none when its name is not one of ours.
+    pub member: Option<Member>,
+    /// Patroni's name.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+    /// State word: `running`, `streaming`, `starting`, ...
+    pub state: String,
+    /// Timeline.
+    pub timeline: Option<u64>,
+    /// A parameter waits for a restart.
+    pub pending_restart: bool,
+}
+
+impl ClusterMember {
+    /// PostgreSQL runs there.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        matches!(self.state.as_str(), "running" | "streaming")
+    }
+
+    /// PostgreSQL runs there or is about to.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        self.started() || self.state == "starting"
+    }
+}
+
+/// Role of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Holds the leader lock.
+    Leader,
+    /// Leads a standby cluster.
+    StandbyLeader,
+    /// Commits wait for it.
+    SyncStandby,
+    /// Any other.
+    Replica,
+}
+
+impl Cluster {
+    /// The member that takes writes.
+    #[must_use]
+    pub fn primary(&self) -> Option<&ClusterMember> {
+        self.members.iter().find(|m| m.role == Role::Leader)
+    }
+
+    /// Members that run or start.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.members.iter().filter(|m| m.running()).count()
+    }
+
+    /// Every member runs and one leads.
+    #[must_use]
+    pub fn all_ready(&self) -> bool {
+        self.members.iter().all(ClusterMember::started)
+            && self
+                .members
+                .iter()
+                .any(|m| matches!(m.role, Role::Leader | Role::StandbyLeader))
+    }
+}
+
+/// What the primary's catalogue tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Database {
+    /// Roles by name.
+    pub roles: BTreeMap<String, RoleFacts>,
+    /// PUBLIC may do nothing in the database `postgres`.
+    pub public_revoked: bool,
+}
+
+/// A role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoleFacts {
+    /// May log in.
+    pub login: bool,
+    /// Superuser.
+    pub superuser: bool,
+    /// Groups.
+    pub member_of: BTreeSet<String>,
+    /// The stored verifier fits the password in the secret; none where there is none to compare.
+    pub password_fits: Option<bool>,
+    /// May connect to the database `postgres` by a grant of its own.
+    pub connects_postgres: bool,
+}

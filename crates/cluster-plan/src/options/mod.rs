@@ -1,0 +1,317 @@
+//! The options: which values each may have, and what follows from them for Patroni and PostgreSQL.
+
+mod sizing;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+pub use sizing::{Machine, parse_cpu, parse_memory};
+
+/// Validated options.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    values: BTreeMap<&'static str, Value>,
+}
+
+/// How many standbys commits wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncCount {
+    /// Every standby.
+    All,
+    /// Half of the units, rounded down.
+    Majority,
+    /// So many.
+    Number(u32),
+}
+
+/// An option with a value that is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionError {
+    /// Option.
+    pub option: String,
+    /// Its value, cut to what fits into a status.
+    pub value: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}={} is not allowed, use {}",
+            self.option, self.value, self.allowed
+        )
+    }
+}
+
+/// PostgreSQL's parameters, by where Patroni takes them from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    /// For `patroni.yml`.
+    pub local: BTreeMap<String, Value>,
+    /// For the dynamic configuration, which Patroni insists on for these; null removes one.
+    pub dynamic: Map<String, Value>,
+}
+
+/// What values an option may have.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Bool,
+    Int(i64, i64),
+    Float(f64, f64),
+    OneOf(&'static [&'static str]),
+    /// `auto` or a number from 2.
+    Workers,
+    /// `all`, `majority` or a number from 1.
+    Count,
+    /// Any text without control characters; the server has the last word.
+    Text,
+}
+
+/// Where an option goes.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// The charm itself acts on it.
+    Charm,
+    /// A parameter in `patroni.yml`.
+    Local(&'static str),
+    /// A parameter in the dynamic configuration.
+    Dynamic(&'static str),
+    /// Extensions, and the options that must be on with it.
+    Extension {
+        names: &'static [&'static str],
+        needs: &'static [&'static str],
+    },
+}
+
+/// One option.
+#[derive(Debug)]
+struct Spec {
+    name: &'static str,
+    rule: Rule,
+    target: Target,
+}
+
+impl Config {
+    /// Checks the options as Juju gives them; an option without a value is left out.
+    ///
+    /// # Errors
+    /// Every option whose value is not allowed.
+    pub fn new(raw: &BTreeMap<String, Value>) -> Result<Self, Vec<OptionError>> {
+        let mut config = Self::default();
+        let mut errors = Vec::new();
+        for spec in table::TABLE {
+            let Some(value) = raw.get(spec.name).filter(|value| !value.is_null()) else {
+                continue;
+            };
+            match spec.rule.check(value) {
+                Ok(value) => drop(config.values.insert(spec.name, value)),
+                Err(allowed) => errors.push(error(spec.name, value, allowed)),
+            }
+        }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// `synchronous_node_count`.
+    #[must_use]
+    pub fn synchronous_node_count(&self) -> SyncCount {
+        match self.text("synchronous_node_count") {
+            Some("majority") => SyncCount::Majority,
+            Some(number) => number.parse().map_or(SyncCount::All, SyncCount::Number),
+            None => SyncCount::All,
+        }
+    }
+
+    /// `synchronous_mode_strict`.
+    #[must_use]
+    pub fn synchronous_mode_strict(&self) -> bool {
+        self.values
+            .get("synchronous_mode_strict")
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
+    }
+
+    /// `durability_maximum_lag_on_failover`, in bytes.
+    #[must_use]
+    pub fn maximum_lag_on_failover(&self) -> i64 {
+        self.int("durability_maximum_lag_on_failover")
+            .unwrap_or(1_048_576)
+    }
+
+    /// Options of extensions that are on while one that they need is off.
+    #[must_use]
+    pub fn unmet_extensions(&self) -> Vec<OptionError> {
+        let on = |name: &str| {
+            self.values
+                .get(name)
+                .and_then(Value::as_bool)
+                .unwrap_or(false)
+        };
+        let mut unmet = Vec::new();
+        for spec in table::TABLE {
+            let Target::Extension { needs, .. } = spec.target else {
+                continue;
+            };
+            if on(spec.name) {
+                let missing = needs.iter().filter(|need| !on(need));
+                unmet.extend(missing.map(|need| {
+                    error(
+                        spec.name,
+                        &json!(true),
+                        format!("{need}=true with it, or false"),
+                    )
+                }));
+            }
+        }
+        unmet
+    }
+
+    /// Extensions whose option is on.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<&'static str> {
+        let on = |name: &str| self.values.get(name) == Some(&Value::Bool(true));
+        table::TABLE
+            .iter()
+            .filter(|spec| on(spec.name))
+            .filter_map(|spec| match spec.target {
+                Target::Extension { names, .. } => Some(names),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// PostgreSQL's parameters on such a machine.
+    ///
+    /// # Errors
+    /// The options whose values are too large for the machine.
+    pub fn parameters(&self, machine: &Machine) -> Result<Parameters, Vec<OptionError>> {
+        let mut parameters = Parameters::default();
+        let mut errors = Vec::new();
+        let workers = sizing::workers(self, machine, &mut errors);
+        for spec in table::TABLE {
+            let value = match (spec.rule, self.values.get(spec.name)) {
+                (Rule::Workers, _) => workers.get(spec.name).cloned(),
+                (_, value) => value.map(rendered),
+            };
+            match (spec.target, value) {
+                (Target::Local(parameter), Some(value)) => {
+                    parameters.local.insert(parameter.to_owned(), value);
+                }
+                (Target::Dynamic(parameter), value) => {
+                    parameters
+                        .dynamic
+                        .insert(parameter.to_owned(), value.unwrap_or(Value::Null));
+                }
+                _ => {}
+            }
+        }
+        sizing::memory(self, machine, &mut parameters, &mut errors);
+        parameters
+            .dynamic
+            .insert("max_connections".into(), sizing::connections(self, machine));
+        parameters
+            .dynamic
+            .insert("max_replication_slots".into(), json!(25));
+        parameters
+            .dynamic
+            .insert("max_wal_senders".into(), json!(25));
+        if errors.is_empty() {
+            Ok(parameters)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).and_then(Value::as_str)
+    }
+
+    fn int(&self, name: &str) -> Option<i64> {
+        self.values.get(name).and_then(Value::as_i64)
+    }
+}
+
+fn error(option: &str, value: &Value, allowed: String) -> OptionError {
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    OptionError {
+        option: option.to_owned(),
+        value: short,
+        allowed,
+    }
+}
+
+/// As PostgreSQL's configuration takes it.
+fn rendered(value: &Value) -> Value {
+    match value {
+        // Patroni would write a boolean as Python does; these words are PostgreSQL's own.
+        Value::Bool(on) => json!(if *on { "on" } else { "off" }),
+        other => other.clone(),
+    }
+}
+
+impl Rule {
+    /// The value in its canonical type, or what is allowed.
+    fn check(self, value: &Value) -> Result<Value, String> {
+        let ok = match self {
+            Self::Bool => value.is_boolean(),
+            Self::Int(low, high) => value.as_i64().is_some_and(|n| (low..=high).contains(&n)),
+            Self::Float(low, high) => value.as_f64().is_some_and(|n| (low..=high).contains(&n)),
+            Self::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Self::Workers => value
+                .as_str()
+                .is_some_and(|w| w == "auto" || number(w).is_some_and(|n| n >= 2)),
+            Self::Count => value.as_str().is_some_and(|word| {
+                matches!(word, "all" | "majority") || number(word).is_some_and(|n| n >= 1)
+            }),
+            Self::Text => value
+                .as_str()
+                .is_some_and(|text| !text.chars().any(char::is_control)),
+        };
+        if ok {
+            Ok(value.clone())
+        } else {
+            Err(self.to_string())
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("true or false"),
+            Self::Int(low, high) => write!(f, "{low} to {high}"),
+            Self::Float(low, high) if *high >= f64::MAX => write!(f, "a number from {low}"),
+            Self::Float(low, high) => write!(f, "{low} to {high}"),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Workers => f.write_str("auto or a number from 2 to ten times the cores"),
+            Self::Count => f.write_str("all, majority or a number from 1"),
+            Self::Text => f.write_str("text without control characters"),
+        }
+    }
+}
+
+/// A whole number as an option's text holds it: digits alone.
+fn number(text: &str) -> Option<u32> {
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const MACHINE: Machine = Machine {
+    cores: 4,
+    memory: 8 << 30,
+};
+
+fn raw(pairs: &[(&str, Value)]) -> BTreeMap<String, Value> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect()
+}
+
+fn good(rule: Rule) -> BoxedStrategy<Value> {
+    match rule {
+        Rule::Bool => any::<bool>().prop_map(|b| json!(b)).boxed(),
+        Rule::Int(low, high) => (low..=high).prop_map(|n| json!(n)).boxed(),
+        Rule::Float(low, high) => (low..=high.min(1e12)).prop_map(|n| json!(n)).boxed(),
+        Rule::OneOf(words) => prop::sample::select(words).prop_map(|w| json!(w)).boxed(),
+        Rule::Workers => prop_oneof![
+            Just(json!("auto")),
+            (2..40_u32).prop_map(|n| json!(n.to_string()))
+        ]
+        .boxed(),
+        Rule::Count => prop_oneof![
+            Just(json!("all")),
+            Just(json!("majority")),
+            (1..9_u32).prop_map(|n| json!(n.to_string()))
+        ]
+        .boxed(),
+        Rule::Text => "[ -~]{1,20}".prop_map(|t| json!(t)).boxed(),
+    }
+}
+
+fn bad(rule: Rule) -> Vec<Value> {
+    match rule {
+        Rule::Bool => vec![json!("yes"), json!(1)],
+        Rule::Int(low, high) => {
+            let mut values = vec![json!("12"), json!(1.5)];
+            values.extend(low.checked_sub(1).map(|n| json!(n)));
+            values.extend(high.checked_add(1).map(|n| json!(n)));
+            values
+        }
+        Rule::Float(low, high) => {
+            let mut values = vec![json!(low - 0.5), json!("x")];
+            if high < 1e300 {
+                values.push(json!(high + 0.5));
+            }
+            values
+        }
+        Rule::OneOf(_) => vec![json!("nonsense"), json!(""), json!(3)],
+        Rule::Workers => vec![json!("1"), json!("-3"), json!("+4"), json!("many")],
+        Rule::Count => vec![json!("0"), json!("-1"), json!("some")],
+        Rule::Text => vec![json!("a\nb"), json!(5)],
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_allowed_value_is_taken(
+        (index, value) in (0..table::TABLE.len())
+            .prop_flat_map(|index| (Just(index), good(table::TABLE[index].rule)))
+    ) {
+        let name = table::TABLE[index].name;
+        let taken = Config::new(&raw(&[(name, value.clone())]));
+        prop_assert!(taken.is_ok(), "{name}={value}: {taken:?}");
+    }
+}
+
+#[test]
+fn every_other_value_is_refused_with_name_value_and_range() {
+    for spec in table::TABLE {
+        for value in bad(spec.rule) {
+            let errors = Config::new(&raw(&[(spec.name, value.clone())]))
+                .expect_err(&format!("{}={value}", spec.name));
+            assert_eq!(errors.len(), 1);
+            assert_eq!(errors[0].option, spec.name);
+            assert!(!errors[0].allowed.is_empty());
+        }
+    }
+}
+
+#[test]
+fn table_and_config_yaml_name_the_same_options_with_allowed_defaults() {
+    let text = include_str!("../../../../config.yaml");
+    let mut names = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("  ").and_then(|l| l.strip_suffix(':'))
+            && !name.starts_with(' ')
+        {
+            names.push(name.to_owned());
+        } else if let Some(default) = line.strip_prefix("    default: ") {
+            let value: Value = serde_json::from_str(default).unwrap();
+            let name = names.last().unwrap();
+            Config::new(&raw(&[(name, value)])).unwrap();
+        }
+    }
+    let table: Vec<_> = table::TABLE.iter().map(|spec| spec.name).collect();
+    assert_eq!(names, table);
+    assert_eq!(table.len(), 186);
+}
+
+#[test]
+fn production_takes_a_quarter_of_the_memory() {
+    let config = Config::new(&raw(&[("profile", json!("production"))])).unwrap();
+    let parameters = config.parameters(&MACHINE).unwrap();
+    assert_eq!(parameters.dynamic["shared_buffers"], json!(262_144));
+    assert_eq!(parameters.local["effective_cache_size"], json!(786_432));
+    assert_eq!(parameters.dynamic["max_connections"], json!(100));
+}
+
+#[test]
+fn testing_leaves_the_defaults() {
+    let config = Config::new(&raw(&[("profile", json!("testing"))])).unwrap();
+    let parameters = config.parameters(&MACHINE).unwrap();
+    assert_eq!(parameters.dynamic["shared_buffers"], Value::Null);
+    assert!(!parameters.local.contains_key("effective_cache_size"));
+}
+
+#[test]
+fn shared_buffers_beyond_two_fifths_of_the_memory_are_refused() {
+    let config = Config::new(&raw(&[("memory_shared_buffers", json!(600_000))])).unwrap();
+    let errors = config.parameters(&MACHINE).unwrap_err();
+    assert_eq!(errors[0].option, "memory_shared_buffers");
+    assert_eq!(errors[0].allowed, "16 to 419430 (40 % of the memory)");
+}
+
+#[test]
+fn workers_follow_the_cores_and_their_cap() {
+    let auto = |pairs: &[(&str, Value)]| Config::new(&raw(pairs)).unwrap().parameters(&MACHINE);
+    let parameters = auto(&[
+        ("cpu_max_worker_processes", json!("auto")),
+        ("cpu_max_parallel_workers", json!("20")),
+    ])
+    .unwrap();
+    assert_eq!(parameters.dynamic["max_worker_processes"], json!(8));
+    assert_eq!(parameters.local["max_parallel_workers"], json!(8));
+    let errors = auto(&[("cpu_max_worker_processes", json!("41"))]).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        "cpu_max_worker_processes=41 is not allowed, use auto or 2 to 40"
+    );
+}
+
+#[test]
+fn an_extension_without_what_it_needs_is_named() {
+    let config = Config::new(&raw(&[("plugin_jsonb_plperl_enable", json!(true))])).unwrap();
+    assert_eq!(
+        config.unmet_extensions()[0].option,
+        "plugin_jsonb_plperl_enable"
+    );
+    assert_eq!(config.extensions(), vec!["jsonb_plperl"]);
+}

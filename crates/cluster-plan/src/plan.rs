@@ -1,0 +1,218 @@
+//! A plan as data: steps in order, each with its reason; what is waited for; what is wrong.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::names::ServiceKind;
+use crate::observed::{SystemUser, Volume};
+use crate::roles::Statement;
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make up passwords and keep them in the application's secret.
+    StorePasswords(Vec<SystemUser>),
+    /// Write the application bag's `endpoints`.
+    PublishEndpoints(Vec<String>),
+    /// Tell the other units what the volume held when this unit came up.
+    PublishVolume(Volume),
+    /// Tell the other units of a change of this unit's member, which wakes them.
+    Announce(String),
+    /// Write the application bag's `cluster_initialised`.
+    MarkInitialised,
+    /// Tell Juju the version of the workload.
+    PublishVersion(String),
+    /// Remove what an earlier application of this name left in Kubernetes.
+    RemoveLeftovers,
+    /// Put Patroni's labels on the own pod.
+    LabelPod,
+    /// Create or repair a Service.
+    ApplyService(ServiceKind),
+    /// Make the directories on the volume, with owner and mode.
+    PrepareStorage,
+    /// Push a file.
+    PushFile(String),
+    /// Add the Pebble layer.
+    SetLayer,
+    /// Start the services that the layer enables.
+    StartServices,
+    /// Let Patroni read its file again.
+    ReloadPatroni,
+    /// Change Patroni's dynamic configuration by this merge patch.
+    PatchDynamic(Value),
+    /// Run statements in the primary's database.
+    ChangeDatabase(Vec<Statement>),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StorePasswords(users) => {
+                let names: Vec<_> = users.iter().map(|u| u.name()).collect();
+                write!(f, "make up passwords of {}", names.join(", "))
+            }
+            Self::PublishEndpoints(hosts) => write!(f, "publish the members {}", hosts.join(", ")),
+            Self::PublishVolume(Volume::Empty) => f.write_str("publish that the volume is empty"),
+            Self::PublishVolume(Volume::Holds(id)) => {
+                write!(f, "publish that the volume holds cluster {id}")
+            }
+            Self::Announce(state) => write!(f, "announce to the other units: {state}"),
+            Self::MarkInitialised => f.write_str("mark the cluster as initialised"),
+            Self::PublishVersion(version) => write!(f, "publish workload version {version}"),
+            Self::RemoveLeftovers => {
+                f.write_str("remove Patroni's objects of an earlier application of this name")
+            }
+            Self::LabelPod => f.write_str("label the pod for Patroni"),
+            Self::ApplyService(kind) => write!(f, "apply the {kind} Service"),
+            Self::PrepareStorage => f.write_str("prepare the directories on the volume"),
+            Self::PushFile(path) => write!(f, "push {path}"),
+            Self::SetLayer => f.write_str("set the Pebble layer"),
+            Self::StartServices => f.write_str("start the services"),
+            Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::PatchDynamic(patch) => {
+                write!(f, "patch Patroni's dynamic configuration: {patch}")
+            }
+            Self::ChangeDatabase(statements) => {
+                let notes: Vec<_> = statements.iter().map(|s| s.note.as_str()).collect();
+                write!(f, "in the database: {}", notes.join("; "))
+            }
+        }
+    }
+}
+
+/// A step and why it is taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What.
+    pub step: Step,
+    /// Why.
+    pub why: String,
+}
+
+/// Something that is not done now, and what will bring the charm back to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What is waited for.
+    pub for_what: Waiting,
+    /// What wakes this unit.
+    pub woken_by: &'static str,
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waiting {
+    /// The peer relation is not made yet.
+    PeerRelation,
+    /// The leader has not stored the passwords yet.
+    Passwords,
+    /// Pebble in the workload container does not answer.
+    Pebble,
+    /// The own member has not started.
+    OwnMember,
+    /// No primary is known.
+    Primary,
+    /// No cluster exists yet: the leader bootstraps it.
+    Bootstrap,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerRelation => "the peer relation",
+            Self::Passwords => "the leader's passwords",
+            Self::Pebble => "Pebble in the workload container",
+            Self::OwnMember => "this unit's member to start",
+            Self::Primary => "a primary",
+            Self::Bootstrap => "the leader to bootstrap the cluster",
+        })
+    }
+}
+
+/// Something wrong that only a person, or the passing of an outage, can mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The Kubernetes API refuses: no `--trust`.
+    Untrusted,
+    /// The Kubernetes API does not answer as it should.
+    Kubernetes(String),
+    /// A Service could not be applied.
+    Services,
+    /// The pod could not be labelled.
+    PodLabels(String),
+    /// Options with values that are not allowed: option, value and range of each.
+    Options(Vec<String>),
+    /// The volume holds another cluster than the one that is registered.
+    ForeignVolume {
+        /// System identifier on the volume.
+        holds: String,
+        /// System identifier of the cluster.
+        cluster: String,
+    },
+    /// The leader's volume is empty while this member's one holds a cluster.
+    EmptyLeaderVolume {
+        /// A member whose volume holds data.
+        member: String,
+    },
+    /// The image lacks what the charm runs.
+    Image(String),
+    /// Juju's headless Service is gone.
+    HeadlessService(String),
+    /// A relation that this charm does not serve yet.
+    UnservedRelation(String),
+}
+
+/// What a unit should do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// In this order.
+    pub steps: Vec<Planned>,
+    /// What is left for later.
+    pub waits: Vec<Wait>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Plan {
+    /// Adds a step.
+    pub fn step(&mut self, step: Step, why: impl Into<String>) {
+        self.steps.push(Planned {
+            step,
+            why: why.into(),
+        });
+    }
+
+    /// Leaves something for later.
+    pub fn wait(&mut self, for_what: Waiting, woken_by: &'static str) {
+        if !self.waits.iter().any(|w| w.for_what == for_what) {
+            self.waits.push(Wait { for_what, woken_by });
+        }
+    }
+
+    /// Notes a problem.
+    pub fn problem(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+}
+
+/// As the log shows it: a line a step.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for planned in &self.steps {
+            writeln!(f, "do: {} ({})", planned.step, planned.why)?;
+        }
+        for wait in &self.waits {
+            writeln!(
+                f,
+                "wait: for {} (woken by {})",
+                wait.for_what, wait.woken_by
+            )?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "problem: {problem:?}")?;
+        }
+        Ok(())
+    }
+}

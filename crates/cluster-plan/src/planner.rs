@@ -1,0 +1,280 @@
+//! The planner: from what a unit sees and what its operator wants, to what it does next.
+
+use serde_json::{Map, Value};
+
+use crate::membership::{self, Bootstrap};
+use crate::names::Member;
+use crate::observed::{
+    Kubernetes, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+};
+use crate::options::{Config, OptionError};
+use crate::plan::{Plan, Problem, Step, Waiting};
+use crate::roles;
+
+/// What the operator wants, as far as it goes into a plan.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The options, or those with values that are not allowed.
+    pub config: Result<Config, Vec<OptionError>>,
+    /// Patroni's dynamic configuration as it should be; empty where it isn't known.
+    pub dynamic: Map<String, Value>,
+    /// Tell Juju the workload's version: the workload may be a new one.
+    pub publish_version: bool,
+}
+
+/// Path of Patroni's configuration file.
+pub const PATRONI_YML: &str = "/var/lib/postgresql/data/patroni.yml";
+
+/// Decides what this unit does next.
+#[must_use]
+pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
+    let mut plan = Plan::default();
+    relations(&mut plan, observed);
+    juju(&mut plan, observed);
+    kubernetes(&mut plan, observed);
+    workload(&mut plan, observed, desired);
+    cluster(&mut plan, observed, desired);
+    plan
+}
+
+fn relations(plan: &mut Plan, observed: &Observed) {
+    for endpoint in &observed.unserved_relations {
+        plan.problem(Problem::UnservedRelation(endpoint.clone()));
+    }
+}
+
+fn juju(plan: &mut Plan, observed: &Observed) {
+    let Some(peer_data) = &observed.peer_data else {
+        plan.wait(Waiting::PeerRelation, "database-peers-relation-created");
+        return;
+    };
+    if observed.leader {
+        if let Some(passwords) = &observed.passwords {
+            let missing: Vec<_> = SystemUser::GENERATED
+                .into_iter()
+                .filter(|user| !passwords.contains(user))
+                .collect();
+            if !missing.is_empty() {
+                plan.step(Step::StorePasswords(missing), "the secret lacks them");
+            }
+        }
+        let hosts: Vec<String> = membership::members(observed)
+            .iter()
+            .map(|m| observed.names.host(m))
+            .collect();
+        if hosts != peer_data.endpoints {
+            plan.step(
+                Step::PublishEndpoints(hosts),
+                "the units of the application have changed",
+            );
+        }
+    }
+    let volume = observed
+        .workload
+        .facts()
+        .and_then(|facts| facts.volume.as_ref());
+    if let (Some(volume), None) = (volume, peer_data.volumes.get(&observed.me)) {
+        plan.step(
+            Step::PublishVolume(volume.clone()),
+            "the leader must not bootstrap over a cluster on another volume",
+        );
+    }
+}
+
+fn kubernetes(plan: &mut Plan, observed: &Observed) {
+    let facts = match &observed.kubernetes {
+        None => return,
+        Some(Kubernetes::Forbidden(_)) => return plan.problem(Problem::Untrusted),
+        Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
+        Some(Kubernetes::Answers(facts)) => facts,
+    };
+    if !facts.headless {
+        plan.problem(Problem::HeadlessService(format!(
+            "{}-endpoints",
+            observed.names.app()
+        )));
+    }
+    if observed.leader && membership::leftovers(observed) {
+        plan.step(
+            Step::RemoveLeftovers,
+            "they are older than this application, which has no cluster yet",
+        );
+    }
+    if facts.labels_missing {
+        plan.step(
+            Step::LabelPod,
+            "Patroni and the Services find members by label",
+        );
+    }
+    for kind in &facts.stale_services {
+        plan.step(Step::ApplyService(*kind), "it is missing or differs");
+    }
+}
+
+fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
+    let facts = match &observed.workload {
+        Workload::Unreachable(_) => {
+            return plan.wait(Waiting::Pebble, "postgresql-pebble-ready");
+        }
+        Workload::Up(facts) => facts,
+    };
+    let Some(version) = &facts.postgresql else {
+        return plan.problem(Problem::Image("PostgreSQL's binaries".into()));
+    };
+    if facts.patroni.is_none() {
+        return plan.problem(Problem::Image("Patroni".into()));
+    }
+    if desired.publish_version {
+        plan.step(
+            Step::PublishVersion(version.clone()),
+            "the workload may be a new one",
+        );
+    }
+    if let Err(errors) = &desired.config {
+        plan.problem(Problem::Options(
+            errors.iter().map(ToString::to_string).collect(),
+        ));
+    }
+    if !may_run(plan, observed) {
+        return;
+    }
+    if !facts.storage_ready {
+        plan.step(
+            Step::PrepareStorage,
+            "owner or modes on the volume are not PostgreSQL's",
+        );
+    }
+    if desired.config.is_err() && facts.service == ServiceState::Absent {
+        return; // nothing to run on yet; a running member keeps its last good configuration
+    }
+    files_and_services(plan, facts);
+    if facts.volume == Some(Volume::Empty) && !registered(observed) {
+        match membership::bootstrap(observed) {
+            Bootstrap::May => {}
+            Bootstrap::MustNot(_) => {
+                plan.wait(Waiting::Bootstrap, "Patroni's start callback");
+            }
+            Bootstrap::HeldBy(member) => plan.problem(empty_leader_volume(&member)),
+        }
+    }
+}
+
+fn empty_leader_volume(member: &Member) -> Problem {
+    Problem::EmptyLeaderVolume {
+        member: member.unit(),
+    }
+}
+
+/// Whether Patroni may be started at all; notes what is missing.
+fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
+    if observed.peer_data.is_none() {
+        return false;
+    }
+    let complete = observed.leader && observed.passwords.is_some()
+        || observed
+            .passwords
+            .as_ref()
+            .is_some_and(|p| SystemUser::GENERATED.iter().all(|user| p.contains(user)));
+    if !complete {
+        plan.wait(Waiting::Passwords, "database-peers-relation-changed");
+        return false;
+    }
+    if let Some((holds, cluster)) = membership::foreign_volume(observed) {
+        plan.problem(Problem::ForeignVolume { holds, cluster });
+        return false;
+    }
+    // Without permission Patroni could not keep its leader key, so it would never lead.
+    !matches!(observed.kubernetes, Some(Kubernetes::Forbidden(_)))
+}
+
+fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
+    for path in &facts.stale_files {
+        plan.step(Step::PushFile(path.clone()), "it is missing or differs");
+    }
+    if facts.layer_stale {
+        plan.step(Step::SetLayer, "the services differ from the ones wanted");
+    }
+    match facts.service {
+        ServiceState::Absent => plan.step(Step::StartServices, "Patroni does not run yet"),
+        ServiceState::Inactive => plan.step(Step::StartServices, "Patroni is stopped"),
+        ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
+            plan.step(Step::ReloadPatroni, "its configuration has changed");
+        }
+        // Pebble restarts it with a back-off of its own.
+        ServiceState::Active | ServiceState::Failing => {}
+    }
+}
+
+fn registered(observed: &Observed) -> bool {
+    match &observed.kubernetes {
+        Some(Kubernetes::Answers(facts)) => {
+            facts.registered.is_some() && !membership::leftovers(observed)
+        }
+        _ => observed
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.primary().is_some()),
+    }
+}
+
+fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
+    let Some(peer_data) = &observed.peer_data else {
+        return;
+    };
+    let running = observed
+        .workload
+        .facts()
+        .is_some_and(|f| f.service != ServiceState::Absent);
+    let own = observed.own_member();
+    if !own.is_some_and(crate::observed::ClusterMember::running) {
+        if running || plan.steps.iter().any(|p| p.step == Step::StartServices) {
+            plan.wait(Waiting::OwnMember, "Patroni's start callback");
+        }
+    } else if let Some(own) = own {
+        let state = match own.role {
+            crate::observed::Role::Leader => "primary",
+            crate::observed::Role::StandbyLeader => "standby-leader",
+            _ => "replica",
+        };
+        if peer_data.announced.as_deref() != Some(state) {
+            plan.step(
+                Step::Announce(state.to_owned()),
+                "the others' view depends on it",
+            );
+        }
+    }
+    let Some(view) = &observed.cluster else {
+        return;
+    };
+    if view.primary().is_none() {
+        return plan.wait(Waiting::Primary, "Patroni's role-change callback");
+    }
+    if let (true, Some(current)) = (observed.leader, &view.dynamic)
+        && let Some(patch) = membership::merge_difference(current, &desired.dynamic)
+    {
+        plan.step(
+            Step::PatchDynamic(patch),
+            "policy, scale or options have changed",
+        );
+    }
+    let Some(database) = &observed.database else {
+        return;
+    };
+    let statements = if observed.leader {
+        roles::statements(database)
+    } else {
+        roles::password_statements(database)
+    };
+    if !statements.is_empty() {
+        plan.step(
+            Step::ChangeDatabase(statements),
+            "the charm's roles are not as they must be",
+        );
+    }
+    if observed.leader && !peer_data.initialised {
+        plan.step(
+            Step::MarkInitialised,
+            "a primary leads and has the charm's roles",
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What Juju shows of a unit and of the application: the one place where statuses are decided.
+
+use crate::observed::{Observed, Role};
+use crate::plan::{Plan, Problem, Waiting};
+
+/// A workload status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// All is well.
+    Active(String),
+    /// Goes on by itself.
+    Waiting(String),
+    /// Needs a person.
+    Blocked(String),
+}
+
+impl Status {
+    /// Juju's word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Active(_) => "active",
+            Self::Waiting(_) => "waiting",
+            Self::Blocked(_) => "blocked",
+        }
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Active(message) | Self::Waiting(message) | Self::Blocked(message) => message,
+        }
+    }
+}
+
+/// The statuses that follow from the facts and from what the plan could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses {
+    /// This unit's.
+    pub unit: Status,
+    /// The application's; only a leader sets it.
+    pub application: Option<Status>,
+}
+
+/// Decides both statuses.
+#[must_use]
+pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
+    let problem = plan.problems.first().map(|problem| text(problem, observed));
+    let application = observed.leader.then(|| match &problem {
+        Some(Status::Blocked(message)) if app_wide(&plan.problems) => {
+            Status::Blocked(message.clone())
+        }
+        _ => match observed
+            .cluster
+            .as_ref()
+            .and_then(|cluster| cluster.primary())
+        {
+            Some(_) => Status::Active(String::new()),
+            None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
+        },
+    });
+    Statuses {
+        unit: problem.unwrap_or_else(|| unit(observed, plan)),
+        application,
+    }
+}
+
+fn app_wide(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| {
+        matches!(
+            problem,
+            Problem::Untrusted
+                | Problem::Options(_)
+                | Problem::UnservedRelation(_)
+                | Problem::HeadlessService(_)
+        )
+    })
+}
+
+fn unit(observed: &Observed, plan: &Plan) -> Status {
+    let waits = |what: Waiting| plan.waits.iter().any(|wait| wait.for_what == what);
+    if waits(Waiting::PeerRelation) {
+        return Status::Waiting("waiting for the peer relation".into());
+    }
+    if waits(Waiting::Pebble) {
+        return Status::Waiting("waiting for Pebble in container postgresql".into());
+    }
+    if waits(Waiting::Passwords) {
+        return Status::Waiting("waiting for the leader's passwords".into());
+    }
+    let Some(own) = observed.own_member().filter(|own| own.running()) else {
+        let initialised = observed
+            .peer_data
+            .as_ref()
+            .is_some_and(|data| data.initialised);
+        return Status::Waiting(
+            if initialised {
+                "awaiting for member to start"
+            } else {
+                "awaiting for cluster to start"
+            }
+            .into(),
+        );
+    };
+    let role = match own.role {
+        Role::Leader => "Primary",
+        Role::StandbyLeader => "Standby",
+        Role::SyncStandby | Role::Replica => return Status::Active(String::new()),
+    };
+    let running = observed
+        .cluster
+        .as_ref()
+        .map_or(0, crate::observed::Cluster::running);
+    let degraded = running < usize::try_from(observed.planned).unwrap_or(usize::MAX);
+    Status::Active(if degraded {
+        format!("{role} (degraded)")
+    } else {
+        role.to_owned()
+    })
+}
+
+fn text(problem: &Problem, observed: &Observed) -> Status {
+    let app = observed.names.app();
+    Status::Blocked(match problem {
+        Problem::Untrusted => {
+            format!("Insufficient permissions, try: `juju trust {app} --scope=cluster`")
+        }
+        Problem::Kubernetes(why) => {
+            return Status::Waiting(format!("Kubernetes API fails, trying again: {why}"));
+        }
+        Problem::Services => "failed to create k8s services".into(),
+        Problem::PodLabels(why) => format!("failed to patch pod with error {why}"),
+        Problem::Options(errors) => format!("Configuration Error: {}", errors.join("; ")),
+        Problem::ForeignVolume { holds, cluster } => format!(
+            "volume holds another cluster ({holds}, not {cluster}): remove this unit with its \
+             storage, or deploy that storage as an application of its own"
+        ),
+        Problem::EmptyLeaderVolume { member } => format!(
+            "leader's volume is empty but {member} holds a cluster: remove this unit, {member} \
+             then leads"
+        ),
+        Problem::Image(what) => format!("the workload image has no {what}"),
+        Problem::HeadlessService(name) => format!(
+            "Service {name} is gone: members cannot reach each other until Juju makes it again"
+        ),
+        Problem::UnservedRelation(endpoint) => {
+            format!("relation {endpoint} is not served by this revision yet: remove it")
+        }
+    })
+}

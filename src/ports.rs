@@ -1,0 +1,285 @@
+//! The ports: every effect and look-up outside this process goes through one of these traits, so
+//! that a test can stand in for any of them. The hook tools' port is [`juju::HookTools`].
+//!
+//! They are synchronous: a hook is one short line of work, and a fake stays simple.
+
+mod database;
+mod kubernetes;
+mod members;
+mod random;
+mod workload;
+
+use std::error::Error;
+
+use cluster_plan::names::ServiceKind;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use secrecy::SecretString;
+use serde_json::Value;
+
+pub use database::PostgresDatabase;
+pub use kubernetes::ClusterApi;
+pub use members::PatroniMembers;
+pub use random::SystemRandom;
+pub use workload::PebbleWorkload;
+
+/// An error of a library underneath.
+pub type Source = Box<dyn Error + Send + Sync>;
+
+/// Why an effect or a look-up failed, as far as the charm decides on it.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// It does not answer, or not in time.
+    #[error("{0} does not answer")]
+    Unreachable(&'static str, #[source] Source),
+    /// It answers that this is not permitted.
+    #[error("{0} does not permit it")]
+    Forbidden(&'static str, #[source] Source),
+    /// It answers, but not as it should.
+    #[error("cannot {0}")]
+    Failed(String, #[source] Source),
+}
+
+impl PortError {
+    /// The error and all that is behind it, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        crate::error_chain(self)
+    }
+}
+
+/// Result of a port.
+pub type PortResult<T> = Result<T, PortError>;
+
+/// A file or directory in the workload container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Name without its directory.
+    pub name: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner's name; empty where the container has none for the id.
+    pub user: String,
+}
+
+/// What a command in the workload container printed, and its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The workload container, through its Pebble.
+pub trait Workload {
+    /// The entries of a directory; none where there is no such directory.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn list(&self, directory: &str) -> PortResult<Option<Vec<FileInfo>>>;
+    /// A file or directory itself; none where there is none.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn stat(&self, path: &str) -> PortResult<Option<FileInfo>>;
+    /// A file's content; none where there is none.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn pull(&self, path: &str) -> PortResult<Option<Vec<u8>>>;
+    /// Writes a file with its directories, mode and owner, at once or not at all.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn push(&self, path: &str, content: &[u8], mode: u32, owner: &str) -> PortResult<()>;
+    /// Makes a directory, and those above it, with mode and owner.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn make_directory(&self, path: &str, mode: u32, owner: &str) -> PortResult<()>;
+    /// Runs a command to its end, as root; it is bounded to a few seconds.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end in time.
+    fn exec(&self, command: &[&str]) -> PortResult<Output>;
+    /// The plan in force.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn plan(&self) -> PortResult<pebble::Layer>;
+    /// Adds a layer, or replaces the one of that label.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn add_layer(&self, label: &str, layer: &pebble::Layer) -> PortResult<()>;
+    /// State of a service; none where the plan has no such service.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn service(&self, name: &str) -> PortResult<Option<cluster_plan::observed::ServiceState>>;
+    /// Starts services that are enabled and restarts those whose definition has changed.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or a service does not start.
+    fn replan(&self) -> PortResult<()>;
+    /// Sends a signal to a service.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or the service does not run.
+    fn signal(&self, service: &str, signal: &str) -> PortResult<()>;
+}
+
+/// The members of the cluster, through Patroni's REST API.
+pub trait Members {
+    /// The cluster as the first member that answers sees it; the own member is asked first.
+    ///
+    /// # Errors
+    /// When none answers in time.
+    fn cluster(&self, hosts: &[String]) -> PortResult<patroni::Cluster>;
+    /// The dynamic configuration.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses.
+    fn dynamic_config(&self, host: &str) -> PortResult<Value>;
+    /// Merges a patch into the dynamic configuration.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses.
+    fn patch_dynamic_config(&self, host: &str, patch: &Value) -> PortResult<()>;
+    /// Moves leadership from `leader` to `candidate`, or to whom Patroni picks.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses; the text is Patroni's.
+    fn switchover(&self, host: &str, leader: &str, candidate: Option<&str>) -> PortResult<()>;
+}
+
+/// The Kubernetes API.
+pub trait Kubernetes {
+    /// A pod.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn pod(&self, name: &str) -> PortResult<Option<Pod>>;
+    /// Adds labels to a pod.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn label_pod(&self, name: &str, labels: &[(&str, &str)]) -> PortResult<()>;
+    /// A Service.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn service(&self, name: &str) -> PortResult<Option<Service>>;
+    /// Creates or changes a Service by server-side apply.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn apply_service(&self, service: &Service, manager: &str) -> PortResult<()>;
+    /// Annotations and creation time (RFC 3339) of an Endpoints object.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn endpoints(&self, name: &str) -> PortResult<Option<Registered>>;
+    /// Deletes an Endpoints object and the Service of its name; what is gone already is fine.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn delete_registration(&self, name: &str) -> PortResult<()>;
+    /// When the `StatefulSet` was created (RFC 3339).
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn stateful_set_created(&self, name: &str) -> PortResult<Option<String>>;
+    /// Allocatable cores and bytes of memory of a node.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn node(&self, name: &str) -> PortResult<Option<NodeSize>>;
+    /// Makes the owner of the pod `pod` own Endpoints and Services of those labels too, so that
+    /// they go with the application; those named in `except` are left alone.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn adopt(&self, pod: &str, selector: &str, except: &[String]) -> PortResult<usize>;
+}
+
+/// What Patroni keeps in an Endpoints object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Registered {
+    /// The `initialize` annotation: the cluster's system identifier.
+    pub initialize: Option<String>,
+    /// RFC 3339.
+    pub created: String,
+}
+
+/// Allocatable resources, as Kubernetes writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSize {
+    /// Quantity of CPU.
+    pub cpu: String,
+    /// Quantity of memory.
+    pub memory: String,
+}
+
+/// How to reach a database server.
+#[derive(Debug, Clone)]
+pub enum Server {
+    /// The own unit's, by its socket and the charm's operating system user.
+    Own,
+    /// A host, as `operator` with this password.
+    Host(String, SecretString),
+}
+
+/// PostgreSQL itself. A session commits locally only, so that it cannot hang for want of a
+/// standby, and logs no statement.
+pub trait Database {
+    /// Rows of text.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>>;
+    /// Statements in one transaction.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses; then none of them has an effect.
+    fn execute(&self, server: &Server, statements: &[SecretString]) -> PortResult<()>;
+}
+
+/// Randomness.
+pub trait Random {
+    /// A new password: letters and digits.
+    fn password(&self) -> SecretString;
+    /// Bytes for a salt.
+    fn salt(&self) -> [u8; 16];
+}
+
+/// All ports of a hook.
+pub struct Ports<'a> {
+    /// The workload container.
+    pub workload: &'a dyn Workload,
+    /// Patroni.
+    pub members: &'a dyn Members,
+    /// Kubernetes.
+    pub kubernetes: &'a dyn Kubernetes,
+    /// PostgreSQL.
+    pub database: &'a dyn Database,
+    /// Randomness.
+    pub random: &'a dyn Random,
+}
+
+/// The labels by which Patroni and the Services find members.
+#[must_use]
+pub fn patroni_labels(scope: &str) -> [(&'static str, &str); 2] {
+    [("application", "patroni"), ("cluster-name", scope)]
+}
+
+/// Value of the label `role` that a Service selects.
+#[must_use]
+pub fn role_label(kind: ServiceKind, leader_label: &'static str) -> &'static str {
+    match kind {
+        ServiceKind::Primary => leader_label,
+        ServiceKind::Replicas => "replica",
+    }
+}

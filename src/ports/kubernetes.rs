@@ -1,0 +1,185 @@
+//! The Kubernetes API through `kube`, as the pod's service account.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Endpoints, Node, Pod, Service};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, Client, Config, ResourceExt};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use super::{Kubernetes, NodeSize, PortError, PortResult, Registered};
+
+/// Longest time that one request may take.
+const TIMEOUT: Duration = Duration::from_secs(4);
+const NAME: &str = "the Kubernetes API";
+
+/// A client in the pod, made at its first use.
+pub struct ClusterApi<'a> {
+    runtime: &'a Runtime,
+    namespace: String,
+    client: OnceCell<Client>,
+}
+
+impl<'a> ClusterApi<'a> {
+    /// A client for the objects of `namespace`.
+    #[must_use]
+    pub fn new(runtime: &'a Runtime, namespace: &str) -> Self {
+        Self { runtime, namespace: namespace.to_owned(), client: OnceCell::new() }
+    }
+
+    fn client(&self) -> PortResult<Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let unreachable = |source: super::Source| PortError::Unreachable(NAME, source);
+        let mut config = Config::incluster().map_err(|e| unreachable(e.into()))?;
+        config.connect_timeout = Some(Duration::from_secs(1));
+        config.read_timeout = Some(TIMEOUT);
+        config.write_timeout = Some(TIMEOUT);
+        let client = self
+            .runtime
+            .block_on(async { Client::try_from(config) })
+            .map_err(|e| unreachable(e.into()))?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    fn run<T, F>(&self, what: &str, work: F) -> PortResult<T>
+    where
+        F: AsyncFnOnce(Client) -> kube::Result<T>,
+    {
+        let client = self.client()?;
+        let bounded = async { tokio::time::timeout(TIMEOUT, work(client)).await };
+        match self.runtime.block_on(bounded) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(classify(what, error)),
+            Err(elapsed) => Err(PortError::Unreachable(NAME, elapsed.into())),
+        }
+    }
+}
+
+fn classify(what: &str, error: kube::Error) -> PortError {
+    match &error {
+        kube::Error::Api(status) if status.code == 403 || status.code == 401 => {
+            PortError::Forbidden(NAME, error.into())
+        }
+        kube::Error::HyperError(_) | kube::Error::Service(_) => {
+            PortError::Unreachable(NAME, error.into())
+        }
+        _ => PortError::Failed(what.to_owned(), error.into()),
+    }
+}
+
+/// Strings of labels and names for [`Kubernetes::adopt`]: the kinds that Patroni makes.
+fn registration_kinds() -> [ApiResource; 2] {
+    [ApiResource::erase::<Endpoints>(&()), ApiResource::erase::<Service>(&())]
+}
+
+impl Kubernetes for ClusterApi<'_> {
+    fn pod(&self, name: &str) -> PortResult<Option<Pod>> {
+        self.run(&format!("get pod {name}"), async |client| {
+            Api::<Pod>::namespaced(client, &self.namespace).get_opt(name).await
+        })
+    }
+
+    fn label_pod(&self, name: &str, labels: &[(&str, &str)]) -> PortResult<()> {
+        let labels: serde_json::Map<_, _> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let patch = json!({"metadata": {"labels": labels}});
+        self.run(&format!("label pod {name}"), async |client| {
+            Api::<Pod>::namespaced(client, &self.namespace)
+                .patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+                .map(drop)
+        })
+    }
+
+    fn service(&self, name: &str) -> PortResult<Option<Service>> {
+        self.run(&format!("get Service {name}"), async |client| {
+            Api::<Service>::namespaced(client, &self.namespace).get_opt(name).await
+        })
+    }
+
+    fn apply_service(&self, service: &Service, manager: &str) -> PortResult<()> {
+        let name = service.name_any();
+        let params = PatchParams::apply(manager).force();
+        self.run(&format!("apply Service {name}"), async |client| {
+            Api::<Service>::namespaced(client, &self.namespace)
+                .patch(&name, &params, &Patch::Apply(service))
+                .await
+                .map(drop)
+        })
+    }
+
+    fn endpoints(&self, name: &str) -> PortResult<Option<Registered>> {
+        let found = self.run(&format!("get Endpoints {name}"), async |client| {
+            Api::<Endpoints>::namespaced(client, &self.namespace).get_metadata_opt(name).await
+        })?;
+        Ok(found.map(|object| Registered {
+            initialize: object.annotations().get("initialize").cloned(),
+            created: object
+                .creation_timestamp()
+                .map_or_else(String::new, |time| time.0.to_string()),
+        }))
+    }
+
+    fn delete_registration(&self, name: &str) -> PortResult<()> {
+        self.run(&format!("delete Endpoints and Service {name}"), async |client| {
+            for kind in registration_kinds() {
+                let api: Api<DynamicObject> =
+                    Api::namespaced_with(client.clone(), &self.namespace, &kind);
+                match api.delete(name, &DeleteParams::default()).await {
+                    Ok(_) => {}
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn stateful_set_created(&self, name: &str) -> PortResult<Option<String>> {
+        let found = self.run(&format!("get StatefulSet {name}"), async |client| {
+            Api::<StatefulSet>::namespaced(client, &self.namespace).get_metadata_opt(name).await
+        })?;
+        Ok(found.and_then(|object| object.creation_timestamp()).map(|time| time.0.to_string()))
+    }
+
+    fn node(&self, name: &str) -> PortResult<Option<NodeSize>> {
+        let node = self.run(&format!("get node {name}"), async |client| {
+            Api::<Node>::all(client).get_opt(name).await
+        })?;
+        let allocatable = node.and_then(|node| node.status).and_then(|status| status.allocatable);
+        Ok(allocatable.and_then(|resources| {
+            Some(NodeSize {
+                cpu: resources.get("cpu")?.0.clone(),
+                memory: resources.get("memory")?.0.clone(),
+            })
+        }))
+    }
+
+    fn adopt(&self, pod: &str, selector: &str, except: &[String]) -> PortResult<usize> {
+        let Some(pod) = self.pod(pod)? else { return Ok(0) };
+        let owners = pod.metadata.owner_references.unwrap_or_default();
+        self.run("give Patroni's objects an owner", async |client| {
+            let mut adopted = 0;
+            for kind in registration_kinds() {
+                let api: Api<DynamicObject> =
+                    Api::namespaced_with(client.clone(), &self.namespace, &kind);
+                for object in api.list_metadata(&ListParams::default().labels(selector)).await? {
+                    let name = object.name_any();
+                    if except.contains(&name) || !object.owner_references().is_empty() {
+                        continue;
+                    }
+                    let patch = json!({"metadata": {"ownerReferences": owners}});
+                    api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch))
+                        .await?;
+                    adopted += 1;
+                }
+            }
+            Ok(adopted)
+        })
+    }
+}
