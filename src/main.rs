@@ -1,2 +1,7 @@
 //! The operator binary that Juju dispatches for every hook and action.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postgresql_k8s::run::hook()
+}

@@ -197,6 +197,8 @@ pub struct WorkloadFacts {
     pub volume: Option<Volume>,
     /// Storage root and data directory stand with the right owner and modes.
     pub storage_ready: bool,
+    /// Patroni's configuration could be worked out: options, size and passwords are known.
+    pub configured: bool,
     /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
     pub stale_files: BTreeSet<String>,
     /// The layer in force differs from the one wanted.

@@ -144,7 +144,7 @@ fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             "owner or modes on the volume are not PostgreSQL's",
         );
     }
-    if desired.config.is_err() && facts.service == ServiceState::Absent {
+    if !facts.configured && facts.service == ServiceState::Absent {
         return; // nothing to run on yet; a running member keeps its last good configuration
     }
     files_and_services(plan, facts);
@@ -170,11 +170,10 @@ fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
     if observed.peer_data.is_none() {
         return false;
     }
-    let complete = observed.leader && observed.passwords.is_some()
-        || observed
-            .passwords
-            .as_ref()
-            .is_some_and(|p| SystemUser::GENERATED.iter().all(|user| p.contains(user)));
+    let complete = observed
+        .passwords
+        .as_ref()
+        .is_some_and(|p| SystemUser::GENERATED.iter().all(|user| p.contains(user)));
     if !complete {
         plan.wait(Waiting::Passwords, "database-peers-relation-changed");
         return false;

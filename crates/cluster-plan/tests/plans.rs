@@ -1,0 +1,365 @@
+//! What a unit plans, from first light to a cluster, and where something stands in the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::names::{Member, Names, ServiceKind};
+use cluster_plan::observed::{
+    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Observed, PatroniVersion,
+    PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+};
+use cluster_plan::options::{Config, OptionError};
+use cluster_plan::plan::{Plan, Problem, Step, Waiting};
+use cluster_plan::planner::{Desired, PATRONI_YML, plan};
+use cluster_plan::status::{Status, judge};
+use serde_json::{Map, json};
+
+fn names() -> Names {
+    Names::new("pg", "dev")
+}
+
+fn member(n: u32) -> Member {
+    names().member(n)
+}
+
+/// Unit 0 of three, right after its Pebble came up; nothing exists yet.
+fn fresh(leader: bool) -> Observed {
+    Observed {
+        names: names(),
+        me: member(0),
+        leader,
+        planned: 3,
+        peers: [member(1), member(2)].into(),
+        leaving: BTreeSet::new(),
+        peer_data: Some(PeerData {
+            endpoints: (0..3).map(|n| names().host(&member(n))).collect(),
+            ..PeerData::default()
+        }),
+        passwords: Some(SystemUser::GENERATED.into()),
+        workload: Workload::Up(Box::new(WorkloadFacts {
+            postgresql: Some("15.18".into()),
+            patroni: Some(PatroniVersion { major: 3, minor: 0 }),
+            volume: Some(Volume::Empty),
+            storage_ready: false,
+            configured: true,
+            stale_files: [PATRONI_YML.to_owned()].into(),
+            layer_stale: true,
+            service: ServiceState::Absent,
+        })),
+        kubernetes: Some(Kubernetes::Answers(Box::new(KubernetesFacts {
+            labels_missing: true,
+            headless: true,
+            stale_services: if leader {
+                ServiceKind::ALL.into()
+            } else {
+                BTreeSet::new()
+            },
+            ..KubernetesFacts::default()
+        }))),
+        cluster: None,
+        database: None,
+        unserved_relations: BTreeSet::new(),
+    }
+}
+
+fn running(leader: bool, role: Role, members: u32) -> Observed {
+    let mut observed = fresh(leader);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.volume = None;
+        facts.storage_ready = true;
+        facts.stale_files.clear();
+        facts.layer_stale = false;
+        facts.service = ServiceState::Active;
+    }
+    observed.kubernetes = Some(Kubernetes::Answers(Box::new(KubernetesFacts {
+        headless: true,
+        ..KubernetesFacts::default()
+    })));
+    let data = observed.peer_data.as_mut().unwrap();
+    data.initialised = true;
+    data.volumes.insert(member(0), Volume::Empty);
+    data.announced = Some(
+        if role == Role::Leader {
+            "primary"
+        } else {
+            "replica"
+        }
+        .into(),
+    );
+    let members = (0..members).map(|n| ClusterMember {
+        member: Some(member(n)),
+        name: member(n).to_string(),
+        role: match (n, &role) {
+            (0, role) => role.clone(),
+            (1, Role::SyncStandby | Role::Replica) => Role::Leader,
+            _ => Role::SyncStandby,
+        },
+        state: if n == 0 && role == Role::Leader {
+            "running"
+        } else {
+            "streaming"
+        }
+        .into(),
+        timeline: Some(1),
+        pending_restart: false,
+    });
+    observed.cluster = Some(Cluster {
+        members: members.collect(),
+        ..Cluster::default()
+    });
+    observed
+}
+
+fn desired() -> Desired {
+    Desired {
+        config: Config::new(&BTreeMap::new()),
+        dynamic: Map::new(),
+        publish_version: false,
+    }
+}
+
+fn steps(plan: &Plan) -> Vec<Step> {
+    plan.steps
+        .iter()
+        .map(|planned| planned.step.clone())
+        .collect()
+}
+
+fn unit_status(observed: &Observed, desired: &Desired) -> Status {
+    judge(observed, &plan(observed, desired)).unit
+}
+
+#[test]
+fn a_fresh_leader_makes_everything_and_starts() {
+    let plan = plan(&fresh(true), &desired());
+    assert_eq!(
+        steps(&plan),
+        vec![
+            Step::PublishVolume(Volume::Empty),
+            Step::LabelPod,
+            Step::ApplyService(ServiceKind::Primary),
+            Step::ApplyService(ServiceKind::Replicas),
+            Step::PrepareStorage,
+            Step::PushFile(PATRONI_YML.into()),
+            Step::SetLayer,
+            Step::StartServices,
+        ]
+    );
+    assert_eq!(plan.problems, vec![]);
+}
+
+#[test]
+fn other_members_start_beside_the_leader_and_wait_for_its_bootstrap() {
+    let plan = plan(&fresh(false), &desired());
+    assert!(steps(&plan).contains(&Step::StartServices));
+    assert!(
+        plan.waits
+            .iter()
+            .any(|wait| wait.for_what == Waiting::Bootstrap)
+    );
+}
+
+#[test]
+fn a_leader_makes_up_the_passwords_before_anything_is_started() {
+    let mut observed = fresh(true);
+    observed.passwords = Some(BTreeSet::new());
+    let plan = plan(&observed, &desired());
+    assert!(matches!(steps(&plan)[0], Step::StorePasswords(_)));
+    assert!(!steps(&plan).contains(&Step::StartServices));
+}
+
+#[test]
+fn without_the_leaders_passwords_a_unit_waits_and_says_so() {
+    let mut observed = fresh(false);
+    observed.passwords = None;
+    let planned = plan(&observed, &desired());
+    assert!(!steps(&planned).contains(&Step::StartServices));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Waiting("waiting for the leader's passwords".into())
+    );
+}
+
+#[test]
+fn a_member_whose_volume_holds_another_cluster_is_never_started() {
+    let mut observed = fresh(false);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.volume = Some(Volume::Holds("111".into()));
+    }
+    if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
+        facts.registered = Some("222".into());
+    }
+    let planned = plan(&observed, &desired());
+    let started = |step: &Step| matches!(step, Step::StartServices | Step::PrepareStorage);
+    assert!(!steps(&planned).iter().any(started));
+    let Status::Blocked(message) = unit_status(&observed, &desired()) else {
+        panic!()
+    };
+    assert!(
+        message.contains("111") && message.contains("222"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_leader_with_an_empty_volume_does_not_bootstrap_over_a_cluster_on_another() {
+    let mut observed = fresh(true);
+    observed
+        .peer_data
+        .as_mut()
+        .unwrap()
+        .volumes
+        .insert(member(2), Volume::Holds("7".into()));
+    let planned = plan(&observed, &desired());
+    assert_eq!(
+        planned.problems,
+        vec![Problem::EmptyLeaderVolume {
+            member: "pg/2".into()
+        }]
+    );
+}
+
+#[test]
+fn what_an_earlier_application_registered_is_removed_before_the_start() {
+    let mut observed = fresh(true);
+    if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
+        facts.registered = Some("222".into());
+        facts.registered_before_us = true;
+    }
+    let order = steps(&plan(&observed, &desired()));
+    let at = |step: &Step| order.iter().position(|s| s == step);
+    assert!(at(&Step::RemoveLeftovers) < at(&Step::StartServices));
+    // Once there is a cluster, the same facts are no reason to remove anything.
+    observed.peer_data.as_mut().unwrap().initialised = true;
+    assert!(!steps(&plan(&observed, &desired())).contains(&Step::RemoveLeftovers));
+}
+
+#[test]
+fn without_trust_nothing_is_started_and_the_status_says_what_to_run() {
+    let mut observed = fresh(true);
+    observed.kubernetes = Some(Kubernetes::Forbidden("403".into()));
+    assert!(!steps(&plan(&observed, &desired())).contains(&Step::StartServices));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Blocked("Insufficient permissions, try: `juju trust pg --scope=cluster`".into())
+    );
+}
+
+#[test]
+fn a_wrong_option_blocks_with_its_range_and_leaves_a_running_member_alone() {
+    let mut wrong = desired();
+    wrong.config = Err(vec![OptionError {
+        option: "profile_limit_memory".into(),
+        value: "5".into(),
+        allowed: "128 to 9999999".into(),
+    }]);
+    let mut observed = running(true, Role::Leader, 3);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.configured = false;
+    }
+    assert_eq!(steps(&plan(&observed, &wrong)), vec![]);
+    let message = "Configuration Error: profile_limit_memory=5 is not allowed, use 128 to 9999999";
+    assert_eq!(
+        unit_status(&observed, &wrong),
+        Status::Blocked(message.into())
+    );
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Active("Primary".into())
+    );
+}
+
+#[test]
+fn a_healthy_cluster_is_left_alone() {
+    for role in [Role::Leader, Role::SyncStandby] {
+        let observed = running(true, role, 3);
+        assert_eq!(plan(&observed, &desired()), Plan::default());
+    }
+}
+
+#[test]
+fn statuses_tell_role_and_missing_members() {
+    let status = |role, members| unit_status(&running(true, role, members), &desired());
+    assert_eq!(status(Role::Leader, 3), Status::Active("Primary".into()));
+    assert_eq!(
+        status(Role::Leader, 2),
+        Status::Active("Primary (degraded)".into())
+    );
+    assert_eq!(status(Role::SyncStandby, 3), Status::Active(String::new()));
+    assert_eq!(
+        status(Role::StandbyLeader, 3),
+        Status::Active("Standby".into())
+    );
+}
+
+#[test]
+fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
+    let mut observed = running(false, Role::SyncStandby, 3);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files.insert(PATRONI_YML.into());
+    }
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::PushFile(PATRONI_YML.into()), Step::ReloadPatroni]
+    );
+}
+
+#[test]
+fn only_the_difference_of_the_dynamic_configuration_is_patched_and_only_by_the_leader() {
+    let mut wanted = desired();
+    wanted.dynamic = json!({"synchronous_node_count": 2, "ttl": 30})
+        .as_object()
+        .unwrap()
+        .clone();
+    let mut observed = running(true, Role::Leader, 3);
+    observed.cluster.as_mut().unwrap().dynamic =
+        Some(json!({"synchronous_node_count": 1, "ttl": 30}));
+    assert_eq!(
+        steps(&plan(&observed, &wanted)),
+        vec![Step::PatchDynamic(json!({"synchronous_node_count": 2}))]
+    );
+    observed.leader = false;
+    assert_eq!(steps(&plan(&observed, &wanted)), vec![]);
+}
+
+#[test]
+fn the_cluster_is_initialised_once_it_has_a_primary_with_the_roles() {
+    let mut observed = running(true, Role::Leader, 1);
+    observed.peer_data.as_mut().unwrap().initialised = false;
+    observed.database = Some(Database::default());
+    let planned = steps(&plan(&observed, &desired()));
+    assert!(matches!(planned[0], Step::ChangeDatabase(_)), "{planned:?}");
+    assert_eq!(planned[1], Step::MarkInitialised);
+}
+
+#[test]
+fn a_unit_that_leaves_is_no_endpoint_any_more() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.leaving.insert(member(2));
+    let hosts = vec![names().host(&member(0)), names().host(&member(1))];
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::PublishEndpoints(hosts)]
+    );
+}
+
+#[test]
+fn a_failing_kubernetes_api_is_a_wait_and_touches_nothing() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.kubernetes = Some(Kubernetes::Failing("503".into()));
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Waiting("Kubernetes API fails, trying again: 503".into())
+    );
+}
+
+#[test]
+fn a_relation_that_is_not_served_is_said_and_does_not_stop_the_rest() {
+    let mut observed = fresh(true);
+    observed.unserved_relations.insert("database".into());
+    assert!(steps(&plan(&observed, &desired())).contains(&Step::StartServices));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Blocked("relation database is not served by this revision yet: remove it".into())
+    );
+}

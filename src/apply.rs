@@ -1,0 +1,210 @@
+//! Application: carries out a plan's steps, in order, through the ports.
+
+mod workload;
+
+use cluster_plan::names::{Member, ServiceKind};
+use cluster_plan::observed::SystemUser;
+use cluster_plan::plan::{Plan, Problem, Step};
+use cluster_plan::roles::{self, Sql, Statement};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::juju_port::{Bag, JujuError, JujuPort};
+use crate::observe::juju::JujuFacts;
+use crate::observe::{Observation, database};
+use crate::ports::{PortError, Ports, patroni_labels};
+use crate::{scram, services};
+
+/// Why a plan stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Juju refused: the hook fails and is repeated.
+    #[error("cannot {0}")]
+    Juju(String, #[source] JujuError),
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Problems that showed themselves on the way.
+    pub problems: Vec<Problem>,
+    /// Steps that had their effect.
+    pub done: usize,
+    /// The plan was left after a step that failed; what is left is planned again next time.
+    pub stopped: bool,
+}
+
+/// Carries out a plan. A step that fails outside Juju ends it: what follows may depend on it, and
+/// the next hook plans anew.
+///
+/// # Errors
+/// When Juju itself refuses something.
+pub fn apply(
+    plan: &Plan,
+    observation: &Observation,
+    facts: &mut JujuFacts,
+    juju: &dyn JujuPort,
+    ports: &Ports<'_>,
+) -> Result<Applied, ApplyError> {
+    let mut applied = Applied::default();
+    let mut apply = Apply { observation, facts, juju, ports };
+    for planned in &plan.steps {
+        tracing::info!("{} ({})", planned.step, planned.why);
+        match apply.step(&planned.step) {
+            Ok(()) => applied.done += 1,
+            Err(StepError::Juju(source)) => {
+                return Err(ApplyError::Juju(planned.step.to_string(), source));
+            }
+            Err(StepError::Port(error)) => {
+                tracing::warn!("cannot {}: {}", planned.step, error.chain());
+                applied.problems.extend(problem(&planned.step, &error));
+                applied.stopped = true;
+                break;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+/// What a failed step means for the status, beyond being tried again.
+fn problem(step: &Step, error: &PortError) -> Option<Problem> {
+    match (step, error) {
+        (_, PortError::Forbidden("the Kubernetes API", _)) => Some(Problem::Untrusted),
+        (Step::ApplyService(_), _) => Some(Problem::Services),
+        (Step::LabelPod, _) => Some(Problem::PodLabels(error.chain())),
+        _ => None,
+    }
+}
+
+enum StepError {
+    Juju(JujuError),
+    Port(PortError),
+}
+
+impl From<JujuError> for StepError {
+    fn from(error: JujuError) -> Self {
+        Self::Juju(error)
+    }
+}
+
+impl From<PortError> for StepError {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+struct Apply<'a> {
+    observation: &'a Observation,
+    facts: &'a mut JujuFacts,
+    juju: &'a dyn JujuPort,
+    ports: &'a Ports<'a>,
+}
+
+impl Apply<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), StepError> {
+        let ports = self.ports;
+        let names = &self.observation.observed.names;
+        let me = &self.observation.observed.me;
+        match step {
+            Step::StorePasswords(users) => self.store_passwords(users)?,
+            Step::PublishEndpoints(hosts) => {
+                let text = Value::from(hosts.clone()).to_string();
+                self.juju.set_peer(Bag::Application, "endpoints", &text)?;
+            }
+            Step::PublishVolume(volume) => {
+                self.juju.set_peer(Bag::Unit, "pgdata", &volume.to_bag())?;
+            }
+            Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
+            Step::MarkInitialised => {
+                self.juju.set_peer(Bag::Application, "cluster_initialised", "True")?;
+            }
+            Step::PublishVersion(version) => self.juju.set_workload_version(version)?,
+            Step::RemoveLeftovers => {
+                for suffix in ["", "-config", "-sync"] {
+                    ports.kubernetes.delete_registration(&format!("{}{suffix}", names.scope()))?;
+                }
+            }
+            Step::LabelPod => {
+                ports.kubernetes.label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
+            }
+            Step::ApplyService(kind) => self.apply_service(*kind)?,
+            Step::PrepareStorage => workload::prepare_storage(ports.workload)?,
+            Step::PushFile(path) => {
+                workload::push(ports.workload, &self.observation.files, path)?;
+            }
+            Step::SetLayer => {
+                ports.workload.add_layer(crate::layer::LABEL, &self.observation.layer)?;
+            }
+            Step::StartServices => ports.workload.replan()?,
+            Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
+            Step::PatchDynamic(patch) => self.patch_dynamic(patch)?,
+            Step::ChangeDatabase(statements) => self.change_database(statements)?,
+        }
+        Ok(())
+    }
+
+    fn store_passwords(&mut self, users: &[SystemUser]) -> Result<(), StepError> {
+        let mut passwords = self.facts.passwords.clone().unwrap_or_default();
+        for user in users {
+            passwords.set(*user, self.ports.random.password());
+        }
+        self.juju.store_passwords(&passwords)?;
+        self.facts.passwords = Some(passwords);
+        Ok(())
+    }
+
+    fn apply_service(&self, kind: ServiceKind) -> Result<(), PortError> {
+        let names = &self.observation.observed.names;
+        let me = self.observation.observed.me.to_string();
+        let owners = self.ports.kubernetes.pod(&me)?.and_then(|pod| pod.metadata.owner_references);
+        let service = services::service(names, kind, self.observation.leader_label, owners);
+        self.ports.kubernetes.apply_service(&service, names.app())
+    }
+
+    fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {
+        let observed = &self.observation.observed;
+        let primary = observed.cluster.as_ref().and_then(|cluster| cluster.primary());
+        let Some(primary) = primary.and_then(|primary| primary.member.as_ref()) else {
+            return Ok(());
+        };
+        self.ports.members.patch_dynamic_config(&observed.names.host(primary), patch)
+    }
+
+    fn change_database(&self, statements: &[Statement]) -> Result<(), PortError> {
+        let Some(server) = database::server(self.facts, &self.observation.observed) else {
+            return Ok(());
+        };
+        let texts: Vec<SecretString> =
+            statements.iter().filter_map(|statement| self.text(statement)).collect();
+        self.ports.database.execute(&server, &texts)
+    }
+
+    fn text(&self, statement: &Statement) -> Option<SecretString> {
+        match &statement.sql {
+            Sql::Text(text) => Some(text.clone().into()),
+            Sql::Password(user) => {
+                let password = self.facts.passwords.as_ref()?.get(*user)?;
+                Some(password_statement(*user, password, &self.ports.random.salt()))
+            }
+        }
+    }
+}
+
+/// Sets a role's password by its verifier, so that the password itself never travels.
+#[must_use]
+pub fn password_statement(
+    user: SystemUser,
+    password: &SecretString,
+    salt: &[u8],
+) -> SecretString {
+    let verifier = scram::verifier(password, salt);
+    // A verifier is of base64, `$` and `:`; it cannot end a literal.
+    format!("ALTER ROLE {} PASSWORD '{}'", roles::quote(user.name()), verifier.expose_secret())
+        .into()
+}
+
+/// The member that leads, where one is known.
+#[must_use]
+pub fn primary(observation: &Observation) -> Option<&Member> {
+    observation.observed.cluster.as_ref()?.primary()?.member.as_ref()
+}

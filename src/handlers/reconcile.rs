@@ -1,0 +1,73 @@
+//! The path of nearly every hook: observe, plan, apply, say how it stands.
+
+use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
+use cluster_plan::plan::{Plan, Step};
+use cluster_plan::{planner, status};
+
+use super::{HandlerError, Hook};
+use crate::apply::{self, Applied};
+use crate::observe::{self, Observation, Scope};
+
+/// What a hook asks for beyond the ordinary.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// How far to look.
+    pub scope: Scope,
+    /// The unit that leaves, in a `relation-departed` hook.
+    pub leaving: Option<&'a str>,
+    /// Open the ports; once in a pod's life is enough.
+    pub open_ports: bool,
+}
+
+/// Rounds in one hook: a second one where the first has made what the plan was waiting for.
+const ROUNDS: usize = 2;
+
+/// Brings the unit to where it should be, as far as that is possible now.
+///
+/// # Errors
+/// When Juju refuses something; all else ends in a status.
+pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
+    let mut facts = observe::juju::facts(hook.juju, wish.leaving)?;
+    if wish.open_ports {
+        hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
+    }
+    for round in 1..=ROUNDS {
+        let observation = observe::observe(&facts, hook.ports, wish.scope)?;
+        let plan = planner::plan(&observation.observed, &observation.desired);
+        log(&plan);
+        let applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
+        if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
+            return say(hook, &observation, plan, applied);
+        }
+    }
+    Ok(())
+}
+
+fn opens_the_way(plan: &Plan) -> bool {
+    plan.steps
+        .iter()
+        .any(|planned| matches!(planned.step, Step::StorePasswords(_) | Step::RemoveLeftovers))
+}
+
+fn log(plan: &Plan) {
+    for wait in &plan.waits {
+        tracing::info!("waits for {} (woken by {})", wait.for_what, wait.woken_by);
+    }
+}
+
+fn say(
+    hook: &Hook<'_>,
+    observation: &Observation,
+    mut plan: Plan,
+    applied: Applied,
+) -> Result<(), HandlerError> {
+    for problem in applied.problems {
+        plan.problem(problem);
+    }
+    let statuses = status::judge(&observation.observed, &plan);
+    hook.juju.set_status(false, statuses.unit.word(), statuses.unit.message())?;
+    if let Some(application) = statuses.application {
+        hook.juju.set_status(true, application.word(), application.message())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Observation: asks Juju, Pebble, Kubernetes, Patroni and PostgreSQL for what a plan needs, and
+//! works out what their files and settings should be.
+
+pub mod cluster;
+pub mod database;
+pub mod juju;
+pub mod kubernetes;
+pub mod workload;
+
+use cluster_plan::membership::{self, Bootstrap};
+use cluster_plan::names::Member;
+use cluster_plan::observed::{Observed, PatroniVersion, Workload};
+use cluster_plan::options::{Config, Machine, Parameters};
+use cluster_plan::planner::Desired;
+use serde_json::{Map, Value, json};
+
+use self::juju::JujuFacts;
+use crate::layer;
+use crate::ports::{PortResult, Ports};
+use crate::render::{self, File, PatroniFile, RenderError};
+
+/// How far a hook looks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scope {
+    /// The workload may be another than before: look up its version.
+    pub workload_version: bool,
+    /// Look into the database even if the cluster is set up.
+    pub database: bool,
+    /// Compare Patroni's dynamic configuration.
+    pub dynamic: bool,
+}
+
+/// What was seen, what is wanted, and the content of what may have to be pushed.
+pub struct Observation {
+    /// The facts.
+    pub observed: Observed,
+    /// The operator's wishes.
+    pub desired: Desired,
+    /// Files as they should be.
+    pub files: Vec<File>,
+    /// The layer as it should be.
+    pub layer: pebble::Layer,
+    /// The label of the leader's pod.
+    pub leader_label: &'static str,
+}
+
+/// Looks at everything that the hook's scope asks for.
+///
+/// # Errors
+/// Only for a defect of the charm's own templates: what doesn't answer is a fact like any other.
+pub fn observe(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    scope: Scope,
+) -> Result<Observation, RenderError> {
+    let me = &juju.me;
+    let image = workload::image(ports.workload, scope.workload_version);
+    let leader_label = patroni_version(&image).map_or("primary", PatroniVersion::leader_label);
+    let (kubernetes, machine) = kubernetes::look(juju, ports.kubernetes, leader_label);
+    let config = Config::new(&juju.config).and_then(|config| {
+        let unmet = config.unmet_extensions();
+        if !unmet.is_empty() {
+            return Err(unmet);
+        }
+        // Without the machine's size nothing can be computed; it is asked for again next time.
+        let parameters = machine.as_ref().map(|m| config.parameters(m)).transpose()?;
+        Ok((config, parameters))
+    });
+    let (config, parameters) = match config {
+        Ok((config, parameters)) => (Ok(config), parameters),
+        Err(errors) => (Err(errors), None),
+    };
+    let mut observed = Observed {
+        names: juju.names.clone(),
+        me: me.clone(),
+        leader: juju.leader,
+        planned: juju.planned,
+        peers: juju.peers.clone(),
+        leaving: juju.leaving.clone(),
+        peer_data: juju.peer_data.clone(),
+        passwords: juju.passwords.as_ref().map(crate::secrets::Passwords::users),
+        workload: Workload::Unreachable(String::new()),
+        kubernetes: Some(kubernetes),
+        cluster: None,
+        database: None,
+        unserved_relations: juju.unserved_relations.clone(),
+    };
+    let layer = layer::layer(&juju.names, me, leader_label);
+    let (image, facts) = match image {
+        Ok((image, facts)) => (image, facts),
+        Err(error) => {
+            observed.workload = Workload::Unreachable(error.chain());
+            observed.cluster = cluster::look(juju, ports.members, false);
+            let desired = desired(config, Map::new(), scope);
+            return Ok(Observation { observed, desired, files: vec![], layer, leader_label });
+        }
+    };
+    observed.workload = Workload::Up(Box::new(facts));
+    let dynamic = match (&config, &parameters) {
+        (Ok(config), Some(parameters)) => dynamic(config, parameters, juju.planned),
+        _ => Map::new(),
+    };
+    let files = files(juju, &observed, &image, parameters.as_ref(), &dynamic)?;
+    if let Workload::Up(facts) = &mut observed.workload
+        && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
+    {
+        observed.workload = Workload::Unreachable(error.chain());
+    }
+    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    if scope.database || observed.peer_data.as_ref().is_some_and(|data| !data.initialised) {
+        observed.database = database::look(juju, &observed, ports.database);
+    }
+    Ok(Observation { desired: desired(config, dynamic, scope), observed, files, layer, leader_label })
+}
+
+fn desired(
+    config: Result<Config, Vec<cluster_plan::options::OptionError>>,
+    dynamic: Map<String, Value>,
+    scope: Scope,
+) -> Desired {
+    Desired { config, dynamic, publish_version: scope.workload_version }
+}
+
+fn patroni_version(
+    image: &PortResult<(workload::Image, cluster_plan::observed::WorkloadFacts)>,
+) -> Option<PatroniVersion> {
+    image.as_ref().ok().and_then(|(_, facts)| facts.patroni)
+}
+
+/// Patroni's dynamic configuration as it should be.
+fn dynamic(config: &Config, parameters: &Parameters, planned: u32) -> Map<String, Value> {
+    let mut wanted = membership::sync_settings(config, planned);
+    wanted.insert("postgresql".into(), json!({"parameters": parameters.dynamic}));
+    wanted
+}
+
+/// The files as they should be; none of `patroni.yml` while something that it needs is missing.
+fn files(
+    juju: &JujuFacts,
+    observed: &Observed,
+    image: &workload::Image,
+    parameters: Option<&Parameters>,
+    dynamic: &Map<String, Value>,
+) -> Result<Vec<File>, RenderError> {
+    let mut files = vec![render::callback()];
+    let (Some(passwords), Some(parameters), Some(major)) =
+        (&juju.passwords, parameters, image.major)
+    else {
+        return Ok(files);
+    };
+    if cluster_plan::observed::SystemUser::GENERATED
+        .iter()
+        .any(|user| passwords.get(*user).is_none())
+    {
+        return Ok(files);
+    }
+    let may = membership::bootstrap(observed) == Bootstrap::May;
+    files.push(render::patroni_yml(&PatroniFile {
+        names: &juju.names,
+        me: &juju.me,
+        passwords,
+        parameters,
+        bootstrap: may.then_some(dynamic),
+        major,
+        preload: &image.preload,
+    })?);
+    Ok(files)
+}
+
+/// The hosts of all members, own first.
+#[must_use]
+pub fn member_hosts(juju: &JujuFacts) -> Vec<String> {
+    let mut members: Vec<&Member> = vec![&juju.me];
+    members.extend(juju.peers.iter());
+    members.into_iter().map(|member| juju.names.host(member)).collect()
+}
+
+/// What the pod may use, where Kubernetes tells.
+pub type MachineSize = Option<Machine>;

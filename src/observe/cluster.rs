@@ -1,0 +1,46 @@
+//! Patroni's view of the cluster.
+
+use cluster_plan::names::Names;
+use cluster_plan::observed::{Cluster, ClusterMember, Role};
+
+use super::juju::JujuFacts;
+use crate::ports::Members;
+
+/// Asks the own member, then the others; none where nobody answers.
+pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<Cluster> {
+    let hosts = super::member_hosts(juju);
+    let view = match port.cluster(&hosts) {
+        Ok(view) => view,
+        Err(error) => {
+            tracing::debug!("no member answers: {}", error.chain());
+            return None;
+        }
+    };
+    let members: Vec<_> = view.members.iter().map(|m| member(&juju.names, m)).collect();
+    let leader = members.iter().find(|m| m.role == Role::Leader).and_then(|m| m.member.clone());
+    let dynamic = match leader {
+        Some(leader) if with_dynamic => port
+            .dynamic_config(&juju.names.host(&leader))
+            .inspect_err(|error| tracing::warn!("{}", error.chain()))
+            .ok(),
+        _ => None,
+    };
+    Some(Cluster { members, dynamic, server_version: None })
+}
+
+fn member(names: &Names, seen: &patroni::Member) -> ClusterMember {
+    let role = match seen.role {
+        patroni::Role::Leader => Role::Leader,
+        patroni::Role::StandbyLeader => Role::StandbyLeader,
+        patroni::Role::SyncStandby | patroni::Role::QuorumStandby => Role::SyncStandby,
+        _ => Role::Replica,
+    };
+    ClusterMember {
+        member: names.member_named(&seen.name),
+        name: seen.name.clone(),
+        role,
+        state: seen.state.to_string(),
+        timeline: seen.timeline,
+        pending_restart: seen.pending_restart,
+    }
+}

@@ -1,0 +1,79 @@
+//! The primary's catalogue: which roles there are, and whether their passwords fit the secret.
+
+use cluster_plan::observed::{Database as Facts, Observed, RoleFacts, SystemUser};
+
+use super::juju::JujuFacts;
+use crate::ports::{Database, Server};
+use crate::scram;
+
+/// One row a role, and one that tells of PUBLIC's rights on the database `postgres`.
+const CATALOGUE: &str = "\
+SELECT 'role', r.rolname, r.rolcanlogin::text, r.rolsuper::text, r.rolpassword, \
+  (SELECT string_agg(g.rolname, ',') FROM pg_catalog.pg_auth_members m \
+     JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), \
+  EXISTS (SELECT 1 FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a \
+     WHERE d.datname = 'postgres' AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')::text \
+FROM pg_catalog.pg_authid r WHERE r.rolname !~ '^(pg_|relation_id_)' \
+UNION ALL \
+SELECT 'public', d.datname, (d.datacl IS NOT NULL AND NOT EXISTS (SELECT 1 \
+     FROM pg_catalog.aclexplode(d.datacl) a WHERE a.grantee = 0))::text, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_database d WHERE d.datname = 'postgres'";
+
+/// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
+#[must_use]
+pub fn server(juju: &JujuFacts, observed: &Observed) -> Option<Server> {
+    let primary = observed.cluster.as_ref()?.primary().filter(|m| m.started())?.member.as_ref()?;
+    if *primary == juju.me {
+        return Some(Server::Own);
+    }
+    let password = juju.passwords.as_ref()?.get(SystemUser::Operator)?.clone();
+    Some(Server::Host(juju.names.fqdn(primary), password))
+}
+
+/// The facts; none where this unit has no business with them or the primary does not answer.
+pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Option<Facts> {
+    let server = server(juju, observed)?;
+    // The leader keeps the roles; the primary's own unit heals passwords, which may be what keeps
+    // the leader out.
+    if !juju.leader && !matches!(server, Server::Own) {
+        return None;
+    }
+    let rows = match port.query(&server, CATALOGUE) {
+        Ok(rows) => rows,
+        Err(error) => {
+            tracing::warn!("cannot look into the database: {}", error.chain());
+            return None;
+        }
+    };
+    let mut facts = Facts::default();
+    for row in rows {
+        let mut cells = row.into_iter();
+        let mut next = || cells.next().flatten();
+        match (next().as_deref(), next()) {
+            (Some("role"), Some(name)) => {
+                let login = next().as_deref() == Some("true");
+                let superuser = next().as_deref() == Some("true");
+                let stored = next();
+                let groups = next().unwrap_or_default();
+                let connects = next().as_deref() == Some("true");
+                let role = RoleFacts {
+                    login,
+                    superuser,
+                    member_of: groups.split(',').filter(|g| !g.is_empty()).map(str::to_owned).collect(),
+                    password_fits: fits(juju, &name, stored.as_deref()),
+                    connects_postgres: connects,
+                };
+                facts.roles.insert(name, role);
+            }
+            (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
+            _ => {}
+        }
+    }
+    Some(facts)
+}
+
+fn fits(juju: &JujuFacts, role: &str, stored: Option<&str>) -> Option<bool> {
+    let user = SystemUser::from_name(role)?;
+    let password = juju.passwords.as_ref()?.get(user)?;
+    Some(stored.is_some_and(|stored| scram::fits(password, stored)))
+}

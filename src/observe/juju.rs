@@ -1,0 +1,106 @@
+//! What Juju tells: leadership, units, databags, options and the application's secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::names::{Member, Names};
+use cluster_plan::observed::{PeerData, Volume};
+use serde_json::Value;
+
+use crate::juju_port::{Bag, JujuError, JujuPort};
+use crate::secrets::Passwords;
+
+/// Endpoints that this revision serves: those among the application's own units.
+const SERVED: [&str; 3] = ["database-peers", "restart", "upgrade"];
+
+/// The facts of one hook.
+#[derive(Debug, Clone)]
+pub struct JujuFacts {
+    /// Names of application and model.
+    pub names: Names,
+    /// This unit.
+    pub me: Member,
+    /// This unit leads the application.
+    pub leader: bool,
+    /// Units wanted.
+    pub planned: u32,
+    /// The other units.
+    pub peers: BTreeSet<Member>,
+    /// Units on their way out.
+    pub leaving: BTreeSet<Member>,
+    /// The peer databags.
+    pub peer_data: Option<PeerData>,
+    /// Options.
+    pub config: BTreeMap<String, Value>,
+    /// The application's passwords: none where the secret can't be read, empty for a leader that
+    /// has none yet.
+    pub passwords: Option<Passwords>,
+    /// Endpoints with a relation that is not served.
+    pub unserved_relations: BTreeSet<String>,
+}
+
+/// Asks Juju.
+///
+/// # Errors
+/// When a hook tool fails in a way that is no answer.
+pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, JujuError> {
+    let names = Names::new(juju.application(), juju.model());
+    let me = names.member(juju.ordinal());
+    let leader = juju.is_leader()?;
+    let goal = juju.goal()?;
+    let unit = |name: &String| names.member_of_unit(name);
+    let known: BTreeSet<Member> = juju.peers()?.iter().filter_map(unit).collect();
+    let mut gone: BTreeSet<Member> = goal.dying.iter().filter_map(unit).collect();
+    gone.extend(leaving.map(str::to_owned).as_ref().and_then(unit));
+    let peers: BTreeSet<Member> = known.into_iter().filter(|member| *member != me).collect();
+    let peer_data = peer_data(juju, &names, &me, &peers, leader)?;
+    let passwords = match juju.passwords()? {
+        None if leader => Some(Passwords::default()),
+        found => found,
+    };
+    let unserved =
+        goal.endpoints.into_iter().filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
+    Ok(JujuFacts {
+        planned: goal.planned.max(1),
+        peers,
+        leaving: gone,
+        peer_data,
+        config: juju.config()?,
+        passwords,
+        unserved_relations: unserved.collect(),
+        names,
+        me,
+        leader,
+    })
+}
+
+fn peer_data(
+    juju: &dyn JujuPort,
+    names: &Names,
+    me: &Member,
+    peers: &BTreeSet<Member>,
+    leader: bool,
+) -> Result<Option<PeerData>, JujuError> {
+    let Some(app) = juju.peer_bag(&Bag::Application)? else { return Ok(None) };
+    let own = juju.peer_bag(&Bag::Unit)?.unwrap_or_default();
+    let mut data = PeerData {
+        // A list that no charm wrote counts as none: it is written anew.
+        endpoints: app
+            .get("endpoints")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
+        initialised: app.contains_key("cluster_initialised"),
+        volumes: BTreeMap::new(),
+        announced: own.get("member").cloned(),
+    };
+    let volume = |bag: &BTreeMap<String, String>| bag.get("pgdata").and_then(|t| Volume::from_bag(t));
+    data.volumes.extend(volume(&own).map(|volume| (me.clone(), volume)));
+    // Only the one that may bootstrap has to know what the others' volumes hold.
+    if leader && !data.initialised {
+        for peer in peers {
+            let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
+            data.volumes.extend(volume(&bag).map(|volume| (peer.clone(), volume)));
+        }
+    }
+    let _ = names;
+    Ok(Some(data))
+}

@@ -1,0 +1,88 @@
+//! The Kubernetes objects: labels, Services, what Patroni registered, and the pod's size.
+
+use cluster_plan::names::ServiceKind;
+use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts};
+use cluster_plan::options::Machine;
+use k8s_openapi::api::core::v1::{Pod, Service};
+
+use super::juju::JujuFacts;
+use crate::ports::{Kubernetes, PortError, PortResult, patroni_labels};
+use crate::services;
+
+/// Container whose limits count.
+const CONTAINER: &str = "postgresql";
+
+/// Looks at the objects; the pod's size is none where Kubernetes does not tell.
+pub fn look(
+    juju: &JujuFacts,
+    port: &dyn Kubernetes,
+    leader_label: &'static str,
+) -> (Seen, Option<Machine>) {
+    match facts(juju, port, leader_label) {
+        Ok((facts, machine)) => (Seen::Answers(Box::new(facts)), machine),
+        Err(error @ PortError::Forbidden(..)) => (Seen::Forbidden(error.chain()), None),
+        Err(error) => (Seen::Failing(error.chain()), None),
+    }
+}
+
+fn facts(
+    juju: &JujuFacts,
+    port: &dyn Kubernetes,
+    leader_label: &'static str,
+) -> PortResult<(KubernetesFacts, Option<Machine>)> {
+    let mut facts = KubernetesFacts::default();
+    let names = &juju.names;
+    let pod = port.pod(&juju.me.to_string())?.unwrap_or_default();
+    let scope = names.scope();
+    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    facts.labels_missing = patroni_labels(&scope)
+        .iter()
+        .any(|(key, value)| labels.get(*key).map(String::as_str) != Some(value));
+    facts.headless = port.service(&format!("{}-endpoints", names.app()))?.is_some();
+    if juju.leader {
+        for kind in ServiceKind::ALL {
+            let current = port.service(&names.service(kind))?;
+            if !current.is_some_and(|service| fits(&service, juju, kind, leader_label)) {
+                facts.stale_services.insert(kind);
+            }
+        }
+    }
+    if juju.peer_data.as_ref().is_none_or(|data| !data.initialised) {
+        if let Some(registered) = port.endpoints(&format!("{scope}-config"))? {
+            let ours = port.stateful_set_created(names.app())?;
+            // Both are the API server's own stamps in UTC, so their text sorts as their time does.
+            facts.registered_before_us = ours.is_some_and(|ours| registered.created < ours);
+            facts.registered = registered.initialize.filter(|id| !id.is_empty());
+        }
+    }
+    let machine = machine(&pod, port)?;
+    Ok((facts, machine))
+}
+
+fn fits(
+    service: &Service,
+    juju: &JujuFacts,
+    kind: ServiceKind,
+    leader_label: &'static str,
+) -> bool {
+    let wanted = services::service(&juju.names, kind, leader_label, None);
+    let (Some(current), Some(wanted)) = (&service.spec, &wanted.spec) else { return false };
+    let ports = |spec: &k8s_openapi::api::core::v1::ServiceSpec| -> Vec<(Option<String>, i32)> {
+        spec.ports.iter().flatten().map(|port| (port.name.clone(), port.port)).collect()
+    };
+    current.selector == wanted.selector && ports(current) == ports(wanted)
+}
+
+fn machine(pod: &Pod, port: &dyn Kubernetes) -> PortResult<Option<Machine>> {
+    let Some(spec) = &pod.spec else { return Ok(None) };
+    let Some(node) = &spec.node_name else { return Ok(None) };
+    let Some(size) = port.node(node)? else { return Ok(None) };
+    let limits = spec
+        .containers
+        .iter()
+        .find(|container| container.name == CONTAINER)
+        .and_then(|container| container.resources.as_ref())
+        .and_then(|resources| resources.limits.as_ref());
+    let limit = |name: &str| limits.and_then(|l| l.get(name)).map(|quantity| quantity.0.as_str());
+    Ok(Some(Machine::from_quantities((&size.cpu, &size.memory), (limit("cpu"), limit("memory")))))
+}

@@ -1,0 +1,155 @@
+//! The workload container: what the image holds, what the volume holds, what differs.
+
+use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
+use cluster_plan::observed::{PatroniVersion, ServiceState, Volume, WorkloadFacts};
+use cluster_plan::planner::PATRONI_YML;
+use secrecy::ExposeSecret;
+
+use crate::layer::SERVICE;
+use crate::ports::{FileInfo, PortResult, Workload};
+use crate::render::{File, LOG_DIR};
+
+/// Where each major version of PostgreSQL keeps its files.
+const INSTALLATIONS: &str = "/usr/lib/postgresql";
+/// The file of a Python package that tells Patroni's version without starting it.
+const PATRONI_VERSION: &str = "/usr/lib/python3/dist-packages/patroni/version.py";
+/// Where a rock of the charmed distribution tells its version.
+const ROCK_VERSION: &str = "/meta.charmed-postgresql/snap.yaml";
+/// Libraries that are preloaded where the image has them.
+const PRELOADED: [&str; 3] = ["timescaledb", "pgaudit", "pg_stat_statements"];
+
+/// What the image holds.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// Major version of PostgreSQL.
+    pub major: Option<u32>,
+    /// Libraries to preload.
+    pub preload: Vec<&'static str>,
+}
+
+/// Looks at image, volume and service.
+///
+/// # Errors
+/// When Pebble does not answer.
+pub fn image(port: &dyn Workload, with_version: bool) -> PortResult<(Image, WorkloadFacts)> {
+    let installed = port.list(INSTALLATIONS)?.unwrap_or_default();
+    let major = installed.iter().filter_map(|entry| entry.name.parse::<u32>().ok()).max();
+    let mut facts = WorkloadFacts {
+        patroni: patroni_version(port)?,
+        service: port.service(SERVICE)?.unwrap_or_default(),
+        ..WorkloadFacts::default()
+    };
+    let Some(major) = major else { return Ok((Image::default(), facts)) };
+    facts.postgresql = Some(if with_version {
+        version(port, major)?
+    } else {
+        major.to_string()
+    });
+    if facts.service != ServiceState::Active {
+        facts.volume = Some(volume(port, major)?);
+    }
+    let libraries = port.list(&format!("{INSTALLATIONS}/{major}/lib"))?.unwrap_or_default();
+    let has = |name: &str| libraries.iter().any(|entry| entry.name == format!("{name}.so"));
+    let preload = PRELOADED.into_iter().filter(|name| has(name)).collect();
+    Ok((Image { major: Some(major), preload }, facts))
+}
+
+/// Notes what differs from the files and the layer wanted.
+///
+/// # Errors
+/// When Pebble does not answer.
+pub fn compare(
+    port: &dyn Workload,
+    facts: &mut WorkloadFacts,
+    files: &[File],
+    layer: &pebble::Layer,
+) -> PortResult<()> {
+    let storage = port.list(STORAGE)?.unwrap_or_default();
+    facts.storage_ready =
+        facts.service == ServiceState::Active || storage_ready(port, &storage)?;
+    facts.configured = files.iter().any(|file| file.path == PATRONI_YML);
+    for file in files {
+        if stale(port, file, &storage)? {
+            facts.stale_files.insert(file.path.to_owned());
+        }
+    }
+    let plan = port.plan()?;
+    facts.layer_stale = layer.services.iter().any(|(name, service)| {
+        plan.services.get(name) != Some(service)
+    }) || layer.checks.iter().any(|(name, check)| plan.checks.get(name) != Some(check));
+    Ok(())
+}
+
+fn stale(port: &dyn Workload, file: &File, storage: &[FileInfo]) -> PortResult<bool> {
+    let info = match file.path.strip_prefix(STORAGE).and_then(|rest| rest.strip_prefix('/')) {
+        Some(name) => storage.iter().find(|entry| entry.name == name).cloned(),
+        None => port.stat(file.path)?,
+    };
+    let Some(info) = info else { return Ok(true) };
+    if info.mode != file.mode || info.user != file.owner {
+        return Ok(true);
+    }
+    let content = port.pull(file.path)?;
+    Ok(content.as_deref() != Some(file.content.expose_secret().as_bytes()))
+}
+
+fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> {
+    let owned = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        storage
+            .iter()
+            .find(|entry| entry.name == name)
+            .is_some_and(|entry| entry.user == "postgres" && entry.mode == 0o700)
+    };
+    let root = port.stat(STORAGE)?.is_some_and(|info| info.user == "postgres");
+    Ok(root && owned(PGDATA) && owned(SHARED_SOCKETS) && port.stat(LOG_DIR)?.is_some())
+}
+
+fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
+    if let Some(text) = port.pull(PATRONI_VERSION)? {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let quoted = text.split(['\'', '"']).nth(1).and_then(PatroniVersion::parse);
+        if quoted.is_some() {
+            return Ok(quoted);
+        }
+    }
+    let output = match port.exec(&["patroni", "--version"]) {
+        Ok(output) => output,
+        Err(crate::ports::PortError::Failed(..)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(PatroniVersion::parse(output.stdout.trim()))
+}
+
+/// The full version: the rock's own word, else the server's.
+fn version(port: &dyn Workload, major: u32) -> PortResult<String> {
+    if let Some(text) = port.pull(ROCK_VERSION)? {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("version:"));
+        if let Some(version) = line.map(|v| v.trim().trim_matches(['\'', '"'])) {
+            return Ok(version.to_owned());
+        }
+    }
+    let server = format!("{INSTALLATIONS}/{major}/bin/postgres");
+    let output = port.exec(&[&server, "--version"])?;
+    // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
+    let word = output.stdout.split_whitespace().nth(2);
+    Ok(word.map_or_else(|| major.to_string(), str::to_owned))
+}
+
+/// What the data directory holds. A directory with files but without a readable control file is
+/// not empty: it counts as a cluster nobody knows, so that nothing is bootstrapped over it.
+fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
+    let entries = port.list(PGDATA)?.unwrap_or_default();
+    if entries.is_empty() {
+        return Ok(Volume::Empty);
+    }
+    let tool = format!("{INSTALLATIONS}/{major}/bin/pg_controldata");
+    let output = port.exec(&["env", "LC_ALL=C", &tool, PGDATA])?;
+    let identifier = output
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("Database system identifier:"))
+        .map(|value| value.trim().to_owned());
+    Ok(Volume::Holds(identifier.unwrap_or_else(|| "0".to_owned())))
+}

@@ -1,0 +1,201 @@
+//! The files that the charm writes into the workload: what each says, its mode and its owner.
+
+use std::collections::BTreeMap;
+
+use cluster_plan::names::{Member, Names, PGDATA, SHARED_SOCKETS};
+use cluster_plan::observed::SystemUser;
+use cluster_plan::options::Parameters;
+use cluster_plan::planner::PATRONI_YML;
+use minijinja::{Environment, UndefinedBehavior, context};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+
+use crate::secrets::Passwords;
+
+/// Where PostgreSQL and Patroni log.
+pub const LOG_DIR: &str = "/var/log/postgresql";
+/// The script that Patroni's callbacks run.
+pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
+/// PostgreSQL's and Patroni's socket for local use.
+const SOCKETS: &str = "/var/run/postgresql";
+
+/// A file as it should be.
+pub struct File {
+    /// Absolute path in the workload container.
+    pub path: &'static str,
+    /// Content.
+    pub content: SecretString,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub owner: &'static str,
+}
+
+/// What goes into `patroni.yml`.
+pub struct PatroniFile<'a> {
+    /// Names.
+    pub names: &'a Names,
+    /// This member.
+    pub me: &'a Member,
+    /// Passwords.
+    pub passwords: &'a Passwords,
+    /// Parameters from the options.
+    pub parameters: &'a Parameters,
+    /// Patroni's dynamic settings, for a member that may bootstrap.
+    pub bootstrap: Option<&'a Map<String, Value>>,
+    /// Major version of PostgreSQL.
+    pub major: u32,
+    /// Libraries of `shared_preload_libraries` that the image has.
+    pub preload: &'a [&'static str],
+}
+
+/// A file could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A defect of the template.
+    #[error("cannot render {0}")]
+    Template(&'static str, #[source] minijinja::Error),
+    /// A password is missing.
+    #[error("cannot render patroni.yml without the password of {0}")]
+    Password(&'static str),
+}
+
+/// `patroni.yml`.
+///
+/// # Errors
+/// When a password is missing, or the template has a defect.
+pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
+    let mut passwords = BTreeMap::new();
+    for user in SystemUser::GENERATED {
+        let password = wanted.passwords.get(user).ok_or(RenderError::Password(user.name()))?;
+        passwords.insert(user.name(), password.expose_secret());
+    }
+    let bootstrap = wanted.bootstrap.map(|settings| {
+        let mut settings = settings.clone();
+        let dynamic = settings.remove("postgresql").unwrap_or_default();
+        let mut parameters = fixed_dynamic();
+        if let Some(Value::Object(computed)) = dynamic.get("parameters") {
+            parameters.extend(computed.clone().into_iter().filter(|(_, v)| !v.is_null()));
+        }
+        json!({"settings": settings, "parameters": parameters})
+    });
+    let values = context! {
+        member => wanted.me.to_string(),
+        host => wanted.names.host(wanted.me),
+        log_dir => LOG_DIR,
+        pgdata => PGDATA,
+        bin_dir => format!("/usr/lib/postgresql/{}/bin", wanted.major),
+        callback => CALLBACK,
+        passwords,
+        bootstrap,
+        parameters => local_parameters(wanted),
+        pg_hba => pg_hba(wanted.names),
+        pg_ident => PG_IDENT,
+    };
+    let name = "patroni.yml";
+    let error = |source| RenderError::Template(name, source);
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let text = environment
+        .render_str(include_str!("../templates/patroni.yml.j2"), values)
+        .map_err(error)?;
+    Ok(File { path: PATRONI_YML, content: text.into(), mode: 0o600, owner: "postgres" })
+}
+
+/// The script of Patroni's callbacks.
+#[must_use]
+pub fn callback() -> File {
+    File {
+        path: CALLBACK,
+        content: include_str!("../templates/wake-charm.sh").to_owned().into(),
+        mode: 0o755,
+        owner: "root",
+    }
+}
+
+/// Parameters that Patroni insists on in its dynamic configuration, or that a cluster is made with.
+fn fixed_dynamic() -> Map<String, Value> {
+    let fixed = json!({
+        "archive_mode": "on",
+        "wal_level": "logical",
+        "fsync": "on",
+        "full_page_writes": "on",
+        "hot_standby": "on",
+    });
+    match fixed {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Parameters of the file: the fixed ones, then those of the options.
+fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
+    let fixed = json!({
+        "archive_command": "/bin/true",
+        "autovacuum": "on",
+        "lc_messages": "C",
+        "log_autovacuum_min_duration": 60000,
+        "log_checkpoints": "on",
+        "log_destination": "stderr",
+        "log_directory": LOG_DIR,
+        "log_error_verbosity": "verbose",
+        "log_file_mode": "0600",
+        "log_filename": "postgresql-%w_%H%M.log",
+        "log_hostname": "off",
+        "log_line_prefix": "%t [%p]: user=%u,db=%d,app=%a,client=%h,line=%l ",
+        "log_min_error_statement": "warning",
+        "log_recovery_conflict_waits": "on",
+        "log_replication_commands": "on",
+        // A new file each hour, a week of them: the names repeat after that.
+        "log_rotation_age": 60,
+        "log_rotation_size": 0,
+        "log_statement": "ddl",
+        "log_temp_files": 1,
+        "log_timezone": "UTC",
+        "log_truncate_on_rotation": "on",
+        "logging_collector": "on",
+        "unix_socket_directories": format!("{SOCKETS},{SHARED_SOCKETS}"),
+    });
+    let mut parameters: BTreeMap<String, Value> = match fixed {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
+    if !wanted.preload.is_empty() {
+        parameters.insert("shared_preload_libraries".into(), json!(wanted.preload.join(",")));
+    }
+    let preloads = |library: &str| wanted.preload.contains(&library);
+    let known = |name: &str| !name.starts_with("pg_stat_statements.") || preloads("pg_stat_statements");
+    parameters.extend(wanted.parameters.local.clone().into_iter().filter(|(name, _)| known(name)));
+    if preloads("pg_stat_statements") {
+        parameters.insert("pg_stat_statements.max".into(), json!(10_000));
+    }
+    // Gone from PostgreSQL 17, which would not start with it.
+    if wanted.major >= 17 {
+        parameters.remove("old_snapshot_threshold");
+    }
+    parameters
+}
+
+/// Operating system users and the roles that they come in as by a local socket: the charm is root
+/// in its container, Patroni and pgBackRest are `postgres` in the workload's.
+const PG_IDENT: [&str; 3] =
+    ["charm postgres operator", "charm root operator", "charm postgres backup"];
+
+/// Who may come in, and how. Never `trust`.
+fn pg_hba(names: &Names) -> Vec<String> {
+    let members = names.members_domain();
+    [
+        "local all operator peer map=charm",
+        "local all backup peer map=charm",
+        "local all monitoring scram-sha-256",
+        "host all operator 0.0.0.0/0 scram-sha-256",
+        "host all rewind 0.0.0.0/0 scram-sha-256",
+        "host all +internal_access 0.0.0.0/0 scram-sha-256",
+        "host all +relation_access 0.0.0.0/0 scram-sha-256",
+        "host replication replication 127.0.0.1/32 scram-sha-256",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain([format!("host replication replication {members} scram-sha-256")])
+    .collect()
+}
