@@ -1,0 +1,91 @@
+//! One request over one connection: how a call reaches Patroni and its answer comes back.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::{Client, Error};
+
+/// No answer of Patroni is longer than that.
+const LONGEST_ANSWER: usize = 8 << 20;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) async fn request(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(u16, Vec<u8>), Error> {
+    let unreachable = |source: Source| Error::Unreachable {
+        host: client.address(),
+        source,
+    };
+    let connect = TcpStream::connect((client.host.as_str(), client.port));
+    let stream = tokio::time::timeout(client.connect_limit, connect)
+        .await
+        .map_err(|_| Error::TimedOut {
+            host: client.address(),
+            limit: client.connect_limit,
+        })?
+        .map_err(|e| unreachable(e.into()))?;
+    let answer = match &client.tls {
+        None => exchange(stream, client, method, path, body).await,
+        Some(config) => {
+            let name =
+                ServerName::try_from(client.host.clone()).map_err(|e| unreachable(e.into()))?;
+            let connector = tokio_rustls::TlsConnector::from(config.clone());
+            let stream = connector
+                .connect(name, stream)
+                .await
+                .map_err(|e| unreachable(e.into()))?;
+            exchange(stream, client, method, path, body).await
+        }
+    };
+    answer.map_err(unreachable)
+}
+
+async fn exchange<S>(
+    stream: S,
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(u16, Vec<u8>), Source>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let content = body.map(Value::to_string).unwrap_or_default();
+    let mut request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, client.address())
+        .header(CONTENT_TYPE, "application/json");
+    if let Some((user, password)) = &client.credentials {
+        let pair = format!("{user}:{}", password.expose_secret());
+        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let response = sender
+        .send_request(request.body(Full::new(Bytes::from(content)))?)
+        .await?;
+    let status = response.status().as_u16();
+    let collected = Limited::new(response.into_body(), LONGEST_ANSWER)
+        .collect()
+        .await?;
+    drop(sender);
+    driver.abort();
+    Ok((status, collected.to_bytes().to_vec()))
+}
