@@ -47,7 +47,12 @@ pub fn apply(
     ports: &Ports<'_>,
 ) -> Result<Applied, ApplyError> {
     let mut applied = Applied::default();
-    let mut apply = Apply { observation, facts, juju, ports };
+    let mut apply = Apply {
+        observation,
+        facts,
+        juju,
+        ports,
+    };
     for planned in &plan.steps {
         tracing::info!("{} ({})", planned.step, planned.why);
         match apply.step(&planned.step) {
@@ -116,16 +121,21 @@ impl Apply<'_> {
             }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
             Step::MarkInitialised => {
-                self.juju.set_peer(Bag::Application, "cluster_initialised", "True")?;
+                self.juju
+                    .set_peer(Bag::Application, "cluster_initialised", "True")?;
             }
             Step::PublishVersion(version) => self.juju.set_workload_version(version)?,
             Step::RemoveLeftovers => {
                 for suffix in ["", "-config", "-sync"] {
-                    ports.kubernetes.delete_registration(&format!("{}{suffix}", names.scope()))?;
+                    ports
+                        .kubernetes
+                        .delete_registration(&format!("{}{suffix}", names.scope()))?;
                 }
             }
             Step::LabelPod => {
-                ports.kubernetes.label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
+                ports
+                    .kubernetes
+                    .label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
             }
             Step::ApplyService(kind) => self.apply_service(*kind)?,
             Step::PrepareStorage => workload::prepare_storage(ports.workload)?,
@@ -133,7 +143,9 @@ impl Apply<'_> {
                 workload::push(ports.workload, &self.observation.files, path)?;
             }
             Step::SetLayer => {
-                ports.workload.add_layer(crate::layer::LABEL, &self.observation.layer)?;
+                ports
+                    .workload
+                    .add_layer(crate::layer::LABEL, &self.observation.layer)?;
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
@@ -156,26 +168,37 @@ impl Apply<'_> {
     fn apply_service(&self, kind: ServiceKind) -> Result<(), PortError> {
         let names = &self.observation.observed.names;
         let me = self.observation.observed.me.to_string();
-        let owners = self.ports.kubernetes.pod(&me)?.and_then(|pod| pod.metadata.owner_references);
+        let owners = self
+            .ports
+            .kubernetes
+            .pod(&me)?
+            .and_then(|pod| pod.metadata.owner_references);
         let service = services::service(names, kind, self.observation.leader_label, owners);
         self.ports.kubernetes.apply_service(&service, names.app())
     }
 
     fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {
         let observed = &self.observation.observed;
-        let primary = observed.cluster.as_ref().and_then(|cluster| cluster.primary());
+        let primary = observed
+            .cluster
+            .as_ref()
+            .and_then(|cluster| cluster.primary());
         let Some(primary) = primary.and_then(|primary| primary.member.as_ref()) else {
             return Ok(());
         };
-        self.ports.members.patch_dynamic_config(&observed.names.host(primary), patch)
+        self.ports
+            .members
+            .patch_dynamic_config(&observed.names.host(primary), patch)
     }
 
     fn change_database(&self, statements: &[Statement]) -> Result<(), PortError> {
         let Some(server) = database::server(self.facts, &self.observation.observed) else {
             return Ok(());
         };
-        let texts: Vec<SecretString> =
-            statements.iter().filter_map(|statement| self.text(statement)).collect();
+        let texts: Vec<SecretString> = statements
+            .iter()
+            .filter_map(|statement| self.text(statement))
+            .collect();
         self.ports.database.execute(&server, &texts)
     }
 
@@ -184,7 +207,11 @@ impl Apply<'_> {
             Sql::Text(text) => Some(text.clone().into()),
             Sql::Password(user) => {
                 let password = self.facts.passwords.as_ref()?.get(*user)?;
-                Some(password_statement(*user, password, &self.ports.random.salt()))
+                Some(password_statement(
+                    *user,
+                    password,
+                    &self.ports.random.salt(),
+                ))
             }
         }
     }
@@ -192,19 +219,25 @@ impl Apply<'_> {
 
 /// Sets a role's password by its verifier, so that the password itself never travels.
 #[must_use]
-pub fn password_statement(
-    user: SystemUser,
-    password: &SecretString,
-    salt: &[u8],
-) -> SecretString {
+pub fn password_statement(user: SystemUser, password: &SecretString, salt: &[u8]) -> SecretString {
     let verifier = scram::verifier(password, salt);
     // A verifier is of base64, `$` and `:`; it cannot end a literal.
-    format!("ALTER ROLE {} PASSWORD '{}'", roles::quote(user.name()), verifier.expose_secret())
-        .into()
+    format!(
+        "ALTER ROLE {} PASSWORD '{}'",
+        roles::quote(user.name()),
+        verifier.expose_secret()
+    )
+    .into()
 }
 
 /// The member that leads, where one is known.
 #[must_use]
 pub fn primary(observation: &Observation) -> Option<&Member> {
-    observation.observed.cluster.as_ref()?.primary()?.member.as_ref()
+    observation
+        .observed
+        .cluster
+        .as_ref()?
+        .primary()?
+        .member
+        .as_ref()
 }

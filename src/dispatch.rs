@@ -1,5 +1,7 @@
 //! THE table: which handler a hook or action runs. Nothing else decides that.
 
+use juju::Event;
+
 /// What a hook or an action runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handler {
@@ -39,44 +41,51 @@ pub enum Action {
     NotYet,
 }
 
-/// The handler of a hook, by Juju's name for it.
+/// The handler of an event.
 #[must_use]
-pub fn hook(name: &str) -> Handler {
+pub fn handler(event: &Event) -> Handler {
     let reconcile = |workload_version, database, dynamic, open_ports| Handler::Reconcile {
         workload_version,
         database,
         dynamic,
         open_ports,
     };
-    match name {
-        "postgresql-pebble-ready" => reconcile(true, true, false, true),
-        "upgrade-charm" => reconcile(true, true, true, true),
-        "leader-elected" | "config-changed" | "start" | "secret-changed" => {
-            reconcile(false, true, true, false)
-        }
-        "update-status" => reconcile(false, false, true, false),
-        "postgresql-pebble-custom-notice" => reconcile(false, true, true, false),
-        "postgresql-pebble-check-failed" | "postgresql-pebble-check-recovered" => {
+    match event {
+        Event::PebbleReady(_) => reconcile(true, true, false, true),
+        Event::UpgradeCharm => reconcile(true, true, true, true),
+        Event::LeaderElected
+        | Event::ConfigChanged
+        | Event::Start
+        | Event::SecretChanged(_)
+        | Event::PebbleCustomNotice(_)
+        // Whatever joins or leaves changes what there is to say, if only that it isn't served yet.
+        | Event::RelationCreated(_)
+        | Event::RelationJoined(_)
+        | Event::RelationChanged(_)
+        | Event::RelationDeparted(_)
+        | Event::RelationBroken(_) => reconcile(false, true, true, false),
+        Event::UpdateStatus => reconcile(false, false, true, false),
+        Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
             reconcile(false, false, false, false)
         }
-        "pgdata-storage-detaching" => Handler::StorageDetaching,
-        "stop" => Handler::Stop,
-        "install" | "remove" | "pgdata-storage-attached" | "leader-settings-changed"
-        | "secret-remove" | "secret-rotate" | "secret-expired" => Handler::Nothing,
-        // Whatever joins or leaves changes what there is to say, if only that it isn't served yet.
-        relation if relation.contains("-relation-") => reconcile(false, true, true, false),
-        _ => Handler::Nothing,
+        Event::StorageDetaching(_) => Handler::StorageDetaching,
+        Event::Stop => Handler::Stop,
+        Event::Action(action) => Handler::Action(match action.name.as_str() {
+            "get-primary" => Action::GetPrimary,
+            "get-password" => Action::GetPassword,
+            "set-password" => Action::SetPassword,
+            "promote-to-primary" => Action::PromoteToPrimary,
+            _ => Action::NotYet,
+        }),
+        Event::Install
+        | Event::Remove
+        | Event::StorageAttached(_)
+        | Event::LeaderSettingsChanged
+        | Event::CollectMetrics
+        | Event::SecretRotate(_)
+        | Event::SecretExpired(_)
+        | Event::SecretRemove(_)
+        | Event::Exec
+        | Event::Unknown(_) => Handler::Nothing,
     }
-}
-
-/// The handler of an action.
-#[must_use]
-pub fn action(name: &str) -> Handler {
-    Handler::Action(match name {
-        "get-primary" => Action::GetPrimary,
-        "get-password" => Action::GetPassword,
-        "set-password" => Action::SetPassword,
-        "promote-to-primary" => Action::PromoteToPrimary,
-        _ => Action::NotYet,
-    })
 }

@@ -15,7 +15,10 @@ pub use hook::HookJuju;
 /// A hook tool failed, or gave an answer that makes no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct JujuError(pub String, #[source] pub Option<Box<dyn std::error::Error + Send + Sync>>);
+pub struct JujuError(
+    pub String,
+    #[source] pub Option<Box<dyn std::error::Error + Send + Sync>>,
+);
 
 /// A bag of the peer relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,5 +124,9 @@ pub enum ResultValue {
 /// Users by name, for messages.
 #[must_use]
 pub fn user_names(users: &[SystemUser]) -> String {
-    users.iter().map(|user| user.name()).collect::<Vec<_>>().join(", ")
+    users
+        .iter()
+        .map(|user| user.name())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

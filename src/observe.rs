@@ -78,7 +78,10 @@ pub fn observe(
         peers: juju.peers.clone(),
         leaving: juju.leaving.clone(),
         peer_data: juju.peer_data.clone(),
-        passwords: juju.passwords.as_ref().map(crate::secrets::Passwords::users),
+        passwords: juju
+            .passwords
+            .as_ref()
+            .map(crate::secrets::Passwords::users),
         workload: Workload::Unreachable(String::new()),
         kubernetes: Some(kubernetes),
         cluster: None,
@@ -92,7 +95,13 @@ pub fn observe(
             observed.workload = Workload::Unreachable(error.chain());
             observed.cluster = cluster::look(juju, ports.members, false);
             let desired = desired(config, Map::new(), scope);
-            return Ok(Observation { observed, desired, files: vec![], layer, leader_label });
+            return Ok(Observation {
+                observed,
+                desired,
+                files: vec![],
+                layer,
+                leader_label,
+            });
         }
     };
     observed.workload = Workload::Up(Box::new(facts));
@@ -107,10 +116,21 @@ pub fn observe(
         observed.workload = Workload::Unreachable(error.chain());
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
-    if scope.database || observed.peer_data.as_ref().is_some_and(|data| !data.initialised) {
+    if scope.database
+        || observed
+            .peer_data
+            .as_ref()
+            .is_some_and(|data| !data.initialised)
+    {
         observed.database = database::look(juju, &observed, ports.database);
     }
-    Ok(Observation { desired: desired(config, dynamic, scope), observed, files, layer, leader_label })
+    Ok(Observation {
+        desired: desired(config, dynamic, scope),
+        observed,
+        files,
+        layer,
+        leader_label,
+    })
 }
 
 fn desired(
@@ -118,7 +138,11 @@ fn desired(
     dynamic: Map<String, Value>,
     scope: Scope,
 ) -> Desired {
-    Desired { config, dynamic, publish_version: scope.workload_version }
+    Desired {
+        config,
+        dynamic,
+        publish_version: scope.workload_version,
+    }
 }
 
 fn patroni_version(
@@ -130,7 +154,10 @@ fn patroni_version(
 /// Patroni's dynamic configuration as it should be.
 fn dynamic(config: &Config, parameters: &Parameters, planned: u32) -> Map<String, Value> {
     let mut wanted = membership::sync_settings(config, planned);
-    wanted.insert("postgresql".into(), json!({"parameters": parameters.dynamic}));
+    wanted.insert(
+        "postgresql".into(),
+        json!({"parameters": parameters.dynamic}),
+    );
     wanted
 }
 
@@ -172,7 +199,10 @@ fn files(
 pub fn member_hosts(juju: &JujuFacts) -> Vec<String> {
     let mut members: Vec<&Member> = vec![&juju.me];
     members.extend(juju.peers.iter());
-    members.into_iter().map(|member| juju.names.host(member)).collect()
+    members
+        .into_iter()
+        .map(|member| juju.names.host(member))
+        .collect()
 }
 
 /// What the pod may use, where Kubernetes tells.

@@ -6,7 +6,7 @@ use cluster_plan::names::{Member, Names, PGDATA, SHARED_SOCKETS};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::options::Parameters;
 use cluster_plan::planner::PATRONI_YML;
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -67,7 +67,10 @@ pub enum RenderError {
 pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
     let mut passwords = BTreeMap::new();
     for user in SystemUser::GENERATED {
-        let password = wanted.passwords.get(user).ok_or(RenderError::Password(user.name()))?;
+        let password = wanted
+            .passwords
+            .get(user)
+            .ok_or(RenderError::Password(user.name()))?;
         passwords.insert(user.name(), password.expose_secret());
     }
     let bootstrap = wanted.bootstrap.map(|settings| {
@@ -79,27 +82,35 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         }
         json!({"settings": settings, "parameters": parameters})
     });
-    let values = context! {
-        member => wanted.me.to_string(),
-        host => wanted.names.host(wanted.me),
-        log_dir => LOG_DIR,
-        pgdata => PGDATA,
-        bin_dir => format!("/usr/lib/postgresql/{}/bin", wanted.major),
-        callback => CALLBACK,
-        passwords,
-        bootstrap,
-        parameters => local_parameters(wanted),
-        pg_hba => pg_hba(wanted.names),
-        pg_ident => PG_IDENT,
-    };
+    let values = json!({
+        "member": wanted.me.to_string(),
+        "host": wanted.names.host(wanted.me),
+        "log_dir": LOG_DIR,
+        "pgdata": PGDATA,
+        "bin_dir": format!("/usr/lib/postgresql/{}/bin", wanted.major),
+        "callback": CALLBACK,
+        "passwords": passwords,
+        "bootstrap": bootstrap,
+        "parameters": local_parameters(wanted),
+        "pg_hba": pg_hba(wanted.names),
+        "pg_ident": PG_IDENT,
+    });
     let name = "patroni.yml";
     let error = |source| RenderError::Template(name, source);
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let text = environment
-        .render_str(include_str!("../templates/patroni.yml.j2"), values)
+        .render_str(
+            include_str!("../templates/patroni.yml.j2"),
+            minijinja::Value::from_serialize(&values),
+        )
         .map_err(error)?;
-    Ok(File { path: PATRONI_YML, content: text.into(), mode: 0o600, owner: "postgres" })
+    Ok(File {
+        path: PATRONI_YML,
+        content: text.into(),
+        mode: 0o600,
+        owner: "postgres",
+    })
 }
 
 /// The script of Patroni's callbacks.
@@ -161,11 +172,22 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
         _ => BTreeMap::new(),
     };
     if !wanted.preload.is_empty() {
-        parameters.insert("shared_preload_libraries".into(), json!(wanted.preload.join(",")));
+        parameters.insert(
+            "shared_preload_libraries".into(),
+            json!(wanted.preload.join(",")),
+        );
     }
     let preloads = |library: &str| wanted.preload.contains(&library);
-    let known = |name: &str| !name.starts_with("pg_stat_statements.") || preloads("pg_stat_statements");
-    parameters.extend(wanted.parameters.local.clone().into_iter().filter(|(name, _)| known(name)));
+    let known =
+        |name: &str| !name.starts_with("pg_stat_statements.") || preloads("pg_stat_statements");
+    parameters.extend(
+        wanted
+            .parameters
+            .local
+            .clone()
+            .into_iter()
+            .filter(|(name, _)| known(name)),
+    );
     if preloads("pg_stat_statements") {
         parameters.insert("pg_stat_statements.max".into(), json!(10_000));
     }
@@ -178,8 +200,11 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
 
 /// Operating system users and the roles that they come in as by a local socket: the charm is root
 /// in its container, Patroni and pgBackRest are `postgres` in the workload's.
-const PG_IDENT: [&str; 3] =
-    ["charm postgres operator", "charm root operator", "charm postgres backup"];
+const PG_IDENT: [&str; 3] = [
+    "charm postgres operator",
+    "charm root operator",
+    "charm postgres backup",
+];
 
 /// Who may come in, and how. Never `trust`.
 fn pg_hba(names: &Names) -> Vec<String> {
@@ -196,6 +221,8 @@ fn pg_hba(names: &Names) -> Vec<String> {
     ]
     .into_iter()
     .map(str::to_owned)
-    .chain([format!("host replication replication {members} scram-sha-256")])
+    .chain([format!(
+        "host replication replication {members} scram-sha-256"
+    )])
     .collect()
 }

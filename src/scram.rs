@@ -20,7 +20,9 @@ pub fn verifier(password: &SecretString, salt: &[u8]) -> SecretString {
 /// that an older method is replaced.
 #[must_use]
 pub fn fits(password: &SecretString, stored: &str) -> bool {
-    let Some((iterations, salt)) = parse(stored) else { return false };
+    let Some((iterations, salt)) = parse(stored) else {
+        return false;
+    };
     derive(password, &salt, iterations) == stored
 }
 
@@ -29,7 +31,10 @@ fn parse(stored: &str) -> Option<(u32, Vec<u8>)> {
     let (head, _keys) = rest.split_once('$')?;
     let (iterations, salt) = head.split_once(':')?;
     // A hostile count must not keep a hook busy for minutes.
-    let iterations = iterations.parse().ok().filter(|n| (1..=1_000_000).contains(n))?;
+    let iterations = iterations
+        .parse()
+        .ok()
+        .filter(|n| (1..=1_000_000).contains(n))?;
     Some((iterations, STANDARD.decode(salt).ok()?))
 }
 
@@ -63,7 +68,9 @@ fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes a key of any length, so this cannot fail; an empty result would fit nothing.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return [0; 32];
+    };
     for part in parts {
         mac.update(part);
     }

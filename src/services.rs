@@ -17,7 +17,10 @@ pub fn service(
     owners: Option<Vec<OwnerReference>>,
 ) -> Service {
     let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     };
     let port = |name: &str, number: u16| ServicePort {
         name: Some(name.to_owned()),
@@ -38,7 +41,10 @@ pub fn service(
                 ("cluster-name", &names.scope()),
                 ("role", role_label(kind, leader_label)),
             ])),
-            ports: Some(vec![port("api", PATRONI_PORT), port("database", POSTGRESQL_PORT)]),
+            ports: Some(vec![
+                port("api", PATRONI_PORT),
+                port("database", POSTGRESQL_PORT),
+            ]),
             ..ServiceSpec::default()
         }),
         status: None,

@@ -13,13 +13,29 @@ pub fn prepare_storage(port: &dyn Workload) -> PortResult<()> {
         run(port, &["chmod", "0700", directory])?;
     }
     port.make_directory(LOG_DIR, 0o750, "postgres")?;
-    run(port, &["chown", "postgres:postgres", STORAGE, PGDATA, SHARED_SOCKETS])
+    run(
+        port,
+        &[
+            "chown",
+            "postgres:postgres",
+            STORAGE,
+            PGDATA,
+            SHARED_SOCKETS,
+        ],
+    )
 }
 
 /// Pushes one of the files.
 pub fn push(port: &dyn Workload, files: &[File], path: &str) -> PortResult<()> {
-    let Some(file) = files.iter().find(|file| file.path == path) else { return Ok(()) };
-    port.push(path, file.content.expose_secret().as_bytes(), file.mode, file.owner)
+    let Some(file) = files.iter().find(|file| file.path == path) else {
+        return Ok(());
+    };
+    port.push(
+        path,
+        file.content.expose_secret().as_bytes(),
+        file.mode,
+        file.owner,
+    )
 }
 
 fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
@@ -28,5 +44,8 @@ fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
         return Ok(());
     }
     let what = command.join(" ");
-    Err(PortError::Failed(what, format!("exit {}: {}", output.code, output.stderr.trim()).into()))
+    Err(PortError::Failed(
+        what,
+        format!("exit {}: {}", output.code, output.stderr.trim()).into(),
+    ))
 }

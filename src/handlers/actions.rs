@@ -70,7 +70,9 @@ pub fn get_primary(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
 /// # Errors
 /// When the user is not one of the charm's.
 pub fn get_password(hook: &Hook<'_>, params: GetPassword) -> Result<ActionResult, ActionError> {
-    let name = params.username.unwrap_or_else(|| SystemUser::Operator.name().to_owned());
+    let name = params
+        .username
+        .unwrap_or_else(|| SystemUser::Operator.name().to_owned());
     let user = SystemUser::from_name(&name).ok_or_else(|| {
         let users = user_names(&SystemUser::ALL);
         refused(format!(
@@ -79,7 +81,11 @@ pub fn get_password(hook: &Hook<'_>, params: GetPassword) -> Result<ActionResult
         ))
     })?;
     let facts = observe::juju::facts(hook.juju, None)?;
-    let password = facts.passwords.as_ref().and_then(|passwords| passwords.get(user)).cloned();
+    let password = facts
+        .passwords
+        .as_ref()
+        .and_then(|passwords| passwords.get(user))
+        .cloned();
     let value = password.map_or_else(|| ResultValue::Plain("None".into()), ResultValue::Secret);
     Ok(ActionResult(vec![("password", value)]))
 }
@@ -95,7 +101,9 @@ pub fn set_password(hook: &Hook<'_>, params: SetPassword) -> Result<ActionResult
     if !facts.leader {
         return Err(refused("The action can be run only on leader unit"));
     }
-    let name = params.username.unwrap_or_else(|| SystemUser::Operator.name().to_owned());
+    let name = params
+        .username
+        .unwrap_or_else(|| SystemUser::Operator.name().to_owned());
     let user = SystemUser::from_name(&name)
         .filter(|user| SystemUser::ROLES.contains(user))
         .ok_or_else(|| {
@@ -129,23 +137,37 @@ fn change(
 ) -> Result<(), ActionError> {
     let view = cluster::look(facts, hook.ports.members, false).filter(|view| view.all_ready());
     let view = view.ok_or_else(|| {
-        refused(
-            "Failed changing the password: Not all members healthy or finished initial sync.",
-        )
+        refused("Failed changing the password: Not all members healthy or finished initial sync.")
     })?;
     let failed = || refused("Failed changing the password.");
-    let primary = view.primary().and_then(|p| p.member.clone()).ok_or_else(failed)?;
+    let primary = view
+        .primary()
+        .and_then(|p| p.member.clone())
+        .ok_or_else(failed)?;
     let server = if primary == facts.me {
         Server::Own
     } else {
-        let operator = facts.passwords.as_ref().and_then(|p| p.get(SystemUser::Operator));
-        Server::Host(facts.names.fqdn(&primary), operator.cloned().ok_or_else(failed)?)
+        let operator = facts
+            .passwords
+            .as_ref()
+            .and_then(|p| p.get(SystemUser::Operator));
+        Server::Host(
+            facts.names.fqdn(&primary),
+            operator.cloned().ok_or_else(failed)?,
+        )
     };
     let statement = password_statement(user, password, &hook.ports.random.salt());
-    hook.ports.database.execute(&server, &[statement]).map_err(|error| {
-        tracing::error!("cannot change the password of {}: {}", user.name(), error.chain());
-        failed()
-    })
+    hook.ports
+        .database
+        .execute(&server, &[statement])
+        .map_err(|error| {
+            tracing::error!(
+                "cannot change the password of {}: {}",
+                user.name(),
+                error.chain()
+            );
+            failed()
+        })
 }
 
 /// `promote-to-primary`, run on the unit that shall lead.
@@ -164,27 +186,38 @@ pub fn promote_to_primary(hook: &Hook<'_>, params: &Promote) -> Result<ActionRes
     let facts = observe::juju::facts(hook.juju, None)?;
     let failed = || refused("Switchover failed or timed out, check the logs for details");
     let view = cluster::look(&facts, hook.ports.members, false).ok_or_else(failed)?;
-    let primary = view.primary().and_then(|p| p.member.clone()).ok_or_else(failed)?;
+    let primary = view
+        .primary()
+        .and_then(|p| p.member.clone())
+        .ok_or_else(failed)?;
     if primary == facts.me {
         return Ok(ActionResult::default());
     }
-    let own = view.members.iter().find(|m| m.member.as_ref() == Some(&facts.me));
+    let own = view
+        .members
+        .iter()
+        .find(|m| m.member.as_ref() == Some(&facts.me));
     if !own.is_some_and(|m| m.role == cluster_plan::observed::Role::SyncStandby) {
         return Err(refused("Unit is not sync standby"));
     }
     let host = facts.names.host(&primary);
     let me = facts.me.to_string();
-    hook.ports.members.switchover(&host, &primary.to_string(), Some(&me)).map_err(|error| {
-        tracing::error!("{}", error.chain());
-        failed()
-    })?;
+    hook.ports
+        .members
+        .switchover(&host, &primary.to_string(), Some(&me))
+        .map_err(|error| {
+            tracing::error!("{}", error.chain());
+            failed()
+        })?;
     Ok(ActionResult::default())
 }
 
 /// An action that this revision has by name only.
 #[must_use]
 pub fn not_yet(name: &str) -> ActionError {
-    refused(format!("{name} is not available in this revision of the charm yet"))
+    refused(format!(
+        "{name} is not available in this revision of the charm yet"
+    ))
 }
 
 fn refused(text: impl Into<String>) -> ActionError {

@@ -44,9 +44,12 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
 }
 
 fn opens_the_way(plan: &Plan) -> bool {
-    plan.steps
-        .iter()
-        .any(|planned| matches!(planned.step, Step::StorePasswords(_) | Step::RemoveLeftovers))
+    plan.steps.iter().any(|planned| {
+        matches!(
+            planned.step,
+            Step::StorePasswords(_) | Step::RemoveLeftovers
+        )
+    })
 }
 
 fn log(plan: &Plan) {
@@ -65,9 +68,11 @@ fn say(
         plan.problem(problem);
     }
     let statuses = status::judge(&observation.observed, &plan);
-    hook.juju.set_status(false, statuses.unit.word(), statuses.unit.message())?;
+    hook.juju
+        .set_status(false, statuses.unit.word(), statuses.unit.message())?;
     if let Some(application) = statuses.application {
-        hook.juju.set_status(true, application.word(), application.message())?;
+        hook.juju
+            .set_status(true, application.word(), application.message())?;
     }
     Ok(())
 }

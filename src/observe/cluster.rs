@@ -16,8 +16,15 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
             return None;
         }
     };
-    let members: Vec<_> = view.members.iter().map(|m| member(&juju.names, m)).collect();
-    let leader = members.iter().find(|m| m.role == Role::Leader).and_then(|m| m.member.clone());
+    let members: Vec<_> = view
+        .members
+        .iter()
+        .map(|m| member(&juju.names, m))
+        .collect();
+    let leader = members
+        .iter()
+        .find(|m| m.role == Role::Leader)
+        .and_then(|m| m.member.clone());
     let dynamic = match leader {
         Some(leader) if with_dynamic => port
             .dynamic_config(&juju.names.host(&leader))
@@ -25,7 +32,11 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
             .ok(),
         _ => None,
     };
-    Some(Cluster { members, dynamic, server_version: None })
+    Some(Cluster {
+        members,
+        dynamic,
+        server_version: None,
+    })
 }
 
 fn member(names: &Names, seen: &patroni::Member) -> ClusterMember {

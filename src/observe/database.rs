@@ -22,7 +22,13 @@ FROM pg_catalog.pg_database d WHERE d.datname = 'postgres'";
 /// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
 #[must_use]
 pub fn server(juju: &JujuFacts, observed: &Observed) -> Option<Server> {
-    let primary = observed.cluster.as_ref()?.primary().filter(|m| m.started())?.member.as_ref()?;
+    let primary = observed
+        .cluster
+        .as_ref()?
+        .primary()
+        .filter(|m| m.started())?
+        .member
+        .as_ref()?;
     if *primary == juju.me {
         return Some(Server::Own);
     }
@@ -59,7 +65,11 @@ pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Optio
                 let role = RoleFacts {
                     login,
                     superuser,
-                    member_of: groups.split(',').filter(|g| !g.is_empty()).map(str::to_owned).collect(),
+                    member_of: groups
+                        .split(',')
+                        .filter(|g| !g.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
                     password_fits: fits(juju, &name, stored.as_deref()),
                     connects_postgres: connects,
                 };

@@ -57,8 +57,10 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         None if leader => Some(Passwords::default()),
         found => found,
     };
-    let unserved =
-        goal.endpoints.into_iter().filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
+    let unserved = goal
+        .endpoints
+        .into_iter()
+        .filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
     Ok(JujuFacts {
         planned: goal.planned.max(1),
         peers,
@@ -80,7 +82,9 @@ fn peer_data(
     peers: &BTreeSet<Member>,
     leader: bool,
 ) -> Result<Option<PeerData>, JujuError> {
-    let Some(app) = juju.peer_bag(&Bag::Application)? else { return Ok(None) };
+    let Some(app) = juju.peer_bag(&Bag::Application)? else {
+        return Ok(None);
+    };
     let own = juju.peer_bag(&Bag::Unit)?.unwrap_or_default();
     let mut data = PeerData {
         // A list that no charm wrote counts as none: it is written anew.
@@ -92,13 +96,16 @@ fn peer_data(
         volumes: BTreeMap::new(),
         announced: own.get("member").cloned(),
     };
-    let volume = |bag: &BTreeMap<String, String>| bag.get("pgdata").and_then(|t| Volume::from_bag(t));
-    data.volumes.extend(volume(&own).map(|volume| (me.clone(), volume)));
+    let volume =
+        |bag: &BTreeMap<String, String>| bag.get("pgdata").and_then(|t| Volume::from_bag(t));
+    data.volumes
+        .extend(volume(&own).map(|volume| (me.clone(), volume)));
     // Only the one that may bootstrap has to know what the others' volumes hold.
     if leader && !data.initialised {
         for peer in peers {
             let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
-            data.volumes.extend(volume(&bag).map(|volume| (peer.clone(), volume)));
+            data.volumes
+                .extend(volume(&bag).map(|volume| (peer.clone(), volume)));
         }
     }
     let _ = names;

@@ -38,7 +38,9 @@ fn facts(
     facts.labels_missing = patroni_labels(&scope)
         .iter()
         .any(|(key, value)| labels.get(*key).map(String::as_str) != Some(value));
-    facts.headless = port.service(&format!("{}-endpoints", names.app()))?.is_some();
+    facts.headless = port
+        .service(&format!("{}-endpoints", names.app()))?
+        .is_some();
     if juju.leader {
         for kind in ServiceKind::ALL {
             let current = port.service(&names.service(kind))?;
@@ -66,23 +68,42 @@ fn fits(
     leader_label: &'static str,
 ) -> bool {
     let wanted = services::service(&juju.names, kind, leader_label, None);
-    let (Some(current), Some(wanted)) = (&service.spec, &wanted.spec) else { return false };
+    let (Some(current), Some(wanted)) = (&service.spec, &wanted.spec) else {
+        return false;
+    };
     let ports = |spec: &k8s_openapi::api::core::v1::ServiceSpec| -> Vec<(Option<String>, i32)> {
-        spec.ports.iter().flatten().map(|port| (port.name.clone(), port.port)).collect()
+        spec.ports
+            .iter()
+            .flatten()
+            .map(|port| (port.name.clone(), port.port))
+            .collect()
     };
     current.selector == wanted.selector && ports(current) == ports(wanted)
 }
 
 fn machine(pod: &Pod, port: &dyn Kubernetes) -> PortResult<Option<Machine>> {
-    let Some(spec) = &pod.spec else { return Ok(None) };
-    let Some(node) = &spec.node_name else { return Ok(None) };
-    let Some(size) = port.node(node)? else { return Ok(None) };
+    let Some(spec) = &pod.spec else {
+        return Ok(None);
+    };
+    let Some(node) = &spec.node_name else {
+        return Ok(None);
+    };
+    let Some(size) = port.node(node)? else {
+        return Ok(None);
+    };
     let limits = spec
         .containers
         .iter()
         .find(|container| container.name == CONTAINER)
         .and_then(|container| container.resources.as_ref())
         .and_then(|resources| resources.limits.as_ref());
-    let limit = |name: &str| limits.and_then(|l| l.get(name)).map(|quantity| quantity.0.as_str());
-    Ok(Some(Machine::from_quantities((&size.cpu, &size.memory), (limit("cpu"), limit("memory")))))
+    let limit = |name: &str| {
+        limits
+            .and_then(|l| l.get(name))
+            .map(|quantity| quantity.0.as_str())
+    };
+    Ok(Some(Machine::from_quantities(
+        (&size.cpu, &size.memory),
+        (limit("cpu"), limit("memory")),
+    )))
 }

@@ -33,13 +33,18 @@ pub struct Image {
 /// When Pebble does not answer.
 pub fn image(port: &dyn Workload, with_version: bool) -> PortResult<(Image, WorkloadFacts)> {
     let installed = port.list(INSTALLATIONS)?.unwrap_or_default();
-    let major = installed.iter().filter_map(|entry| entry.name.parse::<u32>().ok()).max();
+    let major = installed
+        .iter()
+        .filter_map(|entry| entry.name.parse::<u32>().ok())
+        .max();
     let mut facts = WorkloadFacts {
         patroni: patroni_version(port)?,
         service: port.service(SERVICE)?.unwrap_or_default(),
         ..WorkloadFacts::default()
     };
-    let Some(major) = major else { return Ok((Image::default(), facts)) };
+    let Some(major) = major else {
+        return Ok((Image::default(), facts));
+    };
     facts.postgresql = Some(if with_version {
         version(port, major)?
     } else {
@@ -48,10 +53,22 @@ pub fn image(port: &dyn Workload, with_version: bool) -> PortResult<(Image, Work
     if facts.service != ServiceState::Active {
         facts.volume = Some(volume(port, major)?);
     }
-    let libraries = port.list(&format!("{INSTALLATIONS}/{major}/lib"))?.unwrap_or_default();
-    let has = |name: &str| libraries.iter().any(|entry| entry.name == format!("{name}.so"));
+    let libraries = port
+        .list(&format!("{INSTALLATIONS}/{major}/lib"))?
+        .unwrap_or_default();
+    let has = |name: &str| {
+        libraries
+            .iter()
+            .any(|entry| entry.name == format!("{name}.so"))
+    };
     let preload = PRELOADED.into_iter().filter(|name| has(name)).collect();
-    Ok((Image { major: Some(major), preload }, facts))
+    Ok((
+        Image {
+            major: Some(major),
+            preload,
+        },
+        facts,
+    ))
 }
 
 /// Notes what differs from the files and the layer wanted.
@@ -65,8 +82,7 @@ pub fn compare(
     layer: &pebble::Layer,
 ) -> PortResult<()> {
     let storage = port.list(STORAGE)?.unwrap_or_default();
-    facts.storage_ready =
-        facts.service == ServiceState::Active || storage_ready(port, &storage)?;
+    facts.storage_ready = facts.service == ServiceState::Active || storage_ready(port, &storage)?;
     facts.configured = files.iter().any(|file| file.path == PATRONI_YML);
     for file in files {
         if stale(port, file, &storage)? {
@@ -74,14 +90,23 @@ pub fn compare(
         }
     }
     let plan = port.plan()?;
-    facts.layer_stale = layer.services.iter().any(|(name, service)| {
-        plan.services.get(name) != Some(service)
-    }) || layer.checks.iter().any(|(name, check)| plan.checks.get(name) != Some(check));
+    facts.layer_stale = layer
+        .services
+        .iter()
+        .any(|(name, service)| plan.services.get(name) != Some(service))
+        || layer
+            .checks
+            .iter()
+            .any(|(name, check)| plan.checks.get(name) != Some(check));
     Ok(())
 }
 
 fn stale(port: &dyn Workload, file: &File, storage: &[FileInfo]) -> PortResult<bool> {
-    let info = match file.path.strip_prefix(STORAGE).and_then(|rest| rest.strip_prefix('/')) {
+    let info = match file
+        .path
+        .strip_prefix(STORAGE)
+        .and_then(|rest| rest.strip_prefix('/'))
+    {
         Some(name) => storage.iter().find(|entry| entry.name == name).cloned(),
         None => port.stat(file.path)?,
     };
@@ -101,14 +126,19 @@ fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> 
             .find(|entry| entry.name == name)
             .is_some_and(|entry| entry.user == "postgres" && entry.mode == 0o700)
     };
-    let root = port.stat(STORAGE)?.is_some_and(|info| info.user == "postgres");
+    let root = port
+        .stat(STORAGE)?
+        .is_some_and(|info| info.user == "postgres");
     Ok(root && owned(PGDATA) && owned(SHARED_SOCKETS) && port.stat(LOG_DIR)?.is_some())
 }
 
 fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
     if let Some(text) = port.pull(PATRONI_VERSION)? {
         let text = String::from_utf8_lossy(&text).into_owned();
-        let quoted = text.split(['\'', '"']).nth(1).and_then(PatroniVersion::parse);
+        let quoted = text
+            .split(['\'', '"'])
+            .nth(1)
+            .and_then(PatroniVersion::parse);
         if quoted.is_some() {
             return Ok(quoted);
         }

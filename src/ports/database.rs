@@ -45,9 +45,7 @@ impl<'a> PostgresDatabase<'a> {
             .port(POSTGRESQL_PORT);
         match server {
             Server::Own => config.host_path(SHARED_SOCKETS),
-            Server::Host(host, password) => {
-                config.host(host).password(password.expose_secret())
-            }
+            Server::Host(host, password) => config.host(host).password(password.expose_secret()),
         };
         let bounded = async {
             tokio::time::timeout(TIMEOUT, async {
@@ -77,9 +75,11 @@ impl Database for PostgresDatabase<'_> {
             client.simple_query(sql).await
         })?;
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect())
-            }
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|n| row.get(n).map(str::to_owned))
+                    .collect(),
+            ),
             _ => None,
         });
         Ok(rows.collect())

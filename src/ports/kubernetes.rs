@@ -27,7 +27,11 @@ impl<'a> ClusterApi<'a> {
     /// A client for the objects of `namespace`.
     #[must_use]
     pub fn new(runtime: &'a Runtime, namespace: &str) -> Self {
-        Self { runtime, namespace: namespace.to_owned(), client: OnceCell::new() }
+        Self {
+            runtime,
+            namespace: namespace.to_owned(),
+            client: OnceCell::new(),
+        }
     }
 
     fn client(&self) -> PortResult<Client> {
@@ -74,19 +78,26 @@ fn classify(what: &str, error: kube::Error) -> PortError {
 
 /// Strings of labels and names for [`Kubernetes::adopt`]: the kinds that Patroni makes.
 fn registration_kinds() -> [ApiResource; 2] {
-    [ApiResource::erase::<Endpoints>(&()), ApiResource::erase::<Service>(&())]
+    [
+        ApiResource::erase::<Endpoints>(&()),
+        ApiResource::erase::<Service>(&()),
+    ]
 }
 
 impl Kubernetes for ClusterApi<'_> {
     fn pod(&self, name: &str) -> PortResult<Option<Pod>> {
         self.run(&format!("get pod {name}"), async |client| {
-            Api::<Pod>::namespaced(client, &self.namespace).get_opt(name).await
+            Api::<Pod>::namespaced(client, &self.namespace)
+                .get_opt(name)
+                .await
         })
     }
 
     fn label_pod(&self, name: &str, labels: &[(&str, &str)]) -> PortResult<()> {
-        let labels: serde_json::Map<_, _> =
-            labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let labels: serde_json::Map<_, _> = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect();
         let patch = json!({"metadata": {"labels": labels}});
         self.run(&format!("label pod {name}"), async |client| {
             Api::<Pod>::namespaced(client, &self.namespace)
@@ -98,7 +109,9 @@ impl Kubernetes for ClusterApi<'_> {
 
     fn service(&self, name: &str) -> PortResult<Option<Service>> {
         self.run(&format!("get Service {name}"), async |client| {
-            Api::<Service>::namespaced(client, &self.namespace).get_opt(name).await
+            Api::<Service>::namespaced(client, &self.namespace)
+                .get_opt(name)
+                .await
         })
     }
 
@@ -115,7 +128,9 @@ impl Kubernetes for ClusterApi<'_> {
 
     fn endpoints(&self, name: &str) -> PortResult<Option<Registered>> {
         let found = self.run(&format!("get Endpoints {name}"), async |client| {
-            Api::<Endpoints>::namespaced(client, &self.namespace).get_metadata_opt(name).await
+            Api::<Endpoints>::namespaced(client, &self.namespace)
+                .get_metadata_opt(name)
+                .await
         })?;
         Ok(found.map(|object| Registered {
             initialize: object.annotations().get("initialize").cloned(),
@@ -126,32 +141,41 @@ impl Kubernetes for ClusterApi<'_> {
     }
 
     fn delete_registration(&self, name: &str) -> PortResult<()> {
-        self.run(&format!("delete Endpoints and Service {name}"), async |client| {
-            for kind in registration_kinds() {
-                let api: Api<DynamicObject> =
-                    Api::namespaced_with(client.clone(), &self.namespace, &kind);
-                match api.delete(name, &DeleteParams::default()).await {
-                    Ok(_) => {}
-                    Err(kube::Error::Api(status)) if status.code == 404 => {}
-                    Err(error) => return Err(error),
+        self.run(
+            &format!("delete Endpoints and Service {name}"),
+            async |client| {
+                for kind in registration_kinds() {
+                    let api: Api<DynamicObject> =
+                        Api::namespaced_with(client.clone(), &self.namespace, &kind);
+                    match api.delete(name, &DeleteParams::default()).await {
+                        Ok(_) => {}
+                        Err(kube::Error::Api(status)) if status.code == 404 => {}
+                        Err(error) => return Err(error),
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
     }
 
     fn stateful_set_created(&self, name: &str) -> PortResult<Option<String>> {
         let found = self.run(&format!("get StatefulSet {name}"), async |client| {
-            Api::<StatefulSet>::namespaced(client, &self.namespace).get_metadata_opt(name).await
+            Api::<StatefulSet>::namespaced(client, &self.namespace)
+                .get_metadata_opt(name)
+                .await
         })?;
-        Ok(found.and_then(|object| object.creation_timestamp()).map(|time| time.0.to_string()))
+        Ok(found
+            .and_then(|object| object.creation_timestamp())
+            .map(|time| time.0.to_string()))
     }
 
     fn node(&self, name: &str) -> PortResult<Option<NodeSize>> {
         let node = self.run(&format!("get node {name}"), async |client| {
             Api::<Node>::all(client).get_opt(name).await
         })?;
-        let allocatable = node.and_then(|node| node.status).and_then(|status| status.allocatable);
+        let allocatable = node
+            .and_then(|node| node.status)
+            .and_then(|status| status.allocatable);
         Ok(allocatable.and_then(|resources| {
             Some(NodeSize {
                 cpu: resources.get("cpu")?.0.clone(),
@@ -161,14 +185,19 @@ impl Kubernetes for ClusterApi<'_> {
     }
 
     fn adopt(&self, pod: &str, selector: &str, except: &[String]) -> PortResult<usize> {
-        let Some(pod) = self.pod(pod)? else { return Ok(0) };
+        let Some(pod) = self.pod(pod)? else {
+            return Ok(0);
+        };
         let owners = pod.metadata.owner_references.unwrap_or_default();
         self.run("give Patroni's objects an owner", async |client| {
             let mut adopted = 0;
             for kind in registration_kinds() {
                 let api: Api<DynamicObject> =
                     Api::namespaced_with(client.clone(), &self.namespace, &kind);
-                for object in api.list_metadata(&ListParams::default().labels(selector)).await? {
+                for object in api
+                    .list_metadata(&ListParams::default().labels(selector))
+                    .await?
+                {
                     let name = object.name_any();
                     if except.contains(&name) || !object.owner_references().is_empty() {
                         continue;

@@ -15,7 +15,9 @@ pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn password(&self) -> SecretString {
-        Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH).into()
+        Alphanumeric
+            .sample_string(&mut rand::rng(), PASSWORD_LENGTH)
+            .into()
     }
 
     fn salt(&self) -> [u8; 16] {

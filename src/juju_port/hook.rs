@@ -1,0 +1,193 @@
+//! Juju through the hook tools.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::observed::SystemUser;
+use juju::{Context, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status, ToolError};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{Bag, Goal, JujuError, JujuPort};
+use crate::secrets::Passwords;
+
+const PEERS: &str = "database-peers";
+
+/// Juju in a hook.
+pub struct HookJuju<'a> {
+    env: &'a HookEnv,
+    context: &'a Context<'a>,
+}
+
+impl From<ToolError> for JujuError {
+    fn from(error: ToolError) -> Self {
+        Self("a hook tool failed".to_owned(), Some(error.into()))
+    }
+}
+
+impl<'a> HookJuju<'a> {
+    /// Juju in this hook.
+    #[must_use]
+    pub fn new(env: &'a HookEnv, context: &'a Context<'a>) -> Self {
+        Self { env, context }
+    }
+
+    fn relation(&self) -> Result<Option<String>, JujuError> {
+        Ok(self.context.relation_ids(PEERS)?.into_iter().next())
+    }
+
+    /// Label of the application's secret, the peer charm's.
+    fn label(&self) -> String {
+        format!("{PEERS}.{}.app", self.env.application())
+    }
+
+    fn content(&self) -> Result<Option<SecretContent>, JujuError> {
+        let label = self.label();
+        // A leader owns the secret and always reads the latest; the others move on by reading.
+        Ok(self
+            .context
+            .secret_get(SecretKey::Label(&label), Read::Refresh)?)
+    }
+}
+
+impl JujuPort for HookJuju<'_> {
+    fn application(&self) -> &str {
+        self.env.application()
+    }
+
+    fn model(&self) -> &str {
+        self.env.model()
+    }
+
+    fn ordinal(&self) -> u32 {
+        self.env.ordinal()
+    }
+
+    fn is_leader(&self) -> Result<bool, JujuError> {
+        Ok(self.context.is_leader()?)
+    }
+
+    fn goal(&self) -> Result<Goal, JujuError> {
+        let state = self.context.goal_state()?;
+        let dying: BTreeSet<String> = state
+            .units
+            .iter()
+            .filter(|(_, goal)| goal.status == "dying")
+            .map(|(unit, _)| unit.clone())
+            .collect();
+        let planned = state.units.len() - dying.len();
+        Ok(Goal {
+            planned: u32::try_from(planned).unwrap_or(u32::MAX),
+            dying,
+            endpoints: state.relations.into_keys().collect(),
+        })
+    }
+
+    fn peers(&self) -> Result<Vec<String>, JujuError> {
+        match self.relation()? {
+            Some(relation) => Ok(self.context.relation_units(&relation)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn peer_bag(&self, bag: &Bag) -> Result<Option<BTreeMap<String, String>>, JujuError> {
+        let Some(relation) = self.relation()? else {
+            return Ok(None);
+        };
+        let entity = match bag {
+            Bag::Application => self.env.application(),
+            Bag::Unit => self.env.unit(),
+            Bag::Other(unit) => unit,
+        };
+        Ok(Some(self.context.relation_get(&relation, entity)?))
+    }
+
+    fn set_peer(&self, bag: Bag, key: &str, value: &str) -> Result<(), JujuError> {
+        let Some(relation) = self.relation()? else {
+            return Ok(());
+        };
+        let entity = match &bag {
+            Bag::Application => self.env.application(),
+            Bag::Unit => self.env.unit(),
+            Bag::Other(unit) => {
+                return Err(JujuError(
+                    format!("cannot write the databag of {unit}"),
+                    None,
+                ));
+            }
+        };
+        self.context.relation_set(&relation, entity, key, value);
+        Ok(())
+    }
+
+    fn config(&self) -> Result<BTreeMap<String, Value>, JujuError> {
+        Ok(self.context.config()?)
+    }
+
+    fn passwords(&self) -> Result<Option<Passwords>, JujuError> {
+        Ok(self
+            .content()?
+            .map(|content| Passwords::from_content(content.iter())))
+    }
+
+    fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {
+        let current = self.content()?;
+        let mut content = current.clone().unwrap_or_default();
+        for (user, password) in passwords.iter() {
+            let password: SecretString = password.clone();
+            content.0.insert(SystemUser::secret_key(user), password);
+        }
+        match current {
+            Some(current) if current.same(&content) => Ok(()),
+            Some(_) => {
+                let info = self.context.secret_info(&self.label())?.ok_or_else(|| {
+                    JujuError(
+                        "the application's secret is not ours to change".into(),
+                        None,
+                    )
+                })?;
+                Ok(self.context.secret_set(&info.id, &content)?)
+            }
+            None => {
+                let spec = SecretSpec {
+                    owner: "application".into(),
+                    label: self.label(),
+                    ..SecretSpec::default()
+                };
+                self.context.secret_add(&content, &spec)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {
+        Ok(self.context.set_workload_version(version)?)
+    }
+
+    fn set_status(&self, application: bool, word: &str, message: &str) -> Result<(), JujuError> {
+        let status = match word {
+            "active" => Status::active(message),
+            "blocked" => Status::blocked(message),
+            _ => Status::waiting(message),
+        };
+        if application {
+            // The status of an application is the leader's to tell; leadership may have moved.
+            match self.context.set_application_status(&status) {
+                Err(error) if error.refusal == juju::Refusal::NotLeader => return Ok(()),
+                result => result?,
+            }
+        } else {
+            self.context.set_status(&status)?;
+        }
+        Ok(())
+    }
+
+    fn open_ports(&self, ports: &[u16]) -> Result<(), JujuError> {
+        let open = self.context.opened_ports()?;
+        for port in ports.iter().map(|port| format!("{port}/tcp")) {
+            if !open.contains(&port) {
+                self.context.open_port(&port)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Patroni through its REST API.
+
+use std::time::Duration;
+
+use cluster_plan::names::PATRONI_PORT;
+use patroni::{Client, Cluster, Error};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{Members, PortError, PortResult};
+
+/// Longest time that one member is waited for, when any will do.
+const ONE: Duration = Duration::from_secs(2);
+/// A switchover is answered when it is done.
+const SWITCHOVER: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(1);
+const NAME: &str = "Patroni";
+
+/// Clients of the members.
+pub struct PatroniMembers<'a> {
+    runtime: &'a Runtime,
+    password: Option<SecretString>,
+}
+
+impl<'a> PatroniMembers<'a> {
+    /// Clients with the password of Patroni's user `patroni`, without which only reads work.
+    #[must_use]
+    pub fn new(runtime: &'a Runtime, password: Option<SecretString>) -> Self {
+        Self { runtime, password }
+    }
+
+    fn client(&self, host: &str, limit: Duration) -> Client {
+        let client = Client::new(host, PATRONI_PORT).with_limits(CONNECT, limit);
+        match &self.password {
+            Some(password) => client.with_credentials("patroni", password.clone()),
+            None => client,
+        }
+    }
+}
+
+fn error(what: &str, error: Error) -> PortError {
+    match error {
+        Error::Unreachable { .. } | Error::TimedOut { .. } => {
+            PortError::Unreachable(NAME, error.into())
+        }
+        Error::Unauthorized => PortError::Forbidden(NAME, error.into()),
+        _ => PortError::Failed(what.to_owned(), error.into()),
+    }
+}
+
+impl Members for PatroniMembers<'_> {
+    fn cluster(&self, hosts: &[String]) -> PortResult<Cluster> {
+        self.runtime.block_on(async {
+            let mut last = None;
+            for host in hosts {
+                match self.client(host, ONE).cluster().await {
+                    Ok(mut cluster) => {
+                        self.correct(&mut cluster).await;
+                        return Ok(cluster);
+                    }
+                    Err(e) => last = Some(error("read the cluster", e)),
+                }
+            }
+            Err(last.unwrap_or_else(|| {
+                PortError::Unreachable(NAME, "there is no member to ask".into())
+            }))
+        })
+    }
+
+    fn dynamic_config(&self, host: &str) -> PortResult<Value> {
+        let client = self.client(host, ONE);
+        self.runtime
+            .block_on(client.config())
+            .map_err(|e| error("read the dynamic configuration", e))
+    }
+
+    fn patch_dynamic_config(&self, host: &str, patch: &Value) -> PortResult<()> {
+        let client = self.client(host, ONE);
+        self.runtime
+            .block_on(client.patch_config(patch))
+            .map(drop)
+            .map_err(|e| error("patch the dynamic configuration", e))
+    }
+
+    fn switchover(&self, host: &str, leader: &str, candidate: Option<&str>) -> PortResult<()> {
+        let client = self.client(host, SWITCHOVER);
+        self.runtime
+            .block_on(client.switchover(leader, candidate))
+            .map_err(|e| error("switch over", e))
+    }
+}
+
+impl PatroniMembers<'_> {
+    /// `/cluster` tells what each member wrote in its last loop, up to ten seconds ago. Those that
+    /// it does not call well are asked themselves, side by side.
+    async fn correct(&self, cluster: &mut Cluster) {
+        let doubtful = cluster
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| !m.state.is_started());
+        let asks: Vec<_> = doubtful
+            .filter_map(|(at, member)| {
+                let host = member
+                    .api_url
+                    .split("://")
+                    .nth(1)?
+                    .split([':', '/'])
+                    .next()?
+                    .to_owned();
+                Some((at, self.client(&host, CONNECT)))
+            })
+            .collect();
+        let answers = asks
+            .into_iter()
+            .map(|(at, client)| tokio::spawn(async move { (at, client.status().await.ok()) }));
+        for answer in answers.collect::<Vec<_>>() {
+            if let Ok((at, Some(status))) = answer.await
+                && let Some(member) = cluster.members.get_mut(at)
+            {
+                member.state = status.state;
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One hook from its environment to its exit code.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use cluster_plan::observed::SystemUser;
+use juju::{Context, Event, HookEnv, HookTools, JujuLog, ProcessTools};
+use secrecy::ExposeSecret;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+
+use crate::dispatch::{self, Action, Handler};
+use crate::error_chain;
+use crate::handlers::actions::{self, ActionError};
+use crate::handlers::reconcile::{Wish, reconcile};
+use crate::handlers::{HandlerError, Hook, leave};
+use crate::juju_port::{ActionResult, HookJuju, JujuError, JujuPort, ResultValue};
+use crate::observe::Scope;
+use crate::ports::{
+    ClusterApi, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemRandom,
+};
+
+/// The workload container.
+const CONTAINER: &str = "postgresql";
+
+/// Why the process fails.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("the hook failed")]
+    Handler(#[from] HandlerError),
+    #[error("cannot tell Juju")]
+    Juju(#[from] JujuError),
+}
+
+/// Runs the hook that Juju asks for.
+#[must_use]
+pub fn hook() -> ExitCode {
+    let env = match HookEnv::from_process() {
+        Ok(env) => env,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let log: &'static JujuLog = Box::leak(Box::default());
+    tracing_subscriber::registry()
+        .with(log.with_filter(LevelFilter::INFO))
+        .init();
+    let tools = ProcessTools;
+    let result = run(&env, &tools);
+    if let Err(error) = &result {
+        tracing::error!("{}", error_chain(error));
+    }
+    log.flush(&tools);
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
+    let context = Context::new(tools);
+    let juju = HookJuju::new(env, &context);
+    if let Some(message) = out_of_service(Path::new(env.charm_dir())) {
+        tracing::warn!("{message}");
+        return Ok(juju.set_status(false, "blocked", &message)?);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(RunError::Runtime)?;
+    // A second call is refused, and that is fine: the first one's provider is the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let password = juju
+        .passwords()?
+        .and_then(|passwords| passwords.get(SystemUser::Patroni).cloned());
+    let ports = Ports {
+        workload: &PebbleWorkload::new(&runtime, CONTAINER),
+        members: &PatroniMembers::new(&runtime, password),
+        kubernetes: &ClusterApi::new(&runtime, env.model()),
+        database: &PostgresDatabase::new(&runtime),
+        random: &SystemRandom,
+    };
+    let hook = Hook {
+        juju: &juju,
+        ports: &ports,
+    };
+    handle(env, &context, &hook)?;
+    Ok(context.flush().map_err(JujuError::from)?)
+}
+
+fn handle(env: &HookEnv, context: &Context<'_>, hook: &Hook<'_>) -> Result<(), RunError> {
+    match dispatch::handler(env.event()) {
+        Handler::Nothing => {}
+        Handler::StorageDetaching => leave::storage_detaching(hook)?,
+        Handler::Stop => leave::stop(hook)?,
+        Handler::Reconcile {
+            workload_version,
+            database,
+            dynamic,
+            open_ports,
+        } => {
+            let leaving = match env.event() {
+                Event::RelationDeparted(event) => event.departing_unit.as_deref(),
+                _ => None,
+            };
+            let scope = Scope {
+                workload_version,
+                database,
+                dynamic,
+            };
+            reconcile(
+                hook,
+                Wish {
+                    scope,
+                    leaving,
+                    open_ports,
+                },
+            )?;
+        }
+        Handler::Action(action) => return answer(context, perform(env, context, hook, action)),
+    }
+    Ok(())
+}
+
+fn perform(
+    env: &HookEnv,
+    context: &Context<'_>,
+    hook: &Hook<'_>,
+    action: Action,
+) -> Result<ActionResult, ActionError> {
+    fn params<T: serde::de::DeserializeOwned>(context: &Context<'_>) -> Result<T, ActionError> {
+        context
+            .action_params()
+            .map_err(|error| match error.refusal {
+                juju::Refusal::Malformed => {
+                    ActionError::Refused(format!("cannot read the parameters: {}", error.message))
+                }
+                _ => ActionError::Juju(error.into()),
+            })
+    }
+    match action {
+        Action::GetPrimary => actions::get_primary(hook),
+        Action::GetPassword => actions::get_password(hook, params(context)?),
+        Action::SetPassword => actions::set_password(hook, params(context)?),
+        Action::PromoteToPrimary => actions::promote_to_primary(hook, &params(context)?),
+        Action::NotYet => {
+            let name = match env.event() {
+                Event::Action(event) => event.name.as_str(),
+                _ => "this action",
+            };
+            Err(actions::not_yet(name))
+        }
+    }
+}
+
+/// An action's outcome. The tool takes results on its command line alone, so a password that the
+/// operator asked for is there for the moment of the call, inside the charm's container.
+fn answer(
+    context: &Context<'_>,
+    outcome: Result<ActionResult, ActionError>,
+) -> Result<(), RunError> {
+    let told = match outcome {
+        Ok(ActionResult(results)) => {
+            let pairs: Vec<(&str, &str)> = results
+                .iter()
+                .map(|(key, value)| match value {
+                    ResultValue::Plain(text) => (*key, text.as_str()),
+                    ResultValue::Secret(secret) => (*key, secret.expose_secret()),
+                })
+                .collect();
+            if pairs.is_empty() {
+                Ok(())
+            } else {
+                context.action_set(&pairs)
+            }
+        }
+        Err(ActionError::Juju(error)) => return Err(error.into()),
+        Err(error) => context.action_fail(&error.to_string()),
+    };
+    Ok(told.map_err(JujuError::from)?)
+}
+
+/// Why the charm does nothing at all: an operator's file `disable`, or another architecture's
+/// build (told by the manifest that charmcraft writes).
+fn out_of_service(charm_dir: &Path) -> Option<String> {
+    if charm_dir.join("disable").exists() {
+        return Some("Disabled".to_owned());
+    }
+    let manifest = std::fs::read_to_string(charm_dir.join("manifest.yaml")).ok()?;
+    let machine = std::env::consts::ARCH;
+    let name = match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let line = manifest
+        .lines()
+        .find(|line| line.trim_start().starts_with("architectures:"))?;
+    let listed = line.split_once(':')?.1.trim();
+    let foreign = listed.starts_with('[') && !listed.contains(name);
+    foreign.then(|| format!("Error: Charm version incompatible with {machine} architecture"))
+}
