@@ -102,7 +102,7 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
     let text = environment
         .render_str(
             include_str!("../templates/patroni.yml.j2"),
-            minijinja::Value::from_serialize(&values),
+            minijinja::Value::from(minijinja::value::Serde(&values)),
         )
         .map_err(error)?;
     Ok(File {
