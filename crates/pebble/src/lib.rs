@@ -18,7 +18,8 @@ mod exec;
 mod files;
 mod http;
 mod layer;
-mod multipart;
+#[doc(hidden)]
+pub mod multipart;
 mod types;
 
 pub use client::Client;

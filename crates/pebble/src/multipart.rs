@@ -1,7 +1,8 @@
 //! The multipart bodies in which files travel.
 
 /// A boundary that Pebble accepts (32 characters or more) and that none of the parts contains.
-pub(crate) fn boundary(parts: &[&[u8]]) -> String {
+#[must_use]
+pub fn boundary(parts: &[&[u8]]) -> String {
     let mut number = 0_u64;
     loop {
         let candidate = format!("pebble-client-{number:024x}-boundary");
@@ -15,7 +16,8 @@ pub(crate) fn boundary(parts: &[&[u8]]) -> String {
 }
 
 /// The body of a write: the metadata, then the file.
-pub(crate) fn body(boundary: &str, metadata: &str, path: &str, content: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn body(boundary: &str, metadata: &str, path: &str, content: &[u8]) -> Vec<u8> {
     let name = path.replace('\\', "\\\\").replace('"', "\\\"");
     let mut body = format!(
         "--{boundary}\r\nContent-Type: application/json\r\n\
@@ -30,7 +32,8 @@ pub(crate) fn body(boundary: &str, metadata: &str, path: &str, content: &[u8]) -
 }
 
 /// The parts of a read: form name and content of each.
-pub(crate) fn parse<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<(String, &'a [u8])>> {
+#[must_use]
+pub fn parse<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<(String, &'a [u8])>> {
     let boundary = content_type
         .split("boundary=")
         .nth(1)?
