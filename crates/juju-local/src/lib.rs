@@ -1,1 +1,9 @@
-//! Placeholder.
+//! A Juju model on one machine, for sidecar charms.
+
+pub mod agent;
+pub mod cli;
+pub mod controller;
+pub mod home;
+mod process;
+
+pub use process::main;

@@ -1,0 +1,1 @@
+//! The controller daemon: holds the model and decides what becomes of each request.
