@@ -1,1 +1,25 @@
-//! Placeholder.
+//! A Kubernetes API server for one machine, with what Patroni and charms use of it: objects with
+//! optimistic concurrency, watches, the four kinds of patches, selectors, service accounts with
+//! tokens, RBAC, garbage collection, and the controller that keeps Endpoints of Services.
+//!
+//! There is no scheduler, no kubelet and no admission; whoever embeds the server runs the pods and
+//! writes their status.
+
+mod auth;
+mod defaults;
+mod endpoints;
+mod error;
+mod failure;
+mod gc;
+mod handlers;
+mod journal;
+mod json;
+mod patch;
+mod resource;
+mod selector;
+mod server;
+mod store;
+mod watch;
+
+pub use error::Error;
+pub use server::{ApiServer, Config, Fault};
