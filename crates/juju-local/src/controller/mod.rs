@@ -1,1 +1,22 @@
-//! The controller daemon: holds the model and decides what becomes of each request.
+//! The controller daemon: holds the models, answers the CLI and the units' agents, and runs the
+//! pods.
+
+mod agents;
+mod bags;
+mod charm;
+mod daemon;
+mod deploy;
+mod faults;
+mod kubernetes;
+mod logs;
+mod model;
+mod pods;
+mod relations;
+mod secrets;
+mod show;
+mod status;
+mod tasks;
+mod users;
+mod view;
+
+pub use daemon::{DaemonOptions, cleanup_dead, daemon_main};

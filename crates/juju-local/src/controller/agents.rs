@@ -1,0 +1,312 @@
+//! Requests of units' agents.
+
+use std::time::{Duration, Instant};
+
+use juju_local_api::agent::{ActionEnd, AgentRequest, HookChanges, Life};
+use juju_local_api::{ApiError, ErrorKind};
+use serde_json::{Value, json};
+
+use super::daemon::Controller;
+use super::model::{Model, Outcome, Status, now, refuse};
+
+/// Leadership is lost when its holder was silent for so long.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+
+fn value(of: impl serde::Serialize) -> Outcome<Value> {
+    serde_json::to_value(of).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))
+}
+
+impl Controller {
+    /// Answers an agent.
+    pub(super) async fn agent(
+        &self,
+        model: &str,
+        unit: &str,
+        token: &str,
+        request: AgentRequest,
+    ) -> Outcome<Value> {
+        let known = self.read(|state| {
+            let model = state.models.get(model)?;
+            Some(model.units.get(unit)?.token == token)
+        });
+        if known != Some(true) {
+            return refuse(ErrorKind::PermissionDenied, "unknown unit or token");
+        }
+        match request {
+            AgentRequest::Watch { since, wait_ms } => {
+                self.watch_unit(model, unit, since, Duration::from_millis(wait_ms)).await
+            }
+            AgentRequest::Log(lines) => {
+                self.logs.add(model, lines);
+                Ok(Value::Null)
+            }
+            AgentRequest::NewSecretId => Ok(json!(super::secrets::new_id())),
+            AgentRequest::Dead => {
+                self.unit_dead(model, unit).await;
+                Ok(Value::Null)
+            }
+            other => self.change(|state| {
+                let model = state.model(model)?;
+                agent_request(model, unit, other)
+            }),
+        }
+    }
+
+    async fn watch_unit(
+        &self,
+        model: &str,
+        unit: &str,
+        since: u64,
+        wait: Duration,
+    ) -> Outcome<Value> {
+        let mut changed = self.changed.subscribe();
+        let until = Instant::now() + wait;
+        loop {
+            changed.borrow_and_update();
+            let view = self.read(|state| {
+                let model = state.models.get_mut(model)?;
+                let app = model.units.get(unit)?.app.clone();
+                if let Some(app) = model.apps.get_mut(&app)
+                    && app.leader.as_deref() == Some(unit)
+                {
+                    app.lease = Instant::now();
+                }
+                model.view(unit)
+            });
+            let Some(view) = view else { return refuse(ErrorKind::NotFound, "the unit is gone") };
+            let left = until.saturating_duration_since(Instant::now());
+            if view.revision > since || left.is_zero() {
+                return value(view);
+            }
+            let _ = tokio::time::timeout(left, changed.changed()).await;
+        }
+    }
+
+    /// Gives on leadership whose holder is silent.
+    pub(super) async fn keep_leases(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            let lost: Vec<(String, String)> = self.read(|state| {
+                let models = state.models.values();
+                let apps = models.flat_map(|m| m.apps.values().map(move |app| (m, app)));
+                apps.filter(|(_, app)| app.lease.elapsed() > LEASE)
+                    .filter_map(|(m, app)| Some((m.name.clone(), app.leader.clone()?)))
+                    .collect()
+            });
+            for (model, unit) in lost {
+                self.change(|state| {
+                    if let Some(model) = state.models.get_mut(&model) {
+                        if let Some(unit) = model.units.get_mut(&unit) {
+                            unit.agent_seen = false;
+                        }
+                        model.depose(&unit);
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcome<Value> {
+    match request {
+        AgentRequest::Started { address, .. } => {
+            started(model, unit, &address);
+            Ok(Value::Null)
+        }
+        AgentRequest::ReadBag { relation, entity } => {
+            value(model.read_bag(unit, relation, &entity)?)
+        }
+        AgentRequest::Commit(changes) => commit(model, unit, &changes),
+        AgentRequest::SetStatus { application, status, message } => {
+            set_status(model, unit, application, &status, &message)
+        }
+        AgentRequest::SetAgentStatus { status, message, data } => {
+            let unit = model.unit_mut(unit)?;
+            unit.agent = Status::new(&status, &message);
+            unit.agent_data = data;
+            Ok(Value::Null)
+        }
+        AgentRequest::SetWorkloadVersion(version) => {
+            let app = model.unit(unit)?.app.clone();
+            model.app_mut(&app)?.version = version;
+            Ok(Value::Null)
+        }
+        AgentRequest::IsLeader => Ok(json!(model.is_leader(unit))),
+        AgentRequest::ApplicationStatus => application_status(model, unit),
+        AgentRequest::GoalState => Ok(goal_state(model, unit)),
+        AgentRequest::NetworkInfo { binding, relation: _ } => network(model, unit, &binding),
+        AgentRequest::SecretGet { key, set_label, peek } => {
+            value(model.secret_get(unit, &key, set_label, peek)?)
+        }
+        AgentRequest::SecretInfo(key) => value(model.secret_info(unit, &key)?),
+        AgentRequest::SecretsOwned => value(model.secrets_owned(unit)),
+        AgentRequest::Resource(name) => {
+            let app = model.app(&model.unit(unit)?.app)?;
+            let found = app.resources.get(&name).cloned();
+            found.map(Value::from).ok_or_else(|| {
+                ApiError::new(ErrorKind::NotFound, format!("could not download resource: resource \"{name}\" not found"))
+            })
+        }
+        AgentRequest::Credential => refuse(
+            ErrorKind::PermissionDenied,
+            "cannot access cloud credentials: the local model has none",
+        ),
+        AgentRequest::ActionBegin(id) => {
+            if let Some(task) = model.task_mut(&id) {
+                task.status = "running".into();
+                task.started = Some(now());
+            }
+            Ok(Value::Null)
+        }
+        AgentRequest::ActionLog { id, message } => {
+            if let Some(task) = model.task_mut(&id) {
+                task.log.push((now(), message));
+            }
+            Ok(Value::Null)
+        }
+        AgentRequest::ActionEnd(end) => {
+            end_task(model, &end);
+            Ok(Value::Null)
+        }
+        AgentRequest::ExecEnd { id, results } => {
+            let end = ActionEnd { id, status: "completed".into(), message: String::new(), results };
+            end_task(model, &end);
+            Ok(Value::Null)
+        }
+        AgentRequest::SaveState(saved) => {
+            model.unit_mut(unit)?.saved = saved;
+            Ok(Value::Null)
+        }
+        AgentRequest::ClearResolved => {
+            model.unit_mut(unit)?.resolved = None;
+            Ok(Value::Null)
+        }
+        AgentRequest::Watch { .. }
+        | AgentRequest::Log(_)
+        | AgentRequest::NewSecretId
+        | AgentRequest::Dead => Ok(Value::Null),
+    }
+}
+
+fn end_task(model: &mut Model, end: &ActionEnd) {
+    if let Some(task) = model.task_mut(&end.id) {
+        task.status.clone_from(&end.status);
+        task.message.clone_from(&end.message);
+        task.results = end.results.clone();
+        task.completed = Some(now());
+    }
+}
+
+fn started(model: &mut Model, name: &str, address: &str) {
+    let Some(unit) = model.units.get_mut(name) else { return };
+    unit.agent_seen = true;
+    unit.kill_at_effect = None;
+    let app = unit.app.clone();
+    for relation in model.relations.values_mut().filter(|relation| relation.has(&app)) {
+        relation.enter(name, address);
+    }
+    model.elect(&app);
+}
+
+fn commit(model: &mut Model, unit: &str, changes: &HookChanges) -> Outcome<Value> {
+    for write in &changes.databags {
+        model.check_write(unit, write)?;
+    }
+    model.check_secrets(unit, changes)?;
+    for write in &changes.databags {
+        model.write_bag(unit, write);
+    }
+    model.apply_secrets(unit, changes);
+    let unit = model.unit_mut(unit)?;
+    unit.ports.extend(changes.open_ports.iter().cloned());
+    for port in &changes.close_ports {
+        unit.ports.remove(port);
+    }
+    for (key, value) in &changes.state {
+        match value {
+            Some(value) => drop(unit.charm_state.insert(key.clone(), value.clone())),
+            None => drop(unit.charm_state.remove(key)),
+        }
+    }
+    Ok(Value::Null)
+}
+
+fn set_status(
+    model: &mut Model,
+    unit: &str,
+    application: bool,
+    word: &str,
+    message: &str,
+) -> Outcome<Value> {
+    if application {
+        if !model.is_leader(unit) {
+            return refuse(ErrorKind::NotLeader, "this unit is not the leader");
+        }
+        let app = model.unit(unit)?.app.clone();
+        model.app_mut(&app)?.status = Some(Status::new(word, message));
+    } else {
+        model.unit_mut(unit)?.workload = Status::new(word, message);
+    }
+    Ok(Value::Null)
+}
+
+fn application_status(model: &Model, unit: &str) -> Outcome<Value> {
+    if !model.is_leader(unit) {
+        return refuse(ErrorKind::NotLeader, "finding application status: this unit is not the leader");
+    }
+    let app = model.app(&model.unit(unit)?.app)?;
+    let status = app.status.clone().unwrap_or_else(|| Status::new("unknown", ""));
+    let units: serde_json::Map<String, Value> = model
+        .units_of(&app.name)
+        .map(|unit| {
+            let value = json!({"message": unit.workload.message, "status": unit.workload.word, "status-data": {}});
+            (unit.name.clone(), value)
+        })
+        .collect();
+    Ok(json!({"application-status": {
+        "message": status.message, "status": status.word, "status-data": {}, "units": units,
+    }}))
+}
+
+fn goal_state(model: &Model, unit: &str) -> Value {
+    let app = unit.split('/').next().unwrap_or_default();
+    let status = |unit: &super::model::Unit| {
+        let word =
+            if unit.life == Life::Alive { unit.workload.word.clone() } else { "dying".to_owned() };
+        json!({"status": word, "since": unit.workload.since})
+    };
+    let units: serde_json::Map<String, Value> =
+        model.units_of(app).map(|unit| (unit.name.clone(), status(unit))).collect();
+    let mut relations = serde_json::Map::new();
+    for relation in model.relations.values().filter(|relation| relation.has(app)) {
+        let Some(own) = relation.ends.iter().find(|end| end.app == app) else { continue };
+        let other = relation.other(app);
+        let word = if relation.life == Life::Alive { "joined" } else { "dying" };
+        let mut entries = serde_json::Map::new();
+        entries.insert(other.clone(), json!({"status": word, "since": ""}));
+        entries.extend(model.units_of(&other).map(|unit| (unit.name.clone(), status(unit))));
+        relations.insert(own.endpoint.clone(), Value::Object(entries));
+    }
+    json!({"units": units, "relations": relations})
+}
+
+fn network(model: &Model, unit: &str, binding: &str) -> Outcome<Value> {
+    let unit = model.unit(unit)?;
+    let app = model.app(&unit.app)?;
+    let known = app.charm.endpoints.contains_key(binding)
+        || app.charm.extra_bindings.iter().any(|name| name == binding)
+        || binding == "juju-info";
+    if !known || unit.address.is_empty() {
+        let text = format!("no network config found for binding \"{binding}\"");
+        return refuse(ErrorKind::NotFound, text);
+    }
+    Ok(json!({
+        "bind-addresses": [{
+            "mac-address": "", "interface-name": "",
+            "addresses": [{"hostname": "", "value": unit.address, "cidr": ""}],
+        }],
+        "egress-subnets": [format!("{}/32", app.address)],
+        "ingress-addresses": [app.address],
+    }))
+}

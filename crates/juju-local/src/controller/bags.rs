@@ -1,0 +1,94 @@
+//! Databags: who may see which, and how they change.
+
+use juju_local_api::ErrorKind;
+use juju_local_api::agent::{Bag, BagWrite};
+
+use super::model::{Model, Outcome, Relation, refuse};
+
+impl Relation {
+    /// Whether an application takes part.
+    pub fn has(&self, app: &str) -> bool {
+        self.ends.iter().any(|end| end.app == app)
+    }
+
+    pub fn is_peer(&self) -> bool {
+        self.ends.len() == 1
+    }
+
+    /// The application at the other end; the own one of a peer relation.
+    pub fn other(&self, app: &str) -> String {
+        let other = self.ends.iter().find(|end| end.app != app).or(self.ends.first());
+        other.map(|end| end.app.clone()).unwrap_or_default()
+    }
+
+    /// Writes keys of a bag; one that stays the same keeps its version.
+    pub fn write(&mut self, entity: &str, values: &Bag) {
+        let next = self.next_version + 1;
+        let (version, bag) = self.bags.entry(entity.to_owned()).or_default();
+        let before = bag.clone();
+        for (key, value) in values {
+            if value.is_empty() {
+                bag.remove(key);
+            } else {
+                bag.insert(key.clone(), value.clone());
+            }
+        }
+        if *bag != before {
+            *version = next;
+            self.next_version = next;
+        }
+    }
+
+    /// Lets a unit in, with the keys that Juju itself writes.
+    pub fn enter(&mut self, unit: &str, address: &str) {
+        self.scope.insert(unit.to_owned());
+        let values: Bag = [
+            ("egress-subnets", format!("{address}/32")),
+            ("ingress-address", address.to_owned()),
+            ("private-address", address.to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+        self.write(unit, &values);
+    }
+}
+
+impl Model {
+    /// Contents of a bag as a unit may see it.
+    pub fn read_bag(&self, unit: &str, relation: u32, entity: &str) -> Outcome<Bag> {
+        let app = self.unit(unit)?.app.clone();
+        let Some(relation) = self.relations.get(&relation).filter(|r| r.has(&app)) else {
+            return refuse(ErrorKind::NotFound, "relation not found");
+        };
+        let of = entity.split('/').next().unwrap_or_default();
+        let foreign_sibling = of == app && entity.contains('/') && entity != unit;
+        let own_app = entity == app;
+        let allowed = relation.is_peer()
+            || !(foreign_sibling || (own_app && !self.is_leader(unit)));
+        if !allowed || !relation.has(of) {
+            return refuse(ErrorKind::PermissionDenied, "permission denied (unauthorized access)");
+        }
+        Ok(relation.bags.get(entity).map(|(_, bag)| bag.clone()).unwrap_or_default())
+    }
+
+    /// Whether a unit may write what a hook wrote.
+    pub fn check_write(&self, unit: &str, write: &BagWrite) -> Outcome<()> {
+        let app = &self.unit(unit)?.app;
+        if !self.relations.get(&write.relation).is_some_and(|r| r.has(app)) {
+            return refuse(ErrorKind::NotFound, "relation not found");
+        }
+        if write.application && !self.is_leader(unit) {
+            return refuse(ErrorKind::NotLeader, "cannot write relation settings: not the leader");
+        }
+        Ok(())
+    }
+
+    pub fn write_bag(&mut self, unit: &str, write: &BagWrite) {
+        let app = unit.split('/').next().unwrap_or_default().to_owned();
+        let entity = if write.application { app } else { unit.to_owned() };
+        if let Some(relation) = self.relations.get_mut(&write.relation) {
+            relation.write(&entity, &write.values);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Applications and units: how they come and go.
+
+use std::time::Instant;
+
+use juju_local_api::ErrorKind;
+use juju_local_api::agent::Life;
+use juju_local_api::user::Deploy;
+use serde_json::{Value, json};
+
+use super::charm::{self, Charm};
+use super::daemon::Controller;
+use super::model::{App, End, Model, Outcome, Status, Storage, Unit, refuse};
+use super::{kubernetes, pods};
+
+impl Controller {
+    /// Deploys a charm.
+    pub(super) fn deploy(&self, model: &str, deploy: &Deploy) -> Outcome<Value> {
+        self.read(|state| state.model(model).map(drop))?;
+        let store = self.home.path().join("charms").join(model);
+        let staging = store.join(format!(".new-{}", uuid::Uuid::new_v4().simple()));
+        let charm = charm::load(&deploy.path, &staging)?;
+        let name = deploy.app.clone().unwrap_or_else(|| charm.name.clone());
+        let made = self.change(|state| {
+            let model = state.model(model)?;
+            check_deploy(model, &name, &charm, deploy)
+        });
+        let config = match made {
+            Ok(config) => config,
+            Err(error) => {
+                let _ = std::fs::remove_dir_all(&staging);
+                return Err(error);
+            }
+        };
+        let folder = store.join(format!("{name}-0"));
+        let _ = std::fs::remove_dir_all(&folder);
+        if std::fs::rename(&staging, &folder).is_err() {
+            return refuse(ErrorKind::Internal, "cannot move the charm into the store");
+        }
+        let address = kubernetes::application(&self.api, model, &name, deploy.trust);
+        kubernetes::stateful_set(&self.api, model, &name, usize::try_from(deploy.units).unwrap_or(0));
+        self.change(|state| {
+            let model = state.model(model)?;
+            let app = App {
+                name: name.clone(),
+                charm: Charm { folder: folder.clone(), ..charm.clone() },
+                revision: 0,
+                modified: 0,
+                life: Life::Alive,
+                config,
+                trust: deploy.trust,
+                channel: deploy.channel.clone().unwrap_or_default(),
+                resources: deploy.resources.clone(),
+                constraints: deploy.constraints.clone(),
+                leader: None,
+                lease: Instant::now(),
+                status: None,
+                version: String::new(),
+                address,
+                next_unit: 0,
+                storage_id: pods::short_id(),
+            };
+            model.apps.insert(name.clone(), app);
+            for (endpoint, spec) in charm.endpoints.iter().filter(|(_, spec)| spec.role == "peer") {
+                let end =
+                    End { app: name.clone(), endpoint: endpoint.clone(), role: "peer".to_owned() };
+                model.relate(vec![end], spec.interface.clone());
+            }
+            Ok(())
+        })?;
+        self.add_units(model, &name, deploy.units, &deploy.attach_storage)?;
+        Ok(json!(name))
+    }
+
+    /// Adds units and starts their pods.
+    pub(super) fn add_units(
+        &self,
+        model: &str,
+        app: &str,
+        count: u32,
+        attach: &[String],
+    ) -> Outcome<Value> {
+        let units = self.change(|state| {
+            let model = state.model(model)?;
+            if model.app(app)?.life != Life::Alive {
+                return refuse(ErrorKind::Conflict, format!("application \"{app}\" is not alive"));
+            }
+            let mut attach = attach.to_vec();
+            let mut names = Vec::new();
+            for _ in 0..count {
+                names.push(model.new_unit(app, &mut attach)?);
+            }
+            model.elect(app);
+            Ok(names)
+        })?;
+        for unit in &units {
+            self.start_pod(model, unit);
+        }
+        self.follow_scale(model, app);
+        Ok(json!(units))
+    }
+
+    /// Begins to remove units from the highest number.
+    pub(super) async fn remove_units(
+        &self,
+        model: &str,
+        app: &str,
+        count: u32,
+        destroy: bool,
+        force: bool,
+    ) -> Outcome<Value> {
+        let going = self.change(|state| {
+            let model = state.model(model)?;
+            model.app(app)?;
+            let mut alive: Vec<(u32, String)> = model
+                .units_of(app)
+                .filter(|unit| unit.life == Life::Alive)
+                .map(|unit| (unit.number, unit.name.clone()))
+                .collect();
+            alive.sort();
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            if count > alive.len() {
+                let text = format!(
+                    "cannot remove more units than currently exist (application \"{app}\" has {})",
+                    alive.len()
+                );
+                return refuse(ErrorKind::BadRequest, text);
+            }
+            let going: Vec<String> =
+                alive.split_off(alive.len() - count).into_iter().map(|(_, name)| name).collect();
+            for name in &going {
+                model.dying(name, destroy);
+            }
+            Ok(going)
+        })?;
+        let unseen = |unit: &String| {
+            self.read(|state| {
+                let seen = state.models.get(model).and_then(|m| Some(m.units.get(unit)?.agent_seen));
+                seen != Some(true)
+            })
+        };
+        for unit in &going {
+            // A unit whose agent never came up has no last hooks to run.
+            if force || unseen(unit) {
+                self.unit_dead(model, unit).await;
+            }
+        }
+        Ok(Value::Null)
+    }
+
+    /// Begins to remove an application.
+    pub(super) async fn remove_application(
+        &self,
+        model: &str,
+        app: &str,
+        destroy: bool,
+        force: bool,
+    ) -> Outcome<Value> {
+        let count = self.change(|state| {
+            let model = state.model(model)?;
+            model.app_mut(app)?.life = Life::Dying;
+            for relation in model.relations.values_mut().filter(|r| r.has(app) && !r.is_peer()) {
+                relation.life = Life::Dying;
+                relation.scope.clear();
+            }
+            Ok(model.units_of(app).filter(|unit| unit.life == Life::Alive).count())
+        })?;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.remove_units(model, app, count, destroy, force).await?;
+        self.forget_if_empty(model, app);
+        Ok(Value::Null)
+    }
+
+    /// A unit has run its last hook: its pod and what Juju knows of it go.
+    pub(super) async fn unit_dead(&self, model: &str, unit: &str) {
+        self.stop_pod(model, unit).await;
+        let app = self.change(|state| {
+            let model = state.models.get_mut(model)?;
+            model.depose(unit);
+            let gone = model.units.remove(unit)?;
+            for relation in model.relations.values_mut() {
+                relation.scope.remove(unit);
+                relation.bags.remove(unit);
+            }
+            for secret in model.secrets.values_mut() {
+                secret.consumers.remove(unit);
+            }
+            model.secrets.retain(|_, secret| secret.owner != unit);
+            for id in &gone.storage {
+                if gone.destroy_storage {
+                    if let Some(storage) = model.storage.remove(id) {
+                        let folder = self.home.path().join("storage").join(&storage.folder);
+                        let _ = std::fs::remove_dir_all(folder);
+                    }
+                } else if let Some(storage) = model.storage.get_mut(id) {
+                    storage.unit = None;
+                    storage.dying = false;
+                }
+            }
+            Some(gone.app)
+        });
+        if let Some(app) = app {
+            self.follow_scale(model, &app);
+            self.forget_if_empty(model, &app);
+        }
+        self.save();
+    }
+
+    fn forget_if_empty(&self, model: &str, app: &str) {
+        let over = self.change(|state| {
+            let Some(model) = state.models.get_mut(model) else { return false };
+            let over = model.apps.get(app).is_some_and(|app| app.life != Life::Alive)
+                && model.units_of(app).next().is_none();
+            if over {
+                model.apps.remove(app);
+                model.relations.retain(|_, relation| {
+                    !relation.has(app) || (!relation.is_peer() && model.apps.contains_key(&relation.other(app)) && !relation.scope.is_empty())
+                });
+                model.secrets.retain(|_, secret| secret.owner != app);
+            }
+            over
+        });
+        if over {
+            kubernetes::remove_application(&self.api, model, app);
+        }
+    }
+
+    fn follow_scale(&self, model: &str, app: &str) {
+        let count = self.read(|state| {
+            let model = state.models.get(model)?;
+            model.apps.get(app)?;
+            Some(model.units_of(app).count())
+        });
+        if let Some(count) = count {
+            kubernetes::stateful_set(&self.api, model, app, count);
+        }
+    }
+}
+
+fn check_deploy(
+    model: &Model,
+    name: &str,
+    charm: &Charm,
+    deploy: &Deploy,
+) -> Outcome<std::collections::BTreeMap<String, Value>> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(good) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return refuse(ErrorKind::BadRequest, format!("invalid application name \"{name}\""));
+    }
+    if model.apps.contains_key(name) {
+        return refuse(
+            ErrorKind::AlreadyExists,
+            format!("cannot add application \"{name}\": application already exists"),
+        );
+    }
+    for id in &deploy.attach_storage {
+        match model.storage.get(id) {
+            Some(storage) if storage.unit.is_none() => {}
+            Some(_) => return refuse(ErrorKind::Conflict, format!("storage \"{id}\" is attached")),
+            None => return refuse(ErrorKind::NotFound, format!("storage \"{id}\" not found")),
+        }
+    }
+    let set = deploy.config.iter().map(|(key, text)| {
+        Ok((key.clone(), charm.option_value(key, text)?))
+    });
+    set.collect()
+}
+
+impl Model {
+    fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {
+        // The lowest free number, as a StatefulSet gives it.
+        let taken: Vec<u32> = self.units_of(app).map(|unit| unit.number).collect();
+        let number = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+        let name = format!("{app}/{number}");
+        let (specs, storage_id) = {
+            let app = self.app_mut(app)?;
+            app.next_unit = app.next_unit.max(number + 1);
+            (app.charm.storage.clone(), app.storage_id.clone())
+        };
+        let mut storage = Vec::new();
+        for (kind, spec) in specs {
+            let fits = |id: &String| id.split('/').next() == Some(kind.as_str());
+            // What this unit number left behind is used again, as a StatefulSet's claim would be.
+            let folder = format!("{}/{app}-{kind}-{storage_id}-{app}-{number}", self.name);
+            let kept = self
+                .storage
+                .values()
+                .find(|s| s.unit.is_none() && s.folder == folder)
+                .map(|s| s.id.clone());
+            let id = match attach.iter().position(fits).map(|at| attach.remove(at)).or(kept) {
+                Some(id) => id,
+                None => {
+                    let next = self.next_storage.entry(kind.clone()).or_default();
+                    let id = format!("{kind}/{next}");
+                    *next += 1;
+                    let one = Storage {
+                        id: id.clone(),
+                        name: kind.clone(),
+                        folder,
+                        unit: None,
+                        location: String::new(),
+                        dying: false,
+                    };
+                    self.storage.insert(id.clone(), one);
+                    id
+                }
+            };
+            if let Some(one) = self.storage.get_mut(&id) {
+                one.unit = Some(name.clone());
+                one.location = if spec.location.is_empty() {
+                    format!("/var/lib/juju/storage/{id}")
+                } else {
+                    spec.location.clone()
+                };
+            }
+            storage.push(id);
+        }
+        let unit = Unit {
+            name: name.clone(),
+            app: app.to_owned(),
+            number,
+            life: Life::Alive,
+            token: uuid::Uuid::new_v4().simple().to_string(),
+            address: String::new(),
+            agent_seen: false,
+            workload: Status::new("waiting", "installing agent"),
+            agent: Status::new("allocating", ""),
+            agent_data: Value::Null,
+            ports: std::collections::BTreeSet::new(),
+            saved: Value::Null,
+            charm_state: std::collections::BTreeMap::new(),
+            resolved: None,
+            kill_at_effect: None,
+            storage,
+            destroy_storage: false,
+            pod: None,
+            seen: (0, String::new()),
+        };
+        self.units.insert(name.clone(), unit);
+        Ok(name)
+    }
+
+    fn dying(&mut self, name: &str, destroy: bool) {
+        let Some(unit) = self.units.get_mut(name) else { return };
+        unit.life = Life::Dying;
+        unit.destroy_storage = destroy;
+        let storage = unit.storage.clone();
+        for id in storage {
+            if let Some(storage) = self.storage.get_mut(&id) {
+                storage.dying = true;
+            }
+        }
+        for relation in self.relations.values_mut() {
+            relation.scope.remove(name);
+        }
+        self.depose(name);
+    }
+}

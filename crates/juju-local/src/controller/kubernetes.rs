@@ -1,0 +1,180 @@
+//! An application's objects in Kubernetes, as Juju makes them, and what the network takes from
+//! Kubernetes' objects.
+
+use std::net::Ipv4Addr;
+
+use kube_local::ApiServer;
+use pod_runtime::{Names, ServicePort};
+use serde_json::{Value, json};
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+/// The one node.
+pub(super) const NODE: &str = "juju-local";
+
+/// Creates an object; one that exists already is replaced.
+pub(super) fn put(api: &ApiServer, collection: &str, object: &Value) -> Value {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let media = "application/json";
+    let (status, made) = api.call("POST", collection, media, Some(object));
+    if status != 409 {
+        return made;
+    }
+    let path = format!("{collection}/{name}");
+    let (_, patched) = api.call("PATCH", &path, "application/merge-patch+json", Some(object));
+    patched
+}
+
+pub(super) fn delete(api: &ApiServer, path: &str) {
+    let _ = api.call("DELETE", &format!("{path}?gracePeriodSeconds=0"), "application/json", None);
+}
+
+/// The machine as a node.
+pub(super) fn node(api: &ApiServer) {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.split_whitespace().nth(1).unwrap_or("1048576").to_owned();
+    let resources = json!({"cpu": cores.to_string(), "memory": format!("{memory}Ki"), "pods": "110"});
+    let object = json!({
+        "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}},
+        "status": {"allocatable": resources, "capacity": resources,
+                   "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    put(api, "/api/v1/nodes", &object);
+}
+
+/// A model's namespace.
+pub(super) fn namespace(api: &ApiServer, name: &str) {
+    put(api, "/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+}
+
+/// Everything of an application but its pods: the address of its Service.
+pub(super) fn application(api: &ApiServer, model: &str, app: &str, trust: bool) -> String {
+    let core = format!("/api/v1/namespaces/{model}");
+    let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/managed-by": "juju"});
+    let selector = json!({"app.kubernetes.io/name": app});
+    put(api, &format!("{core}/serviceaccounts"), &json!({"metadata": {"name": app, "labels": labels}}));
+    roles(api, model, app, trust);
+    let service = json!({
+        "metadata": {"name": app, "labels": labels},
+        "spec": {"selector": selector, "ports": [{"name": "placeholder", "port": 65535}]},
+    });
+    let made = put(api, &format!("{core}/services"), &service);
+    let headless = json!({
+        "metadata": {"name": format!("{app}-endpoints"), "labels": labels},
+        "spec": {"selector": selector, "clusterIP": "None", "publishNotReadyAddresses": true},
+    });
+    put(api, &format!("{core}/services"), &headless);
+    made.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What its pods may do: with trust everything, without it what Juju grants every application.
+pub(super) fn roles(api: &ApiServer, model: &str, app: &str, trust: bool) {
+    let everything = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let rules = if trust {
+        everything.clone()
+    } else {
+        json!([
+            {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list", "patch"]},
+            {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
+        ])
+    };
+    let cluster = if trust {
+        everything
+    } else {
+        json!([{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}])
+    };
+    let name = format!("{model}-{app}");
+    let subject = json!([{"kind": "ServiceAccount", "name": app, "namespace": model}]);
+    let bind = |kind: &str, role: &str, name: &str| {
+        json!({
+            "metadata": {"name": name}, "subjects": subject,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+        })
+    };
+    let local = format!("{RBAC}/namespaces/{model}");
+    put(api, &format!("{local}/roles"), &json!({"metadata": {"name": app}, "rules": rules}));
+    put(api, &format!("{local}/rolebindings"), &bind("Role", app, app));
+    put(api, &format!("{RBAC}/clusterroles"), &json!({"metadata": {"name": name}, "rules": cluster}));
+    put(api, &format!("{RBAC}/clusterrolebindings"), &bind("ClusterRole", &name, &name));
+}
+
+/// The `StatefulSet`, of so many pods.
+pub(super) fn stateful_set(api: &ApiServer, model: &str, app: &str, replicas: usize) {
+    let object = json!({
+        "metadata": {"name": app, "labels": {"app.kubernetes.io/name": app}},
+        "spec": {
+            "replicas": replicas, "serviceName": format!("{app}-endpoints"),
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": {"app.kubernetes.io/name": app}},
+            "template": {"metadata": {"labels": {"app.kubernetes.io/name": app}}, "spec": {"containers": []}},
+        },
+    });
+    put(api, &format!("/apis/apps/v1/namespaces/{model}/statefulsets"), &object);
+}
+
+/// Removes an application's objects; what they own goes with them.
+pub(super) fn remove_application(api: &ApiServer, model: &str, app: &str) {
+    delete(api, &format!("/apis/apps/v1/namespaces/{model}/statefulsets/{app}"));
+    for name in [app.to_owned(), format!("{app}-endpoints")] {
+        delete(api, &format!("/api/v1/namespaces/{model}/services/{name}"));
+    }
+    delete(api, &format!("/api/v1/namespaces/{model}/serviceaccounts/{app}"));
+    for kind in ["rolebindings", "roles"] {
+        delete(api, &format!("{RBAC}/namespaces/{model}/{kind}/{app}"));
+    }
+    for kind in ["clusterrolebindings", "clusterroles"] {
+        delete(api, &format!("{RBAC}/{kind}/{model}-{app}"));
+    }
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Names and Services of a model as its network needs them.
+pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>) {
+    let mut names = Names::default();
+    let mut ports = Vec::new();
+    let domain = format!("{model}.svc.cluster.local");
+    names
+        .addresses
+        .insert("kubernetes.default.svc.cluster.local".into(), vec![pod_runtime::API_ADDRESS]);
+    for service in api.list("services", model) {
+        let name = text(&service, "/metadata/name");
+        let endpoints = api.get("endpoints", model, name).unwrap_or_default();
+        let ready: Vec<Value> = endpoints
+            .pointer("/subsets/0/addresses")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let address = |entry: &Value| text(entry, "/ip").parse::<Ipv4Addr>().ok();
+        let addresses: Vec<Ipv4Addr> = ready.iter().filter_map(address).collect();
+        let full = format!("{name}.{domain}");
+        for entry in &ready {
+            let host = text(entry, "/hostname");
+            if let (false, Some(address)) = (host.is_empty(), address(entry)) {
+                let full = format!("{host}.{full}");
+                names.addresses.insert(full.clone(), vec![address]);
+                names.reverse.entry(address).or_default().insert(0, full);
+            }
+        }
+        match text(&service, "/spec/clusterIP").parse::<Ipv4Addr>() {
+            Ok(cluster) => {
+                names.addresses.insert(full.clone(), vec![cluster]);
+                names.reverse.entry(cluster).or_default().push(full);
+                let listed = service.pointer("/spec/ports").and_then(Value::as_array);
+                for port in listed.into_iter().flatten() {
+                    let number = |key: &str| {
+                        port.get(key).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok())
+                    };
+                    let Some(outer) = number("port") else { continue };
+                    let inner = number("targetPort").unwrap_or(outer);
+                    let endpoints = addresses.iter().map(|address| (*address, inner)).collect();
+                    ports.push(ServicePort { address: cluster, port: outer, endpoints });
+                }
+            }
+            Err(_) => drop(names.addresses.insert(full, addresses)),
+        }
+    }
+    (names, ports)
+}

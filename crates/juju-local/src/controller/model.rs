@@ -1,0 +1,261 @@
+//! What a model is made of, as plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use juju_local_api::agent::{ActionTask, Bag, ExecTask, Life, Resolved};
+use juju_local_api::{ApiError, ErrorKind};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::charm::Charm;
+use super::pods::PodCommand;
+
+/// A result with an error that goes to the client.
+pub(super) type Outcome<T> = Result<T, ApiError>;
+
+pub(super) fn refuse<T>(kind: ErrorKind, text: impl Into<String>) -> Outcome<T> {
+    Err(ApiError::new(kind, text))
+}
+
+pub(super) fn not_found(what: &str, name: &str) -> ApiError {
+    ApiError::new(ErrorKind::NotFound, format!("{what} \"{name}\" not found"))
+}
+
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A model.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub name: String,
+    pub uuid: String,
+    pub created: String,
+    pub config: BTreeMap<String, String>,
+    pub apps: BTreeMap<String, App>,
+    pub units: BTreeMap<String, Unit>,
+    pub relations: BTreeMap<u32, Relation>,
+    pub secrets: BTreeMap<String, Secret>,
+    pub storage: BTreeMap<String, Storage>,
+    pub tasks: BTreeMap<u64, Task>,
+    pub next_relation: u32,
+    pub next_task: u64,
+    pub next_storage: BTreeMap<String, u32>,
+}
+
+/// An application.
+#[derive(Debug)]
+pub(super) struct App {
+    pub name: String,
+    pub charm: Charm,
+    pub revision: u64,
+    pub modified: u64,
+    pub life: Life,
+    pub config: BTreeMap<String, Value>,
+    pub trust: bool,
+    pub channel: String,
+    pub resources: BTreeMap<String, String>,
+    pub constraints: BTreeMap<String, String>,
+    pub leader: Option<String>,
+    pub lease: Instant,
+    pub status: Option<Status>,
+    pub version: String,
+    pub address: String,
+    pub next_unit: u32,
+    pub storage_id: String,
+}
+
+/// A status and since when.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Status {
+    pub word: String,
+    pub message: String,
+    pub since: String,
+}
+
+impl Status {
+    pub fn new(word: &str, message: &str) -> Self {
+        Self { word: word.to_owned(), message: message.to_owned(), since: now() }
+    }
+}
+
+/// A unit.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub name: String,
+    pub app: String,
+    pub number: u32,
+    pub life: Life,
+    pub token: String,
+    pub address: String,
+    pub agent_seen: bool,
+    pub workload: Status,
+    pub agent: Status,
+    pub agent_data: Value,
+    pub ports: BTreeSet<String>,
+    pub saved: Value,
+    pub charm_state: Bag,
+    pub resolved: Option<Resolved>,
+    pub kill_at_effect: Option<u32>,
+    pub storage: Vec<String>,
+    pub destroy_storage: bool,
+    pub pod: Option<mpsc::UnboundedSender<PodCommand>>,
+    /// What the agent saw last, and its number.
+    pub seen: (u64, String),
+}
+
+/// A relation.
+#[derive(Debug)]
+pub(super) struct Relation {
+    pub id: u32,
+    pub life: Life,
+    pub suspended: bool,
+    pub interface: String,
+    /// One end for a peer relation; provider, then requirer, otherwise.
+    pub ends: Vec<End>,
+    /// Bags of units and applications with their versions.
+    pub bags: BTreeMap<String, (u64, Bag)>,
+    /// Units that have entered.
+    pub scope: BTreeSet<String>,
+    pub next_version: u64,
+}
+
+/// An end of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct End {
+    pub app: String,
+    pub endpoint: String,
+    pub role: String,
+}
+
+/// A secret.
+#[derive(Debug)]
+pub(super) struct Secret {
+    pub id: String,
+    /// A unit, an application, or nothing for a person's.
+    pub owner: String,
+    pub label: String,
+    pub description: String,
+    pub rotation: String,
+    pub expiry: Option<String>,
+    pub created: String,
+    pub updated: String,
+    pub revisions: BTreeMap<u64, BTreeMap<String, String>>,
+    pub grants: Vec<Grant>,
+    pub consumers: BTreeMap<String, Consumer>,
+}
+
+/// Who may read a secret beside its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub relation: Option<u32>,
+    /// A unit or an application.
+    pub to: String,
+}
+
+/// A unit that reads a secret.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Consumer {
+    pub tracked: u64,
+    pub label: String,
+}
+
+impl Secret {
+    pub fn latest(&self) -> u64 {
+        self.revisions.keys().next_back().copied().unwrap_or_default()
+    }
+
+    pub fn owner_app(&self) -> &str {
+        self.owner.split('/').next().unwrap_or_default()
+    }
+}
+
+/// A storage instance.
+#[derive(Debug, Clone)]
+pub(super) struct Storage {
+    pub id: String,
+    pub name: String,
+    /// Folder below the controller's storage.
+    pub folder: String,
+    pub unit: Option<String>,
+    pub location: String,
+    pub dying: bool,
+}
+
+/// An action or a command for a unit.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub id: u64,
+    pub unit: String,
+    pub what: Work,
+    pub status: String,
+    pub message: String,
+    pub results: Value,
+    pub log: Vec<(String, String)>,
+    pub enqueued: String,
+    pub started: Option<String>,
+    pub completed: Option<String>,
+}
+
+/// What a task does.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// An action.
+    Action(ActionTask),
+    /// A command.
+    Exec(ExecTask),
+}
+
+impl Model {
+    pub fn app(&self, name: &str) -> Outcome<&App> {
+        self.apps.get(name).ok_or_else(|| not_found("application", name))
+    }
+
+    pub fn app_mut(&mut self, name: &str) -> Outcome<&mut App> {
+        self.apps.get_mut(name).ok_or_else(|| not_found("application", name))
+    }
+
+    pub fn unit(&self, name: &str) -> Outcome<&Unit> {
+        self.units.get(name).ok_or_else(|| not_found("unit", name))
+    }
+
+    pub fn unit_mut(&mut self, name: &str) -> Outcome<&mut Unit> {
+        self.units.get_mut(name).ok_or_else(|| not_found("unit", name))
+    }
+
+    pub fn units_of<'a>(&'a self, app: &'a str) -> impl Iterator<Item = &'a Unit> {
+        self.units.values().filter(move |unit| unit.app == app)
+    }
+
+    pub fn is_leader(&self, unit: &str) -> bool {
+        let app = self.units.get(unit).and_then(|unit| self.apps.get(&unit.app));
+        app.is_some_and(|app| app.leader.as_deref() == Some(unit))
+    }
+
+    /// Gives leadership to the first unit that can take it, if it is free.
+    pub fn elect(&mut self, app: &str) {
+        let candidate = self
+            .units_of(app)
+            .filter(|unit| unit.life == Life::Alive)
+            .min_by_key(|unit| (!unit.agent_seen, unit.number))
+            .map(|unit| unit.name.clone());
+        if let Some(app) = self.apps.get_mut(app)
+            && app.leader.is_none()
+        {
+            app.leader = candidate;
+            app.lease = Instant::now();
+        }
+    }
+
+    /// Takes leadership from a unit, if it has it.
+    pub fn depose(&mut self, unit: &str) {
+        let Some(app) = self.units.get(unit).map(|unit| unit.app.clone()) else { return };
+        if let Some(app) = self.apps.get_mut(&app)
+            && app.leader.as_deref() == Some(unit)
+        {
+            app.leader = None;
+        }
+        self.elect(&app);
+    }
+}

@@ -1,0 +1,531 @@
+//! Pods: what runs for a unit, from its network to its readiness, until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use pod_runtime::{Container, ContainerSpec, Mount, PodNetwork};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::daemon::{Controller, Infra};
+use super::kubernetes::{self, NODE};
+
+/// Time that a pod has between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(30);
+/// First port of the workload Pebbles.
+const FIRST_PORT: u16 = 38813;
+
+/// What is asked of a pod's keeper.
+#[derive(Debug)]
+pub(super) enum PodCommand {
+    /// Ends the pod in an orderly way.
+    Stop(oneshot::Sender<()>),
+    /// SIGKILL to a container's first process, or to all containers'.
+    Kill(Option<String>),
+    /// The pod is lost at once; a new one follows.
+    Replace { grace: bool },
+    /// The containers as they run.
+    Containers(oneshot::Sender<BTreeMap<String, Container>>),
+    /// Its place in the network.
+    Network(oneshot::Sender<PodNetwork>),
+}
+
+pub(super) fn short_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect()
+}
+
+/// What a pod needs to know of its unit.
+#[derive(Debug, Clone)]
+struct Plan {
+    model: String,
+    model_uuid: String,
+    app: String,
+    unit: String,
+    number: u32,
+    token: String,
+    revision: u64,
+    containers: BTreeMap<String, super::charm::Container>,
+    /// Storage name to folder and location in the charm container.
+    storage: Vec<(String, PathBuf, String)>,
+    limits: Value,
+}
+
+impl Controller {
+    /// Starts the keeper of a unit's pod.
+    pub(super) fn start_pod(self: &Arc<Self>, model: &str, unit: &str) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        self.change(|state| {
+            if let Some(unit) = state.models.get_mut(model).and_then(|m| m.units.get_mut(unit)) {
+                unit.pod = Some(sender);
+            }
+        });
+        let (controller, model, unit) = (self.clone(), model.to_owned(), unit.to_owned());
+        tokio::spawn(async move { controller.keep_pod(&model, &unit, commands).await });
+    }
+
+    /// Ends a unit's pod and waits until it is gone.
+    pub(super) async fn stop_pod(&self, model: &str, unit: &str) {
+        let (done, gone) = oneshot::channel();
+        if self.tell_pod(model, unit, PodCommand::Stop(done)) {
+            let _ = tokio::time::timeout(GRACE + Duration::from_secs(10), gone).await;
+        }
+    }
+
+    /// Tells a pod's keeper something: whether there is one.
+    pub(super) fn tell_pod(&self, model: &str, unit: &str, command: PodCommand) -> bool {
+        let sender = self.read(|state| {
+            state.models.get(model).and_then(|m| m.units.get(unit)).and_then(|unit| unit.pod.clone())
+        });
+        sender.is_some_and(|sender| sender.send(command).is_ok())
+    }
+
+    fn pod_plan(&self, model: &str, unit: &str) -> Option<(Plan, Arc<Infra>)> {
+        self.read(|state| {
+            let infra = state.infra.get(model)?.clone();
+            let model = state.models.get(model)?;
+            let unit = model.units.get(unit)?;
+            let app = model.apps.get(&unit.app)?;
+            let storage = unit.storage.iter().filter_map(|id| {
+                let one = model.storage.get(id)?;
+                let folder = self.home.path().join("storage").join(&one.folder);
+                Some((one.name.clone(), folder, one.location.clone()))
+            });
+            let mut limits = serde_json::Map::new();
+            if let Some(memory) = app.constraints.get("mem") {
+                let number = memory.trim_end_matches(['G', 'M']);
+                let unit = if memory.ends_with('M') { "Mi" } else { "Gi" };
+                limits.insert("memory".into(), json!(format!("{number}{unit}")));
+            }
+            if let Some(power) = app.constraints.get("cpu-power") {
+                limits.insert("cpu".into(), json!(format!("{power}m")));
+            }
+            let plan = Plan {
+                model: model.name.clone(),
+                model_uuid: model.uuid.clone(),
+                app: app.name.clone(),
+                unit: unit.name.clone(),
+                number: unit.number,
+                token: unit.token.clone(),
+                revision: app.revision,
+                containers: app.charm.containers.clone(),
+                storage: storage.collect(),
+                limits: Value::Object(limits),
+            };
+            Some((plan, infra))
+        })
+    }
+
+    async fn keep_pod(
+        self: Arc<Self>,
+        model: &str,
+        unit: &str,
+        mut commands: mpsc::UnboundedReceiver<PodCommand>,
+    ) {
+        let mut pause = Duration::from_secs(1);
+        while let Some((plan, infra)) = self.pod_plan(model, unit) {
+            let mut pod = match Pod::start(self.clone(), plan, infra).await {
+                Ok(pod) => pod,
+                Err(error) => {
+                    tracing::error!("cannot start the pod of {unit}: {error}");
+                    self.change(|state| {
+                        if let Some(unit) = state.models.get_mut(model).and_then(|m| m.units.get_mut(unit)) {
+                            unit.agent = super::model::Status::new("error", &format!("pod: {error}"));
+                        }
+                    });
+                    match tokio::time::timeout(pause, commands.recv()).await {
+                        Ok(Some(PodCommand::Stop(done))) => {
+                            let _ = done.send(());
+                            return;
+                        }
+                        Ok(None) => return,
+                        _ => {}
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(60));
+                    continue;
+                }
+            };
+            if let Some(done) = pod.run(&mut commands).await {
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+}
+
+/// A running pod.
+struct Pod {
+    controller: Arc<Controller>,
+    plan: Plan,
+    infra: Arc<Infra>,
+    network: PodNetwork,
+    directory: PathBuf,
+    containers: BTreeMap<String, Container>,
+    restarts: u32,
+    ready: Option<bool>,
+}
+
+impl Pod {
+    async fn start(
+        controller: Arc<Controller>,
+        plan: Plan,
+        infra: Arc<Infra>,
+    ) -> Result<Self, String> {
+        let name = format!("{}-{}", plan.app, plan.number);
+        let directory = controller.home.runtime().join(&infra.id).join(format!("{name}-{}", short_id()));
+        let making = infra.clone();
+        let network = tokio::task::spawn_blocking(move || making.network.add_pod())
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("{error}"))?;
+        let mut pod = Self {
+            controller,
+            plan,
+            infra,
+            network,
+            directory,
+            containers: BTreeMap::new(),
+            restarts: 0,
+            ready: None,
+        };
+        if let Err(error) = pod.prepare().await {
+            pod.remove(Duration::ZERO).await;
+            return Err(error);
+        }
+        Ok(pod)
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.plan.app, self.plan.number)
+    }
+
+    async fn prepare(&mut self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("cannot prepare the pod's folders: {error}");
+        let volume = self.directory.join("charm-data");
+        for folder in ["juju", "containers", "token", "account"] {
+            std::fs::create_dir_all(volume.join(folder)).map_err(failed)?;
+        }
+        for name in self.plan.containers.keys() {
+            std::fs::create_dir_all(volume.join("containers").join(name)).map_err(failed)?;
+        }
+        for (_, folder, _) in &self.plan.storage {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        write_secret(&volume.join("token/token"), &self.plan.token).map_err(failed)?;
+        let api = &self.controller.api;
+        let token = api.account_token(&self.plan.model, &self.plan.app);
+        let account = volume.join("account");
+        write_readable(&account.join("token"), &token).map_err(failed)?;
+        write_readable(&account.join("ca.crt"), api.ca_pem()).map_err(failed)?;
+        write_readable(&account.join("namespace"), &self.plan.model).map_err(failed)?;
+        self.create_object();
+        let init = self.spec("charm-init", vec!["/charm/bin/juju-local".into(), "charm-init".into()]);
+        let done = Container::start(&self.controller.exe, &init).await.map_err(|e| chain(&e))?;
+        if done.wait().await != 0 {
+            let text = std::fs::read_to_string(&init.log).unwrap_or_default();
+            return Err(format!("charm-init failed: {}", text.trim()));
+        }
+        let names: Vec<String> = self.plan.containers.keys().cloned().collect();
+        for name in &names {
+            self.start_container(name).await?;
+        }
+        self.start_container("charm").await?;
+        let address = self.network.address.to_string();
+        self.controller.change(|state| {
+            let unit = state.models.get_mut(&self.plan.model).and_then(|m| m.units.get_mut(&self.plan.unit));
+            if let Some(unit) = unit {
+                unit.address.clone_from(&address);
+            }
+        });
+        Ok(())
+    }
+
+    async fn start_container(&mut self, name: &str) -> Result<(), String> {
+        let command: Vec<String> = if name == "charm" {
+            vec!["/charm/bin/juju-local".into(), "unit-agent".into()]
+        } else {
+            let index = self.plan.containers.keys().position(|known| known == name).unwrap_or(0);
+            let port = FIRST_PORT.saturating_add(u16::try_from(index).unwrap_or(0));
+            ["/charm/bin/pebble", "run", "--create-dirs", "--hold", "--http", &format!(":{port}"), "--verbose"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let spec = self.spec(name, command);
+        let container =
+            Container::start(&self.controller.exe, &spec).await.map_err(|error| chain(&error))?;
+        self.containers.insert(name.to_owned(), container);
+        Ok(())
+    }
+
+    fn spec(&self, name: &str, command: Vec<String>) -> ContainerSpec {
+        let volume = self.directory.join("charm-data");
+        let mount = |source: PathBuf, target: &str, read_only| Mount {
+            source,
+            target: target.into(),
+            read_only,
+        };
+        let runtime = self.controller.home.runtime();
+        let mut mounts = vec![
+            mount(runtime.join("bin"), "/charm/bin", true),
+            mount(volume.join("account"), "/var/run/secrets/kubernetes.io/serviceaccount", true),
+        ];
+        let workload = self.plan.containers.get(name);
+        match workload {
+            None => {
+                let charms = self.controller.home.path().join("charms").join(&self.plan.model);
+                mounts.push(mount(volume.join("juju"), "/var/lib/juju", false));
+                mounts.push(mount(volume.join("containers"), "/charm/containers", false));
+                mounts.push(mount(volume.join("token"), "/var/lib/juju-local/token", true));
+                mounts.push(mount(charms, "/var/lib/juju-local/charms", true));
+                mounts.push(mount(runtime.join("agents"), "/var/lib/juju-local/controller", false));
+                for (_, folder, location) in &self.plan.storage {
+                    mounts.push(mount(folder.clone(), location, false));
+                }
+            }
+            Some(container) => {
+                mounts.push(mount(volume.join("containers").join(name), "/charm/container", false));
+                for wanted in &container.mounts {
+                    let found = self.plan.storage.iter().find(|(kind, ..)| *kind == wanted.storage);
+                    if let Some((_, folder, location)) = found {
+                        let target =
+                            if wanted.location.is_empty() { location } else { &wanted.location };
+                        mounts.push(mount(folder.clone(), target, false));
+                    }
+                }
+            }
+        }
+        let host = self.name();
+        let domain = format!("{}.svc.cluster.local", self.plan.model);
+        ContainerSpec {
+            directory: self.directory.join(format!("{name}-{}", short_id())),
+            network: self.network.namespace.clone(),
+            hostname: host.clone(),
+            address: self.network.address,
+            fqdn: format!("{host}.{}-endpoints.{domain}", self.plan.app),
+            search: vec![domain, "svc.cluster.local".into(), "cluster.local".into()],
+            mounts,
+            command,
+            environment: self.environment(name, workload.is_some()),
+            working_dir: if workload.is_some() { "/" } else { "/var/lib/juju" }.into(),
+            log: self.directory.join(format!("{name}.log")),
+        }
+    }
+
+    fn environment(&self, name: &str, workload: bool) -> BTreeMap<String, String> {
+        let api = pod_runtime::API_ADDRESS.to_string();
+        let names: Vec<&str> = self.plan.containers.keys().map(String::as_str).collect();
+        let mut pairs = vec![
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("HOSTNAME", self.name()),
+            ("KUBERNETES_SERVICE_HOST", api.clone()),
+            ("KUBERNETES_SERVICE_PORT", "443".to_owned()),
+            ("KUBERNETES_SERVICE_PORT_HTTPS", "443".to_owned()),
+            ("KUBERNETES_PORT", format!("tcp://{api}:443")),
+        ];
+        if workload {
+            pairs.extend([
+                ("JUJU_CONTAINER_NAME", name.to_owned()),
+                ("PEBBLE_SOCKET", "/charm/container/pebble.socket".to_owned()),
+                ("PEBBLE", "/charm/container/pebble".to_owned()),
+                ("PEBBLE_COPY_ONCE", "/var/lib/pebble/default".to_owned()),
+            ]);
+        } else {
+            let plan = &self.plan;
+            pairs.extend([
+                ("JUJU_CONTAINER_NAMES", names.join(",")),
+                ("JUJU_LOCAL_UNIT", plan.unit.clone()),
+                ("JUJU_LOCAL_MODEL", plan.model.clone()),
+                ("JUJU_LOCAL_MODEL_UUID", plan.model_uuid.clone()),
+                ("JUJU_LOCAL_POD_IP", self.network.address.to_string()),
+                (
+                    "JUJU_LOCAL_CHARM_SOURCE",
+                    format!("/var/lib/juju-local/charms/{}-{}", plan.app, plan.revision),
+                ),
+            ]);
+        }
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    fn path(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods/{}", self.plan.model, self.name())
+    }
+
+    fn create_object(&self) {
+        let plan = &self.plan;
+        let api = &self.controller.api;
+        let set = api.get("statefulsets", &plan.model, &plan.app).unwrap_or_default();
+        let uid = set.pointer("/metadata/uid").cloned().unwrap_or_default();
+        let containers: Vec<Value> = plan
+            .containers
+            .keys()
+            .map(|name| json!({"name": name, "image": "local", "resources": {"limits": plan.limits}}))
+            .chain([json!({"name": "charm", "image": "local"})])
+            .collect();
+        let name = self.name();
+        let object = json!({
+            "metadata": {
+                "name": name,
+                "labels": {
+                    "app.kubernetes.io/name": plan.app,
+                    "statefulset.kubernetes.io/pod-name": name,
+                    "apps.kubernetes.io/pod-index": plan.number.to_string(),
+                },
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "StatefulSet", "name": plan.app, "uid": uid,
+                    "controller": true, "blockOwnerDeletion": true,
+                }],
+            },
+            "spec": {
+                "nodeName": NODE, "hostname": name, "subdomain": format!("{}-endpoints", plan.app),
+                "serviceAccountName": plan.app, "containers": containers,
+                "terminationGracePeriodSeconds": GRACE.as_secs(),
+            },
+        });
+        // One of that name from before this start is another pod.
+        kubernetes::delete(api, &self.path());
+        kubernetes::put(api, &format!("/api/v1/namespaces/{}/pods", plan.model), &object);
+        self.set_status(false);
+    }
+
+    fn set_status(&self, ready: bool) {
+        let word = if ready { "True" } else { "False" };
+        let address = self.network.address.to_string();
+        let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
+        let status = json!({"status": {
+            "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
+            "hostIP": "127.0.0.1",
+            "conditions": [
+                condition("PodScheduled", "True"), condition("Initialized", "True"),
+                condition("ContainersReady", word), condition("Ready", word),
+            ],
+        }});
+        let path = format!("{}/status", self.path());
+        let media = "application/merge-patch+json";
+        let _ = self.controller.api.call("PATCH", &path, media, Some(&status));
+    }
+
+    /// Keeps the pod until it is told to stop (then there is somebody to tell), or to be replaced.
+    async fn run(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<PodCommand>,
+    ) -> Option<oneshot::Sender<()>> {
+        let mut probes = tokio::time::interval(Duration::from_millis(500));
+        probes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let containers: Vec<(String, Container)> =
+                self.containers.iter().map(|(n, c)| (n.clone(), c.clone())).collect();
+            let ended = async {
+                let waits = containers.iter().map(|(name, container)| {
+                    Box::pin(async move {
+                        container.wait().await;
+                        name.clone()
+                    })
+                });
+                futures_util::future::select_all(waits).await.0
+            };
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None => return None,
+                    Some(PodCommand::Stop(done)) => {
+                        self.remove(GRACE).await;
+                        return Some(done);
+                    }
+                    Some(PodCommand::Replace { grace }) => {
+                        self.remove(if grace { GRACE } else { Duration::ZERO }).await;
+                        return None;
+                    }
+                    Some(PodCommand::Kill(which)) => {
+                        let hit = |name: &String| which.as_ref().is_none_or(|w| w == name);
+                        for (_, container) in self.containers.iter().filter(|(n, _)| hit(n)) {
+                            container.signal(Signal::SIGKILL);
+                        }
+                    }
+                    Some(PodCommand::Containers(tell)) => drop(tell.send(self.containers.clone())),
+                    Some(PodCommand::Network(tell)) => drop(tell.send(self.network.clone())),
+                },
+                name = ended => self.restart(&name).await,
+                _ = probes.tick() => self.probe().await,
+            }
+        }
+    }
+
+    /// The first restarts come at once; one that keeps failing is given time.
+    async fn restart(&mut self, name: &str) {
+        self.restarts += 1;
+        if self.restarts > 5 {
+            let pause = Duration::from_secs(u64::from(self.restarts.min(30)));
+            tokio::time::sleep(pause).await;
+        }
+        tracing::info!("container {name} of {} has ended; it is restarted", self.plan.unit);
+        if let Err(error) = self.start_container(name).await {
+            tracing::error!("cannot restart container {name} of {}: {error}", self.plan.unit);
+        }
+    }
+
+    async fn probe(&mut self) {
+        let mut ready = true;
+        for name in self.plan.containers.keys() {
+            let socket = self.directory.join("charm-data/containers").join(name).join("pebble.socket");
+            let client = pebble::Client::new(socket).with_limit(Duration::from_secs(1));
+            ready &= client.health(Some("ready")).await.unwrap_or(false);
+        }
+        if self.ready != Some(ready) {
+            self.ready = Some(ready);
+            self.set_status(ready);
+        }
+    }
+
+    async fn remove(&mut self, grace: Duration) {
+        let containers = std::mem::take(&mut self.containers);
+        if grace.is_zero() {
+            for container in containers.values() {
+                container.signal(Signal::SIGKILL);
+            }
+            for container in containers.values() {
+                let _ = tokio::time::timeout(Duration::from_secs(5), container.wait()).await;
+            }
+        } else {
+            let media = "application/json";
+            let _ = self.controller.api.call("DELETE", &self.path(), media, None);
+            let ends = containers.values().map(|container| container.end(grace));
+            futures_util::future::join_all(ends).await;
+        }
+        kubernetes::delete(&self.controller.api, &self.path());
+        let (infra, network) = (self.infra.clone(), self.network.clone());
+        let removed =
+            tokio::task::spawn_blocking(move || infra.network.remove_pod(&network)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!("{}", chain(&error));
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// A service account's files are readable in the container, as in Kubernetes; nobody outside gets
+/// through the folders above.
+fn write_readable(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+}

@@ -1,0 +1,133 @@
+//! Relations: which ends fit together, and how they are made and taken apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use juju_local_api::ErrorKind;
+use juju_local_api::agent::Life;
+use serde_json::{Value, json};
+
+use super::model::{End, Model, Outcome, Relation, not_found, refuse};
+
+impl Model {
+    /// Makes a relation of these ends.
+    pub fn relate(&mut self, ends: Vec<End>, interface: String) -> u32 {
+        let id = self.next_relation;
+        self.next_relation += 1;
+        let mut relation = Relation {
+            id,
+            life: Life::Alive,
+            suspended: false,
+            interface,
+            ends,
+            bags: BTreeMap::new(),
+            scope: BTreeSet::new(),
+            next_version: 0,
+        };
+        for unit in self.units.values().filter(|unit| unit.agent_seen) {
+            if relation.has(&unit.app) {
+                relation.enter(&unit.name, &unit.address);
+            }
+        }
+        self.relations.insert(id, relation);
+        id
+    }
+
+    fn candidates(&self, text: &str) -> Outcome<Vec<(End, String)>> {
+        let (app, endpoint) = text.split_once(':').map_or((text, None), |(a, e)| (a, Some(e)));
+        let charm = &self.app(app)?.charm;
+        if let Some(endpoint) = endpoint
+            && !charm.endpoints.contains_key(endpoint)
+        {
+            let text = format!("application \"{app}\" has no \"{endpoint}\" relation");
+            return refuse(ErrorKind::NotFound, text);
+        }
+        let wanted = charm.endpoints.iter().filter(|(name, spec)| {
+            spec.role != "peer" && endpoint.is_none_or(|endpoint| endpoint == *name)
+        });
+        Ok(wanted
+            .map(|(name, spec)| {
+                let end = End {
+                    app: app.to_owned(),
+                    endpoint: name.clone(),
+                    role: spec.role.clone(),
+                };
+                (end, spec.interface.clone())
+            })
+            .collect())
+    }
+
+    /// Relates two applications by the only ends that fit.
+    pub fn integrate(&mut self, a: &str, b: &str) -> Outcome<Value> {
+        let (left, right) = (self.candidates(a)?, self.candidates(b)?);
+        let mut fitting = Vec::new();
+        for (one, interface) in &left {
+            for (other, same) in &right {
+                if interface == same && one.role != other.role {
+                    let mut ends = vec![one.clone(), other.clone()];
+                    ends.sort_by_key(|end| end.role != "provider");
+                    fitting.push((ends, interface.clone()));
+                }
+            }
+        }
+        let (ends, interface) = match fitting.as_slice() {
+            [] => return refuse(ErrorKind::BadRequest, "no relations found"),
+            [only] => only.clone(),
+            many => {
+                let pairs: Vec<String> = many
+                    .iter()
+                    .map(|(ends, _)| {
+                        let names: Vec<String> =
+                            ends.iter().map(|end| format!("{}:{}", end.app, end.endpoint)).collect();
+                        format!("\"{}\"", names.join(" "))
+                    })
+                    .collect();
+                let text =
+                    format!("ambiguous relation: \"{a} {b}\" could refer to {}", pairs.join("; "));
+                return refuse(ErrorKind::BadRequest, text);
+            }
+        };
+        if let Some(known) = self.relations.values().find(|relation| relation.ends == ends) {
+            if known.life == Life::Alive {
+                let text = format!("cannot add relation \"{a} {b}\": relation already exists");
+                return refuse(ErrorKind::AlreadyExists, text);
+            }
+            return refuse(ErrorKind::Conflict, "the relation is still being removed");
+        }
+        for end in &ends {
+            let limit = self.app(&end.app)?.charm.endpoints.get(&end.endpoint).and_then(|e| e.limit);
+            let count = self.relations.values().filter(|r| r.ends.contains(end)).count();
+            if limit.is_some_and(|limit| count >= usize::try_from(limit).unwrap_or(usize::MAX)) {
+                let text = format!(
+                    "establishing a new relation for {}:{} would exceed its maximum relation limit of {}",
+                    end.app, end.endpoint, limit.unwrap_or_default()
+                );
+                return refuse(ErrorKind::BadRequest, text);
+            }
+        }
+        let names: Vec<String> =
+            ends.iter().map(|end| format!("{}:{}", end.app, end.endpoint)).collect();
+        self.relate(ends, interface);
+        Ok(json!(names))
+    }
+
+    /// Begins to remove a relation.
+    pub fn remove_relation(&mut self, ends: &[String]) -> Outcome<Value> {
+        let fits = |relation: &&Relation| match ends {
+            [id] => id.parse() == Ok(relation.id),
+            _ => ends.iter().all(|text| {
+                let (app, endpoint) = text.split_once(':').map_or((text.as_str(), None), |(a, e)| (a, Some(e)));
+                relation
+                    .ends
+                    .iter()
+                    .any(|end| end.app == app && endpoint.is_none_or(|e| e == end.endpoint))
+            }),
+        };
+        let id = self.relations.values().filter(|r| !r.is_peer()).find(fits).map(|r| r.id);
+        let id = id.ok_or_else(|| not_found("relation", &ends.join(" ")))?;
+        if let Some(relation) = self.relations.get_mut(&id) {
+            relation.life = Life::Dying;
+            relation.scope.clear();
+        }
+        Ok(Value::Null)
+    }
+}

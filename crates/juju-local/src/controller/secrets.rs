@@ -1,0 +1,263 @@
+//! Secrets: who may read which revision, and what an owner may change.
+
+use std::collections::BTreeMap;
+
+use juju_local_api::agent::{
+    ConsumedSecret, HookChanges, OwnedSecret, SecretInfo, SecretKey, SecretValue,
+};
+use juju_local_api::{ApiError, ErrorKind};
+use serde_json::json;
+
+use super::model::{Consumer, Grant, Model, Outcome, Secret, now, refuse};
+
+fn missing(key: &SecretKey) -> ApiError {
+    let name = match key {
+        SecretKey::Id(name) | SecretKey::Label(name) => name,
+    };
+    ApiError::new(ErrorKind::NotFound, format!("secret \"{name}\" not found"))
+}
+
+/// The id without its scheme.
+pub(super) fn bare(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id).trim_start_matches("secret:")
+}
+
+/// A new id: twenty letters and digits as Juju makes them.
+pub(super) fn new_id() -> String {
+    const ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuv";
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    let more = uuid::Uuid::new_v4().into_bytes();
+    bytes
+        .iter()
+        .chain(&more)
+        .take(20)
+        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)).map(|c| char::from(*c)))
+        .collect()
+}
+
+impl Model {
+    /// Whether a unit owns a secret: its own, or as a leader its application's.
+    fn owns(&self, unit: &str, secret: &Secret) -> bool {
+        secret.owner == unit
+            || (self.is_leader(unit) && unit.split('/').next() == Some(secret.owner.as_str()))
+    }
+
+    fn may_read(&self, unit: &str, secret: &Secret) -> bool {
+        let app = unit.split('/').next().unwrap_or_default();
+        secret.owner == unit
+            || secret.owner == app
+            || secret.grants.iter().any(|grant| grant.to == app || grant.to == unit)
+    }
+
+    fn find_secret(&self, unit: &str, key: &SecretKey) -> Option<&Secret> {
+        match key {
+            SecretKey::Id(id) => self.secrets.get(bare(id)),
+            SecretKey::Label(label) => {
+                let app = unit.split('/').next().unwrap_or_default();
+                self.secrets.values().find(|secret| {
+                    let own = secret.owner == unit || secret.owner == app;
+                    (own && secret.label == *label)
+                        || secret.consumers.get(unit).is_some_and(|c| c.label == *label)
+                })
+            }
+        }
+    }
+
+    pub fn secret_get(
+        &mut self,
+        unit: &str,
+        key: &SecretKey,
+        label: Option<String>,
+        peek: bool,
+    ) -> Outcome<SecretValue> {
+        let secret = self.find_secret(unit, key).ok_or_else(|| missing(key))?;
+        if !self.may_read(unit, secret) {
+            return refuse(ErrorKind::PermissionDenied, "permission denied");
+        }
+        let (id, latest, owns) = (secret.id.clone(), secret.latest(), self.owns(unit, secret));
+        let secret = self.secrets.get_mut(&id).ok_or_else(|| missing(key))?;
+        let consumer = secret.consumers.entry(unit.to_owned()).or_default();
+        if let Some(label) = label {
+            consumer.label = label;
+        }
+        if consumer.tracked == 0 || owns || !secret.revisions.contains_key(&consumer.tracked) {
+            consumer.tracked = latest;
+        }
+        let revision = if peek { latest } else { consumer.tracked };
+        let content = secret.revisions.get(&revision).cloned().unwrap_or_default();
+        Ok(SecretValue { id, revision, content })
+    }
+
+    pub fn secret_info(&self, unit: &str, key: &SecretKey) -> Outcome<SecretInfo> {
+        let secret = self.find_secret(unit, key).filter(|secret| self.owns(unit, secret));
+        secret.map(info).ok_or_else(|| missing(key))
+    }
+
+    pub fn secrets_owned(&self, unit: &str) -> Vec<SecretInfo> {
+        self.secrets.values().filter(|secret| self.owns(unit, secret)).map(info).collect()
+    }
+
+    /// Secrets that a unit reads and does not own, for its secret-changed hooks.
+    pub fn consumed(&self, unit: &str) -> Vec<ConsumedSecret> {
+        let read = self.secrets.values().filter(|secret| !self.owns(unit, secret));
+        read.filter_map(|secret| {
+            let consumer = secret.consumers.get(unit)?;
+            let own_app = unit.split('/').next() == Some(secret.owner.as_str());
+            let label = if consumer.label.is_empty() && own_app {
+                secret.label.clone()
+            } else {
+                consumer.label.clone()
+            };
+            let (latest, tracked) = (secret.latest(), consumer.tracked);
+            Some(ConsumedSecret { id: secret.id.clone(), label, latest, tracked })
+        })
+        .collect()
+    }
+
+    /// Owned secrets with revisions that nobody reads any more.
+    pub fn owned_due(&self, unit: &str) -> Vec<OwnedSecret> {
+        let owned = self.secrets.values().filter(|secret| self.owns(unit, secret));
+        owned
+            .filter_map(|secret| {
+                let used = |revision: &u64| {
+                    *revision == secret.latest()
+                        || secret.consumers.values().any(|c| c.tracked == *revision)
+                };
+                let obsolete: Vec<u64> =
+                    secret.revisions.keys().filter(|revision| !used(revision)).copied().collect();
+                (!obsolete.is_empty()).then(|| OwnedSecret {
+                    id: secret.id.clone(),
+                    label: secret.label.clone(),
+                    rotate_due: false,
+                    expired: Vec::new(),
+                    obsolete,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether what a hook did with secrets can be applied.
+    pub fn check_secrets(&self, unit: &str, changes: &HookChanges) -> Outcome<()> {
+        for add in &changes.secrets_add {
+            if add.owner == "application" && !self.is_leader(unit) {
+                return refuse(ErrorKind::NotLeader, "cannot create secret: not the leader");
+            }
+            let owner = owner_name(unit, &add.owner);
+            let taken = |s: &Secret| s.owner == owner && !add.label.is_empty() && s.label == add.label;
+            if self.secrets.values().any(taken) {
+                let text = format!("secret with label \"{}\" already exists", add.label);
+                return refuse(ErrorKind::AlreadyExists, text);
+            }
+        }
+        let added = |id: &str| changes.secrets_add.iter().any(|add| add.id == id);
+        let touched = changes.secrets_set.iter().map(|set| &set.id);
+        let touched = touched.chain(changes.secrets_grant.iter().map(|grant| &grant.id));
+        for id in touched {
+            let owned = self.secrets.get(bare(id)).is_some_and(|secret| self.owns(unit, secret));
+            if !owned && !added(id) {
+                return refuse(ErrorKind::PermissionDenied, "permission denied");
+            }
+        }
+        Ok(())
+    }
+
+    pub fn apply_secrets(&mut self, unit: &str, changes: &HookChanges) {
+        for add in &changes.secrets_add {
+            let secret = Secret {
+                id: add.id.clone(),
+                owner: owner_name(unit, &add.owner),
+                label: add.label.clone(),
+                description: add.description.clone(),
+                rotation: if add.rotation.is_empty() { "never".into() } else { add.rotation.clone() },
+                expiry: add.expiry.clone(),
+                created: now(),
+                updated: now(),
+                revisions: BTreeMap::from([(1, add.content.clone())]),
+                grants: Vec::new(),
+                consumers: BTreeMap::new(),
+            };
+            self.secrets.insert(add.id.clone(), secret);
+        }
+        for set in &changes.secrets_set {
+            let Some(secret) = self.secrets.get_mut(bare(&set.id)) else { continue };
+            if let Some(content) = &set.content {
+                secret.add_revision(content.clone());
+            }
+            secret.label = set.label.clone().unwrap_or_else(|| secret.label.clone());
+            secret.description =
+                set.description.clone().unwrap_or_else(|| secret.description.clone());
+            secret.rotation = set.rotation.clone().unwrap_or_else(|| secret.rotation.clone());
+            secret.expiry = set.expiry.clone().or_else(|| secret.expiry.clone());
+        }
+        for grant in &changes.secrets_grant {
+            let to = grant.unit.clone().or_else(|| grant.application.clone()).or_else(|| {
+                let app = unit.split('/').next().unwrap_or_default();
+                Some(self.relations.get(&grant.relation?)?.other(app))
+            });
+            if let (Some(secret), Some(to)) = (self.secrets.get_mut(bare(&grant.id)), to) {
+                let grant = Grant { relation: grant.relation, to };
+                if !secret.grants.contains(&grant) {
+                    secret.grants.push(grant);
+                }
+            }
+        }
+        for revoke in &changes.secrets_revoke {
+            if let Some(secret) = self.secrets.get_mut(bare(&revoke.id)) {
+                let named = revoke.unit.as_ref().or(revoke.application.as_ref());
+                secret.grants.retain(|grant| match named {
+                    Some(to) => grant.to != *to,
+                    None => grant.relation != revoke.relation,
+                });
+            }
+        }
+        for id in &changes.secrets_track {
+            if let Some(secret) = self.secrets.get_mut(bare(id)) {
+                let latest = secret.latest();
+                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
+            }
+        }
+        for (id, revision) in &changes.secrets_remove {
+            match (self.secrets.get_mut(bare(id)), revision) {
+                (Some(secret), Some(revision)) => drop(secret.revisions.remove(revision)),
+                _ => drop(self.secrets.remove(bare(id))),
+            }
+        }
+    }
+}
+
+impl Secret {
+    /// A new revision, unless the content is the latest one's.
+    pub fn add_revision(&mut self, content: BTreeMap<String, String>) {
+        let latest = self.latest();
+        if self.revisions.get(&latest) != Some(&content) {
+            self.revisions.insert(latest + 1, content);
+            self.updated = now();
+        }
+    }
+}
+
+fn owner_name(unit: &str, owner: &str) -> String {
+    if owner == "unit" {
+        return unit.to_owned();
+    }
+    unit.split('/').next().unwrap_or_default().to_owned()
+}
+
+fn info(secret: &Secret) -> SecretInfo {
+    let access = secret.grants.iter().map(|grant| {
+        let kind = if grant.to.contains('/') { "unit" } else { "application" };
+        json!({"target": format!("{kind}-{}", grant.to.replace('/', "-")), "role": "view",
+               "scope": grant.relation.map(|id| format!("relation-{id}")).unwrap_or_default()})
+    });
+    SecretInfo {
+        id: secret.id.clone(),
+        revision: secret.latest(),
+        label: secret.label.clone(),
+        owner: if secret.owner.contains('/') { "unit" } else { "application" }.to_owned(),
+        description: secret.description.clone(),
+        rotation: secret.rotation.clone(),
+        expiry: secret.expiry.clone(),
+        rotates: None,
+        access: access.collect(),
+    }
+}

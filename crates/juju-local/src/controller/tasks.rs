@@ -1,0 +1,141 @@
+//! Actions and commands: queued for units, and shown as Juju shows them.
+
+use juju_local_api::ErrorKind;
+use juju_local_api::agent::{ActionTask, ExecTask};
+use serde_json::{Value, json};
+
+use super::model::{Model, Outcome, Task, Work, not_found, now, refuse};
+
+impl Model {
+    pub fn task_mut(&mut self, id: &str) -> Option<&mut Task> {
+        self.tasks.get_mut(&id.parse().ok()?)
+    }
+
+    /// `app/leader` and plain unit names.
+    fn resolve_unit(&self, name: &str) -> Outcome<String> {
+        if let Some(app) = name.strip_suffix("/leader") {
+            let leader = self.app(app)?.leader.clone();
+            return leader.ok_or_else(|| not_found("leader of application", app));
+        }
+        self.unit(name).map(|unit| unit.name.clone())
+    }
+
+    pub fn queue_action(&mut self, units: &[String], action: &str, params: &Value) -> Outcome<Value> {
+        let mut checked = Vec::new();
+        for name in units {
+            let unit = self.resolve_unit(name)?;
+            let charm = &self.app(&self.unit(&unit)?.app)?.charm;
+            checked.push((unit, charm.action_params(action, params)?));
+        }
+        let ids = checked.into_iter().map(|(unit, params)| {
+            let id = self.new_task_id();
+            let what = Work::Action(ActionTask { id: id.to_string(), name: action.to_owned(), params });
+            self.queue(id, unit, what)
+        });
+        Ok(json!(ids.collect::<Vec<String>>()))
+    }
+
+    pub fn queue_exec(&mut self, units: &[String], commands: &str) -> Outcome<Value> {
+        let units: Vec<String> =
+            units.iter().map(|name| self.resolve_unit(name)).collect::<Outcome<_>>()?;
+        let ids = units.into_iter().map(|unit| {
+            let id = self.new_task_id();
+            let what = Work::Exec(ExecTask { id: id.to_string(), commands: commands.to_owned() });
+            self.queue(id, unit, what)
+        });
+        Ok(json!(ids.collect::<Vec<String>>()))
+    }
+
+    fn new_task_id(&mut self) -> u64 {
+        self.next_task += 1;
+        self.next_task
+    }
+
+    fn queue(&mut self, id: u64, unit: String, what: Work) -> String {
+        let task = Task {
+            id,
+            unit,
+            what,
+            status: "pending".into(),
+            message: String::new(),
+            results: json!({}),
+            log: Vec::new(),
+            enqueued: now(),
+            started: None,
+            completed: None,
+        };
+        self.tasks.insert(id, task);
+        id.to_string()
+    }
+
+    pub fn cancel_tasks(&mut self, ids: &[String]) -> Outcome<Value> {
+        let mut shown = Vec::new();
+        for id in ids {
+            let task = self.task_mut(id).ok_or_else(|| not_found("task", id))?;
+            if task.status == "pending" {
+                task.status = "cancelled".into();
+                task.completed = Some(now());
+            }
+            shown.push(task.json());
+        }
+        Ok(json!(shown))
+    }
+
+    pub fn operations(&self) -> Value {
+        let operations = self.tasks.values().map(|task| {
+            json!({
+                "id": task.id.to_string(), "summary": task.summary(), "status": task.status,
+                "action": task.action(), "tasks": {task.id.to_string(): task.json()},
+                "timing": task.timing(),
+            })
+        });
+        json!({"operations": operations.collect::<Vec<_>>()})
+    }
+
+    pub fn task(&self, id: &str) -> Outcome<&Task> {
+        let found = id.parse::<u64>().ok().and_then(|id| self.tasks.get(&id));
+        match found {
+            Some(task) => Ok(task),
+            None => refuse(ErrorKind::NotFound, format!("task \"{id}\" not found")),
+        }
+    }
+}
+
+impl Task {
+    pub fn ended(&self) -> bool {
+        self.completed.is_some()
+    }
+
+    fn action(&self) -> &str {
+        match &self.what {
+            Work::Action(action) => &action.name,
+            Work::Exec(_) => "juju-exec",
+        }
+    }
+
+    fn summary(&self) -> String {
+        format!("{} run on unit-{}", self.action(), self.unit.replace('/', "-"))
+    }
+
+    fn timing(&self) -> Value {
+        let mut timing = json!({"enqueued": self.enqueued});
+        if let Some(map) = timing.as_object_mut() {
+            map.extend(self.started.iter().map(|time| ("started".to_owned(), json!(time))));
+            map.extend(self.completed.iter().map(|time| ("completed".to_owned(), json!(time))));
+        }
+        timing
+    }
+
+    pub fn json(&self) -> Value {
+        let log = self.log.iter().map(|(time, message)| json!({"time": time, "message": message}));
+        let mut value = json!({
+            "id": self.id.to_string(), "operation": self.id.to_string(), "unit": self.unit,
+            "status": self.status, "action": self.action(), "results": self.results,
+            "log": log.collect::<Vec<_>>(), "timing": self.timing(),
+        });
+        if let (false, Some(map)) = (self.message.is_empty(), value.as_object_mut()) {
+            map.insert("message".into(), json!(self.message));
+        }
+        value
+    }
+}

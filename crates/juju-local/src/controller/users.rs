@@ -1,0 +1,453 @@
+//! Requests of the CLI.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use juju_local_api::agent::{Life, Resolved};
+use juju_local_api::user::{DebugLog, ModelRequest, UserRequest};
+use juju_local_api::{ApiError, ErrorKind, Reply};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+
+use super::daemon::Controller;
+use super::model::{Consumer, Grant, Outcome, Secret, not_found, now, refuse};
+use super::secrets::{bare, new_id};
+use super::{charm, kubernetes};
+use crate::home::JUJU_VERSION;
+
+/// Where parts of an answer go.
+pub(super) type Parts = mpsc::Sender<Reply>;
+
+fn value(of: impl serde::Serialize) -> Outcome<Value> {
+    serde_json::to_value(of).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))
+}
+
+async fn part(parts: &Parts, value: Value) -> bool {
+    parts.send(Reply::Part(value)).await.is_ok()
+}
+
+impl Controller {
+    /// Answers the CLI.
+    pub(super) async fn user(self: &Arc<Self>, request: UserRequest, parts: &Parts) -> Outcome<Value> {
+        match request {
+            UserRequest::ControllerInfo => Ok(json!({
+                "name": self.name, "uuid": self.uuid, "version": JUJU_VERSION,
+                "pid": std::process::id(), "home": self.home.path(), "kubernetes": Value::Null,
+            })),
+            UserRequest::DestroyController { release_storage } => {
+                let models: Vec<String> = self.read(|state| state.models.keys().cloned().collect());
+                for model in models {
+                    part(parts, json!(format!("destroying model {model}"))).await;
+                    self.destroy_model(&model, release_storage, true).await?;
+                }
+                self.save();
+                self.stop.notify_one();
+                Ok(Value::Null)
+            }
+            UserRequest::Models => Ok(json!({
+                "models": self.read(|state| {
+                    let shown = state.models.values().map(|m| m.summary(&self.name, &self.uuid));
+                    shown.collect::<Vec<_>>()
+                }),
+                "current-model": null,
+            })),
+            UserRequest::AddModel { name, config } => self.add_model(&name, config).await,
+            UserRequest::DestroyModel { name, release_storage, force } => {
+                self.read(|state| state.model(&name).map(drop))?;
+                part(parts, json!(format!("destroying model {name}"))).await;
+                self.destroy_model(&name, release_storage, force).await
+            }
+            UserRequest::Model { model, request } => {
+                let model = model.rsplit(['/', ':']).next().unwrap_or_default().to_owned();
+                self.read(|state| state.model(&model).map(drop))?;
+                self.model_request(&model, request, parts).await
+            }
+        }
+    }
+
+    async fn model_request(
+        self: &Arc<Self>,
+        name: &str,
+        request: ModelRequest,
+        parts: &Parts,
+    ) -> Outcome<Value> {
+        match request {
+            ModelRequest::Deploy(deploy) => self.deploy(name, &deploy),
+            ModelRequest::Refresh { app, path, resources, config, trust, .. } => {
+                self.refresh(name, &app, path.as_deref(), resources, &config, trust)
+            }
+            ModelRequest::WatchStatus => self.watch_status(name, parts).await,
+            ModelRequest::AddUnit { app, count, attach_storage } => {
+                self.add_units(name, &app, count, &attach_storage)
+            }
+            ModelRequest::RemoveUnit { app, count, destroy_storage, force } => {
+                self.remove_units(name, &app, count, destroy_storage, force).await
+            }
+            ModelRequest::Scale { app, scale } => self.scale(name, &app, scale).await,
+            ModelRequest::RemoveApplication { app, destroy_storage, force } => {
+                self.remove_application(name, &app, destroy_storage, force).await
+            }
+            ModelRequest::Trust { app, trust } => {
+                self.change(|state| {
+                    state.model(name)?.app_mut(&app)?.trust = trust;
+                    Ok(())
+                })?;
+                kubernetes::roles(&self.api, name, &app, trust);
+                Ok(Value::Null)
+            }
+            ModelRequest::WaitTask { id, wait_ms } => self.wait_task(name, &id, wait_ms, parts).await,
+            ModelRequest::Ssh { unit, container, argv, stdin } => {
+                self.ssh(name, &unit, &container, &argv, &stdin, parts).await
+            }
+            ModelRequest::SshPlan { unit, container, argv } => {
+                let argv = if argv.is_empty() { vec!["/bin/bash".to_owned()] } else { argv };
+                Ok(json!(self.container(name, &unit, &container).await?.enter(&argv)))
+            }
+            ModelRequest::NetworkPlan => {
+                let namespace = self.infra(name)?.network.namespace().to_owned();
+                Ok(json!(["ip", "netns", "exec", namespace]))
+            }
+            ModelRequest::DebugLog(wanted) => self.debug_log(name, &wanted, parts).await,
+            ModelRequest::Fault(fault) => self.fault(name, *fault).await,
+            other => self.change(|state| {
+                let controller = (self.name.as_str(), self.uuid.as_str());
+                plain(state.model(name)?, controller, other)
+            }),
+        }
+    }
+
+    async fn scale(self: &Arc<Self>, model: &str, app: &str, scale: u32) -> Outcome<Value> {
+        let now = self.read(|state| {
+            let model = state.model(model)?;
+            model.app(app)?;
+            let alive = model.units_of(app).filter(|unit| unit.life == Life::Alive).count();
+            Ok(u32::try_from(alive).unwrap_or(u32::MAX))
+        })?;
+        if scale >= now {
+            self.add_units(model, app, scale - now, &[])
+        } else {
+            self.remove_units(model, app, now - scale, false, false).await
+        }
+    }
+
+    fn refresh(
+        &self,
+        model: &str,
+        name: &str,
+        path: Option<&str>,
+        resources: BTreeMap<String, String>,
+        config: &BTreeMap<String, String>,
+        trust: Option<bool>,
+    ) -> Outcome<Value> {
+        let revision = self.read(|state| Ok(state.model(model)?.app(name)?.revision))? + 1;
+        let loaded = match path {
+            Some(path) => {
+                let folder = self.home.path().join("charms").join(model);
+                Some(charm::load(path, &folder.join(format!("{name}-{revision}")))?)
+            }
+            None => None,
+        };
+        let units = self.change(|state| {
+            let model = state.model(model)?;
+            let app = model.app_mut(name)?;
+            if let Some(charm) = loaded {
+                app.charm = charm;
+                app.revision = revision;
+            }
+            app.modified += 1;
+            app.resources.extend(resources);
+            for (key, text) in config {
+                let value = app.charm.option_value(key, text)?;
+                app.config.insert(key.clone(), value);
+            }
+            app.trust = trust.unwrap_or(app.trust);
+            let mut units: Vec<(u32, String)> =
+                model.units_of(name).map(|unit| (unit.number, unit.name.clone())).collect();
+            units.sort();
+            Ok(units)
+        })?;
+        // As a StatefulSet does it: from the highest number, each pod replaced by a new one.
+        for (_, unit) in units.into_iter().rev() {
+            self.tell_pod(model, &unit, super::pods::PodCommand::Replace { grace: true });
+        }
+        Ok(json!(name))
+    }
+
+    async fn watch_status(&self, name: &str, parts: &Parts) -> Outcome<Value> {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            let status = self.read(|state| Ok(state.model(name)?.status(&self.name)))?;
+            if !part(parts, value(status)?).await || changed.changed().await.is_err() {
+                return Ok(Value::Null);
+            }
+        }
+    }
+
+    async fn wait_task(&self, model: &str, id: &str, wait: u64, parts: &Parts) -> Outcome<Value> {
+        let mut changed = self.changed.subscribe();
+        let until = Instant::now() + Duration::from_millis(wait);
+        let mut told = 0;
+        loop {
+            changed.borrow_and_update();
+            let task = self.read(|state| state.model(model)?.task(id).cloned())?;
+            for (time, message) in task.log.iter().skip(told) {
+                told += 1;
+                part(parts, json!({"time": time, "message": message})).await;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if task.ended() || left.is_zero() {
+                return Ok(task.json());
+            }
+            let _ = tokio::time::timeout(left, changed.changed()).await;
+        }
+    }
+
+    async fn debug_log(&self, model: &str, wanted: &DebugLog, parts: &Parts) -> Outcome<Value> {
+        let mut count = self.logs.count.subscribe();
+        let (mut last, mut lines) = self.logs.after(model, 0, wanted);
+        if !wanted.replay {
+            let keep = wanted.lines.unwrap_or(10);
+            let skip = lines.len().saturating_sub(keep);
+            lines.drain(..skip);
+        }
+        let mut sent = 0;
+        loop {
+            for line in lines {
+                if wanted.limit.is_some_and(|limit| sent >= limit) {
+                    return Ok(Value::Null);
+                }
+                sent += 1;
+                if !part(parts, value(line)?).await {
+                    return Ok(Value::Null);
+                }
+            }
+            if !wanted.follow || count.changed().await.is_err() {
+                return Ok(Value::Null);
+            }
+            (last, lines) = self.logs.after(model, last, wanted);
+        }
+    }
+
+    async fn ssh(
+        &self,
+        model: &str,
+        unit: &str,
+        container: &str,
+        argv: &[String],
+        stdin: &str,
+        parts: &Parts,
+    ) -> Outcome<Value> {
+        let line = self.container(model, unit, container).await?.enter(argv);
+        let failed =
+            |error: std::io::Error| ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"));
+        let Some((program, args)) = line.split_first() else { return Ok(json!(1)) };
+        let mut child = tokio::process::Command::new(program)
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/root")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            use tokio::io::AsyncWriteExt;
+            let input = STANDARD.decode(stdin).unwrap_or_default();
+            let _ = pipe.write_all(&input).await;
+        }
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        tokio::join!(pump("stdout", out, parts), pump("stderr", err, parts));
+        let status = child.wait().await.map_err(failed)?;
+        Ok(json!(status.code().unwrap_or(255)))
+    }
+}
+
+async fn pump(name: &str, pipe: Option<impl tokio::io::AsyncRead + Unpin>, parts: &Parts) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; 32 << 10];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let text = STANDARD.encode(buffer.get(..count).unwrap_or_default());
+        if !part(parts, json!({name: text})).await {
+            return;
+        }
+    }
+}
+
+/// Requests that look at or change the model alone.
+fn plain(
+    model: &mut super::model::Model,
+    (controller, uuid): (&str, &str),
+    request: ModelRequest,
+) -> Outcome<Value> {
+    match request {
+        ModelRequest::Show => Ok(json!({model.name.clone(): model.summary(controller, uuid)})),
+        ModelRequest::ConfigGet => Ok(model.settings()),
+        ModelRequest::ConfigSet { set, reset } => {
+            model.config.extend(set);
+            for key in reset {
+                model.config.remove(&key);
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::Status => value(model.status(controller)),
+        ModelRequest::Integrate { a, b, .. } => model.integrate(&a, &b),
+        ModelRequest::RemoveRelation { ends, .. } => model.remove_relation(&ends),
+        ModelRequest::SuspendRelation { ids, suspend } => {
+            for id in ids {
+                let relation = model.relations.get_mut(&id);
+                relation.ok_or_else(|| not_found("relation", &id.to_string()))?.suspended = suspend;
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::AppConfigGet { app } => model.app_settings(&app),
+        ModelRequest::AppConfigSet { app, set, reset } => {
+            let app = model.app_mut(&app)?;
+            let mut next = app.config.clone();
+            for (key, text) in &set {
+                next.insert(key.clone(), app.charm.option_value(key, text)?);
+            }
+            for key in &reset {
+                next.remove(key);
+            }
+            app.config = next;
+            Ok(Value::Null)
+        }
+        ModelRequest::Actions { app } => Ok(json!(model.app(&app)?.charm.actions)),
+        ModelRequest::Run { units, action, params } => model.queue_action(&units, &action, &params),
+        ModelRequest::Exec { units, commands } => model.queue_exec(&units, &commands),
+        ModelRequest::Operations => Ok(model.operations()),
+        ModelRequest::CancelTask(ids) => model.cancel_tasks(&ids),
+        ModelRequest::ShowUnit { unit } => model.show_unit(&unit),
+        ModelRequest::ShowApplication { app } => model.show_application(&app),
+        ModelRequest::Resolved { units, all, no_retry } => {
+            let how = if no_retry { Resolved::Skip } else { Resolved::Retry };
+            let failed = |unit: &super::model::Unit| unit.agent.word == "error";
+            let names: Vec<String> = if all {
+                model.units.values().filter(|unit| failed(unit)).map(|u| u.name.clone()).collect()
+            } else {
+                units
+            };
+            for name in names {
+                let unit = model.unit_mut(&name)?;
+                if !failed(unit) {
+                    let text = format!("unit \"{name}\" is not in an error state");
+                    return refuse(ErrorKind::Conflict, text);
+                }
+                unit.resolved = Some(how);
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::Storage => value(model.storage_status()),
+        ModelRequest::Constraints { app, set } => {
+            let app = model.app_mut(&app)?;
+            app.constraints = set.unwrap_or_else(|| app.constraints.clone());
+            Ok(json!(app.constraints))
+        }
+        ModelRequest::AttachResource { app, name, value } => {
+            let app = model.app_mut(&app)?;
+            app.resources.insert(name, value);
+            app.modified += 1;
+            Ok(Value::Null)
+        }
+        ModelRequest::Resources { app } => {
+            let app = model.app(&app)?;
+            let shown = app.charm.resources.keys().map(|name| {
+                json!({"name": name, "type": "oci-image", "value": app.resources.get(name)})
+            });
+            Ok(json!({"resources": shown.collect::<Vec<_>>()}))
+        }
+        other => user_secrets(model, other),
+    }
+}
+
+/// Secrets of people, and what this controller does not do.
+fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outcome<Value> {
+    let find = |model: &super::model::Model, name: &str| -> Outcome<String> {
+        let wanted = |s: &&Secret| s.owner.is_empty() && (s.id == bare(name) || s.label == name);
+        let found = model.secrets.values().find(wanted).map(|secret| secret.id.clone());
+        found.ok_or_else(|| not_found("secret", name))
+    };
+    match request {
+        ModelRequest::AddSecret { name, content, info } => {
+            if find(model, &name).is_ok() {
+                let text = format!("secret with name \"{name}\" already exists");
+                return refuse(ErrorKind::AlreadyExists, text);
+            }
+            let id = new_id();
+            let secret = Secret {
+                id: id.clone(),
+                owner: String::new(),
+                label: name,
+                description: info,
+                rotation: "never".into(),
+                expiry: None,
+                created: now(),
+                updated: now(),
+                revisions: BTreeMap::from([(1, content)]),
+                grants: Vec::new(),
+                consumers: BTreeMap::<String, Consumer>::new(),
+            };
+            model.secrets.insert(id.clone(), secret);
+            Ok(json!(format!("secret:{id}")))
+        }
+        ModelRequest::UpdateSecret { secret, content, name, info, .. } => {
+            let id = find(model, &secret)?;
+            if let Some(secret) = model.secrets.get_mut(&id) {
+                if !content.is_empty() {
+                    secret.add_revision(content);
+                }
+                secret.label = name.unwrap_or_else(|| secret.label.clone());
+                secret.description = info.unwrap_or_else(|| secret.description.clone());
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::GrantSecret { secret, apps, grant } => {
+            let id = find(model, &secret)?;
+            for app in apps {
+                model.app(&app)?;
+                if let Some(secret) = model.secrets.get_mut(&id) {
+                    secret.grants.retain(|one| one.to != app);
+                    if grant {
+                        secret.grants.push(Grant { relation: None, to: app });
+                    }
+                }
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::RemoveSecret { secret, revision } => {
+            let id = find(model, &secret)?;
+            match (model.secrets.get_mut(&id), revision) {
+                (Some(secret), Some(revision)) => drop(secret.revisions.remove(&revision)),
+                _ => drop(model.secrets.remove(&id)),
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::Secrets { secret, reveal, revision, .. } => {
+            model.show_secrets(secret.as_deref(), reveal, revision)
+        }
+        ModelRequest::RemoveStorage(ids) => {
+            for id in ids {
+                match model.storage.get(&id) {
+                    None => return Err(not_found("storage", &id)),
+                    Some(one) if one.unit.is_some() => {
+                        return refuse(ErrorKind::Conflict, format!("storage \"{id}\" is attached"));
+                    }
+                    Some(_) => drop(model.storage.remove(&id)),
+                }
+            }
+            Ok(Value::Null)
+        }
+        ModelRequest::Offers => Ok(json!({})),
+        _ => refuse(
+            ErrorKind::BadRequest,
+            "offers between models are not available in the local model yet",
+        ),
+    }
+}

@@ -1,0 +1,158 @@
+//! What one unit's agent sees of the model.
+
+use std::collections::BTreeMap;
+
+use juju_local_api::agent::{Life, RelationView, StorageView, UnitView};
+
+use super::model::{Model, Relation, Work};
+
+/// Models configure it; five minutes otherwise.
+const UPDATE_STATUS: u64 = 300_000;
+
+impl Model {
+    /// The view of a unit, with a number that grows when it differs from the last one.
+    pub fn view(&mut self, name: &str) -> Option<UnitView> {
+        let unit = self.units.get(name)?;
+        let app = self.apps.get(&unit.app)?;
+        let (config, config_unset) = app.charm.values(&app.config);
+        let waiting = |task: &&super::model::Task| task.unit == name && task.status == "pending";
+        let tasks: Vec<_> = self.tasks.values().filter(waiting).collect();
+        let storage = self.storage.values().filter(|s| s.unit.as_deref() == Some(name));
+        let planned = self.units_of(&unit.app).filter(|u| u.life == Life::Alive).count();
+        let setting = |key: &str| self.config.get(key).map(String::as_str);
+        let interval = setting("update-status-hook-interval").and_then(milliseconds);
+        let mut view = UnitView {
+            revision: 0,
+            model_name: self.name.clone(),
+            model_uuid: self.uuid.clone(),
+            life: unit.life,
+            app_life: app.life,
+            juju_version: crate::home::JUJU_VERSION.to_owned(),
+            charm_modified_version: app.modified,
+            charm_revision: app.revision,
+            charm_source: format!("/var/lib/juju-local/charms/{}-{}", app.name, app.revision),
+            config,
+            config_unset,
+            trust: app.trust,
+            leader: app.leader.as_deref() == Some(name),
+            address: unit.address.clone(),
+            ingress_address: app.address.clone(),
+            relations: self
+                .relations
+                .values()
+                .filter(|relation| relation.has(&unit.app))
+                .map(|relation| relation_view(relation, &unit.app, name, &self.uuid))
+                .collect(),
+            storage: storage
+                .map(|s| StorageView {
+                    id: s.id.clone(),
+                    kind: "filesystem".to_owned(),
+                    location: s.location.clone(),
+                    life: if s.dying { Life::Dying } else { Life::Alive },
+                })
+                .collect(),
+            consumed_secrets: self.consumed(name),
+            owned_secrets: self.owned_due(name),
+            actions: tasks
+                .iter()
+                .filter_map(|task| match &task.what {
+                    Work::Action(action) => Some(action.clone()),
+                    Work::Exec(_) => None,
+                })
+                .collect(),
+            execs: tasks
+                .iter()
+                .filter_map(|task| match &task.what {
+                    Work::Exec(exec) => Some(exec.clone()),
+                    Work::Action(_) => None,
+                })
+                .collect(),
+            resolved: unit.resolved,
+            opened_ports: unit.ports.iter().cloned().collect(),
+            unit_status: (unit.workload.word.clone(), unit.workload.message.clone()),
+            update_status_interval_ms: interval.unwrap_or(UPDATE_STATUS),
+            retry_hooks: setting("automatically-retry-hooks") != Some("false"),
+            model_env: self.proxies(),
+            saved_state: unit.saved.clone(),
+            charm_state: unit.charm_state.clone(),
+            planned_units: u32::try_from(planned).unwrap_or(u32::MAX),
+            kill_at_effect: unit.kill_at_effect,
+        };
+        let text = serde_json::to_string(&view).unwrap_or_default();
+        let unit = self.units.get_mut(name)?;
+        if unit.seen.1 != text {
+            unit.seen = (unit.seen.0 + 1, text);
+        }
+        view.revision = unit.seen.0;
+        Some(view)
+    }
+
+    fn proxies(&self) -> BTreeMap<String, String> {
+        let known = ["http", "https", "ftp", "no"].into_iter().filter_map(|kind| {
+            let value = self.config.get(&format!("juju-{kind}-proxy"))?;
+            Some((format!("JUJU_CHARM_{}_PROXY", kind.to_uppercase()), value.clone()))
+        });
+        known.collect()
+    }
+}
+
+/// Milliseconds of a Go duration.
+fn milliseconds(text: &str) -> Option<u64> {
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let factor = match unit {
+            "ms" => 1.0,
+            "s" => 1000.0,
+            "m" => 60_000.0,
+            "h" => 3_600_000.0,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * factor;
+        rest = tail;
+    }
+    std::time::Duration::try_from_secs_f64(total / 1000.0)
+        .ok()
+        .and_then(|duration| u64::try_from(duration.as_millis()).ok())
+}
+
+fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> RelationView {
+    let own = relation.ends.iter().find(|end| end.app == app);
+    let other = relation.other(app);
+    let prefix = format!("{other}/");
+    let version = |entity: &str| relation.bags.get(entity).map_or(0, |(version, _)| *version);
+    let units = relation
+        .scope
+        .iter()
+        .filter(|name| name.starts_with(&prefix) && *name != unit)
+        .map(|name| (name.clone(), version(name)))
+        .collect();
+    RelationView {
+        id: relation.id,
+        endpoint: own.map(|end| end.endpoint.clone()).unwrap_or_default(),
+        role: own.map(|end| end.role.clone()).unwrap_or_default(),
+        interface: relation.interface.clone(),
+        app_version: version(&other),
+        remote_app: other,
+        life: relation.life,
+        suspended: relation.suspended,
+        units,
+        remote_model_uuid: model.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn durations_of_model_options_are_gos() {
+        assert_eq!(milliseconds("5m"), Some(300_000));
+        assert_eq!(milliseconds("1m30s"), Some(90_000));
+        assert_eq!(milliseconds("10"), None);
+    }
+}
