@@ -1,1 +1,95 @@
 //! The unit agent: decides which hook of a unit runs next, runs it, and serves its hook tools.
+
+mod client;
+mod main_loop;
+mod runner;
+mod scheduler;
+mod tools;
+mod workload;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub use client::client_main;
+pub use main_loop::unit_agent;
+
+/// The hook tools that there are.
+pub const HOOK_TOOLS: &[&str] = &[
+    "action-fail", "action-get", "action-log", "action-set", "application-version-set",
+    "close-port", "config-get", "credential-get", "goal-state", "is-leader", "juju-log",
+    "juju-reboot", "network-get", "open-port", "opened-ports", "relation-get", "relation-ids",
+    "relation-list", "relation-model-get", "relation-set", "resource-get", "secret-add",
+    "secret-get", "secret-grant", "secret-ids", "secret-info-get", "secret-remove",
+    "secret-revoke", "secret-set", "state-delete", "state-get", "state-set", "status-get",
+    "status-set", "storage-add", "storage-get", "storage-list", "unit-get",
+];
+
+/// Whether a program of this name is a hook tool.
+#[must_use]
+pub fn is_hook_tool(name: &str) -> bool {
+    HOOK_TOOLS.contains(&name)
+}
+
+/// Where a unit's agent has its files.
+pub(crate) struct Layout {
+    pub unit: String,
+    pub charm: PathBuf,
+    pub tools: PathBuf,
+    pub socket: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn of(unit: &str) -> Self {
+        let tag = format!("unit-{}", unit.replace('/', "-"));
+        let agent = Path::new("/var/lib/juju/agents").join(&tag);
+        Self {
+            unit: unit.to_owned(),
+            charm: agent.join("charm"),
+            tools: Path::new("/var/lib/juju/tools").join(&tag),
+            socket: agent.join("agent.socket"),
+        }
+    }
+}
+
+/// The init container: puts the charm and the hook tools where the agent expects them.
+#[must_use]
+pub fn charm_init() -> ExitCode {
+    let unit = std::env::var("JUJU_LOCAL_UNIT").unwrap_or_default();
+    let source = std::env::var("JUJU_LOCAL_CHARM_SOURCE").unwrap_or_default();
+    match init(&Layout::of(&unit), Path::new(&source)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ERROR cannot set up the charm of {unit}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(layout: &Layout, source: &Path) -> std::io::Result<()> {
+    copy(source, &layout.charm)?;
+    std::fs::create_dir_all(&layout.tools)?;
+    for tool in HOOK_TOOLS {
+        let link = layout.tools.join(tool);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink("/charm/bin/jujuc", link)?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            let _ = std::fs::remove_file(&target);
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -14,7 +14,7 @@ use super::{kubernetes, pods};
 
 impl Controller {
     /// Deploys a charm.
-    pub(super) fn deploy(&self, model: &str, deploy: &Deploy) -> Outcome<Value> {
+    pub(super) fn deploy(self: &std::sync::Arc<Self>, model: &str, deploy: &Deploy) -> Outcome<Value> {
         self.read(|state| state.model(model).map(drop))?;
         let store = self.home.path().join("charms").join(model);
         let staging = store.join(format!(".new-{}", uuid::Uuid::new_v4().simple()));
@@ -73,7 +73,7 @@ impl Controller {
 
     /// Adds units and starts their pods.
     pub(super) fn add_units(
-        &self,
+        self: &std::sync::Arc<Self>,
         model: &str,
         app: &str,
         count: u32,

@@ -1,0 +1,214 @@
+//! Running a hook: its environment, its process, its output, and what is applied afterwards.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use juju_local_api::agent::{AgentRequest, LogLine, UnitView};
+use juju_local_api::transport::{CallError, Client};
+use juju_local_api::Request;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use super::Layout;
+use super::tools::HookContext;
+
+/// A connection to the controller in this unit's name.
+pub(crate) struct Controller {
+    pub client: Client,
+    pub model: String,
+    pub unit: String,
+    pub token: String,
+}
+
+impl Controller {
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: AgentRequest,
+        limit: std::time::Duration,
+    ) -> Result<T, CallError> {
+        let request = Request::Agent {
+            model: self.model.clone(),
+            unit: self.unit.clone(),
+            token: self.token.clone(),
+            request: Box::new(request),
+        };
+        self.client.call(&request, limit).await
+    }
+
+    pub(crate) async fn tell(&self, request: AgentRequest) -> Result<(), CallError> {
+        self.ask::<Value>(request, std::time::Duration::from_secs(10)).await.map(drop)
+    }
+
+    pub(crate) async fn log(&self, level: &str, module: &str, message: String) {
+        let line = LogLine {
+            time: jiff::Timestamp::now().to_string(),
+            entity: format!("unit-{}", self.unit.replace('/', "-")),
+            level: level.to_owned(),
+            module: module.to_owned(),
+            message,
+        };
+        let _ = self.tell(AgentRequest::Log(vec![line])).await;
+    }
+}
+
+/// How a process of the charm is started.
+pub(crate) struct Program<'a> {
+    /// `hooks/install`, `actions/x`, or nothing for `juju exec`.
+    pub dispatch: Option<String>,
+    /// Hook name; empty for actions.
+    pub hook: &'a str,
+    /// What else is set.
+    pub env: &'a [(&'static str, String)],
+    /// For `sh -c` instead of the charm.
+    pub commands: Option<&'a str>,
+}
+
+/// The environment of a process of the charm: this and nothing else.
+pub(crate) fn environment(
+    layout: &Layout,
+    view: &UnitView,
+    context: &str,
+    program: &Program<'_>,
+) -> BTreeMap<String, String> {
+    let charm = layout.charm.to_string_lossy().into_owned();
+    let path = format!(
+        "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/charm/bin",
+        layout.tools.display()
+    );
+    let mut pairs: Vec<(&str, String)> = vec![
+        ("JUJU_HOOK_NAME", program.hook.to_owned()),
+        ("JUJU_CHARM_DIR", charm.clone()),
+        ("CHARM_DIR", charm),
+        ("JUJU_CONTEXT_ID", context.to_owned()),
+        ("JUJU_AGENT_SOCKET_ADDRESS", layout.socket.to_string_lossy().into_owned()),
+        ("JUJU_AGENT_SOCKET_NETWORK", "unix".to_owned()),
+        ("JUJU_UNIT_NAME", layout.unit.clone()),
+        ("JUJU_MODEL_UUID", view.model_uuid.clone()),
+        ("JUJU_MODEL_NAME", view.model_name.clone()),
+        ("JUJU_API_ADDRESSES", "127.0.0.1:17070".to_owned()),
+        ("JUJU_VERSION", view.juju_version.clone()),
+        ("JUJU_MACHINE_ID", String::new()),
+        ("JUJU_AVAILABILITY_ZONE", String::new()),
+        ("JUJU_PRINCIPAL_UNIT", String::new()),
+        ("JUJU_SLA", "unsupported".to_owned()),
+        ("CLOUD_API_VERSION", String::new()),
+        ("PATH", path),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TERM", "tmux-256color".to_owned()),
+        ("DEBIAN_FRONTEND", "noninteractive".to_owned()),
+        ("APT_LISTCHANGES_FRONTEND", "none".to_owned()),
+    ];
+    for name in ["HTTP", "HTTPS", "FTP", "NO"] {
+        pairs.push((
+            match name {
+                "HTTP" => "JUJU_CHARM_HTTP_PROXY",
+                "HTTPS" => "JUJU_CHARM_HTTPS_PROXY",
+                "FTP" => "JUJU_CHARM_FTP_PROXY",
+                _ => "JUJU_CHARM_NO_PROXY",
+            },
+            String::new(),
+        ));
+    }
+    pairs.extend(program.dispatch.iter().map(|path| ("JUJU_DISPATCH_PATH", path.clone())));
+    pairs.extend(program.env.iter().map(|(name, value)| (*name, value.clone())));
+    let mut all: BTreeMap<String, String> =
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    all.extend(view.model_env.clone());
+    all.remove("JUJU_LOCAL_UNIT");
+    all.extend(std::env::vars().filter(|(name, _)| name.starts_with("KUBERNETES_")));
+    all
+}
+
+/// Starts it; none where the charm has no such hook.
+pub(crate) fn start(
+    layout: &Layout,
+    environment: &BTreeMap<String, String>,
+    program: &Program<'_>,
+) -> std::io::Result<Option<Child>> {
+    let mut command = match program.commands {
+        Some(commands) => {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", commands]);
+            command
+        }
+        None => {
+            let path = program.dispatch.as_deref().unwrap_or_default();
+            let candidates = [layout.charm.join("dispatch"), layout.charm.join(path)];
+            match candidates.iter().find(|path| executable(path)) {
+                Some(path) => Command::new(path),
+                None => return Ok(None),
+            }
+        }
+    };
+    command
+        .env_clear()
+        .envs(environment)
+        .current_dir(&layout.charm)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map(Some)
+}
+
+fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What a process printed, and how it ended.
+pub(crate) struct Ended {
+    pub status: Option<ExitStatus>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Waits for a process, with its output going to the log; at the fault's effect it is killed.
+pub(crate) async fn wait(
+    controller: &Arc<Controller>,
+    module: &str,
+    mut child: Child,
+    context: &Arc<Mutex<Option<HookContext>>>,
+) -> Ended {
+    let killed = match &*context.lock().await {
+        Some(context) => context.kill.clone(),
+        None => Arc::default(),
+    };
+    let out = tokio::spawn(gather(controller.clone(), module.to_owned(), "DEBUG", child.stdout.take()));
+    let err = tokio::spawn(gather(controller.clone(), module.to_owned(), "WARNING", child.stderr.take()));
+    let status = tokio::select! {
+        status = child.wait() => status.ok(),
+        () = killed.notified() => {
+            let _ = child.kill().await;
+            child.wait().await.ok()
+        }
+    };
+    Ended {
+        status,
+        stdout: out.await.unwrap_or_default(),
+        stderr: err.await.unwrap_or_default(),
+    }
+}
+
+async fn gather(
+    controller: Arc<Controller>,
+    module: String,
+    level: &'static str,
+    pipe: Option<impl AsyncRead + Unpin>,
+) -> String {
+    let mut all = String::new();
+    let Some(pipe) = pipe else { return all };
+    let mut lines = BufReader::new(pipe).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        all.push_str(&line);
+        all.push('\n');
+        controller.log(level, &module, line).await;
+    }
+    all
+}
