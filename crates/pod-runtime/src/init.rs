@@ -128,7 +128,9 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
     }
     let _ = fs::create_dir_all(root.join("run/lock"));
     for one in &spec.mounts {
-        let inside = one.target.strip_prefix("/").unwrap_or(&one.target);
+        // The machine's /var/run is a link; followed from outside it would lead out of the root.
+        let inside = one.target.strip_prefix("/var").ok().filter(|p| p.starts_with("run"));
+        let inside = inside.unwrap_or(one.target.strip_prefix("/").unwrap_or(&one.target));
         let target = root.join(inside);
         if one.source.is_dir() {
             step("make a mount point", fs::create_dir_all(&target))?;
