@@ -65,6 +65,7 @@ impl Network {
              link add br0 type bridge\n\
              addr add {GATEWAY}/16 dev br0\n\
              link set br0 up\n\
+             route add 10.152.183.0/24 dev br0\n\
              addr add {API_ADDRESS}/32 dev lo\n\
              addr add {DNS_ADDRESS}/32 dev lo\n"
         );
