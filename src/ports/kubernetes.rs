@@ -52,10 +52,19 @@ impl<'a> ClusterApi<'a> {
 
     fn run<T, F>(&self, what: &str, work: F) -> PortResult<T>
     where
-        F: AsyncFnOnce(Client) -> kube::Result<T>,
+        F: AsyncFn(Client) -> kube::Result<T>,
     {
         let client = self.client()?;
-        let bounded = async { tokio::time::timeout(TIMEOUT, work(client)).await };
+        // All requests here can be repeated. A lost packet must not become a status, so what could
+        // not be reached is tried once more.
+        let bounded = async {
+            match tokio::time::timeout(TIMEOUT, work(client.clone())).await {
+                Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) => {
+                    tokio::time::timeout(TIMEOUT, work(client)).await
+                }
+                first => first,
+            }
+        };
         match self.runtime.block_on(bounded) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(classify(what, error)),

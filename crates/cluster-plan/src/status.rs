@@ -46,7 +46,7 @@ pub struct Statuses {
 /// Decides both statuses.
 #[must_use]
 pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
-    let problem = plan.problems.first().map(|problem| text(problem, observed));
+    let problem = plan.problems.iter().find(|p| stands(p, observed)).map(|p| text(p, observed));
     let application = observed.leader.then(|| match &problem {
         Some(Status::Blocked(message)) if app_wide(&plan.problems) => {
             Status::Blocked(message.clone())
@@ -64,6 +64,13 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
         unit: problem.unwrap_or_else(|| unit(observed, plan)),
         application,
     }
+}
+
+/// Whether a problem is what the unit has to show. A member that runs goes on running without the
+/// Kubernetes API (Patroni's failsafe mode), so its role is what counts; the log has the rest.
+fn stands(problem: &Problem, observed: &Observed) -> bool {
+    let running = observed.own_member().is_some_and(crate::observed::ClusterMember::running);
+    !(running && matches!(problem, Problem::Kubernetes(_)))
 }
 
 fn app_wide(problems: &[Problem]) -> bool {

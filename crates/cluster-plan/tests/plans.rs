@@ -343,10 +343,15 @@ fn a_unit_that_leaves_is_no_endpoint_any_more() {
 }
 
 #[test]
-fn a_failing_kubernetes_api_is_a_wait_and_touches_nothing() {
+fn a_failing_kubernetes_api_is_said_and_touches_nothing() {
     let mut observed = running(true, Role::Leader, 3);
     observed.kubernetes = Some(Kubernetes::Failing("503".into()));
     assert_eq!(steps(&plan(&observed, &desired())), vec![]);
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Active("Primary (Kubernetes API fails)".into())
+    );
+    observed.cluster = None;
     assert_eq!(
         unit_status(&observed, &desired()),
         Status::Waiting("Kubernetes API fails, trying again: 503".into())
