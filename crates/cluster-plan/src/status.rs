@@ -120,11 +120,14 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
         .as_ref()
         .map_or(0, crate::observed::Cluster::running);
     let degraded = running < usize::try_from(observed.planned).unwrap_or(usize::MAX);
-    Status::Active(if degraded {
-        format!("{role} (degraded)")
-    } else {
-        role.to_owned()
-    })
+    let mut message = role.to_owned();
+    if degraded {
+        message.push_str(" (degraded)");
+    }
+    if plan.problems.iter().any(|problem| matches!(problem, Problem::Kubernetes(_))) {
+        message.push_str(" (Kubernetes API fails)");
+    }
+    Status::Active(message)
 }
 
 fn text(problem: &Problem, observed: &Observed) -> Status {
