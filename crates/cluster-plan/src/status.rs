@@ -46,7 +46,11 @@ pub struct Statuses {
 /// Decides both statuses.
 #[must_use]
 pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
-    let problem = plan.problems.iter().find(|p| stands(p, observed)).map(|p| text(p, observed));
+    let problem = plan
+        .problems
+        .iter()
+        .find(|p| stands(p, observed))
+        .map(|p| text(p, observed));
     let application = observed.leader.then(|| match &problem {
         Some(Status::Blocked(message)) if app_wide(&plan.problems) => {
             Status::Blocked(message.clone())
@@ -69,7 +73,9 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
 /// Whether a problem is what the unit has to show. A member that runs goes on running without the
 /// Kubernetes API (Patroni's failsafe mode), so its role is what counts; the log has the rest.
 fn stands(problem: &Problem, observed: &Observed) -> bool {
-    let running = observed.own_member().is_some_and(crate::observed::ClusterMember::running);
+    let running = observed
+        .own_member()
+        .is_some_and(crate::observed::ClusterMember::running);
     !(running && matches!(problem, Problem::Kubernetes(_)))
 }
 
@@ -124,7 +130,11 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     if degraded {
         message.push_str(" (degraded)");
     }
-    if plan.problems.iter().any(|problem| matches!(problem, Problem::Kubernetes(_))) {
+    if plan
+        .problems
+        .iter()
+        .any(|problem| matches!(problem, Problem::Kubernetes(_)))
+    {
         message.push_str(" (Kubernetes API fails)");
     }
     Status::Active(message)

@@ -407,7 +407,9 @@ pub struct HookChanges {
 
 impl std::fmt::Debug for HookChanges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HookChanges").field("hook", &self.hook).finish_non_exhaustive()
+        f.debug_struct("HookChanges")
+            .field("hook", &self.hook)
+            .finish_non_exhaustive()
     }
 }
 

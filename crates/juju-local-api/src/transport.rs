@@ -67,7 +67,9 @@ impl Client {
     /// A client of the controller that listens on `socket`.
     #[must_use]
     pub fn new(socket: impl AsRef<Path>) -> Self {
-        Self { socket: socket.as_ref().to_path_buf() }
+        Self {
+            socket: socket.as_ref().to_path_buf(),
+        }
     }
 
     /// Sends a request and gives its answer as a stream.
@@ -75,14 +77,21 @@ impl Client {
     /// # Errors
     /// When the controller cannot be reached.
     pub async fn open(&self, request: &Request) -> Result<Stream, CallError> {
-        let unreachable =
-            |source| CallError::Unreachable { path: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
+        let unreachable = |source| CallError::Unreachable {
+            path: self.socket.clone(),
+            source,
+        };
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(unreachable)?;
         let (read, mut write) = stream.into_split();
         let mut line = serde_json::to_vec(request).map_err(CallError::Malformed)?;
         line.push(b'\n');
         write.write_all(&line).await.map_err(CallError::Broken)?;
-        Ok(Stream { lines: BufReader::new(read).lines(), _write: write })
+        Ok(Stream {
+            lines: BufReader::new(read).lines(),
+            _write: write,
+        })
     }
 
     /// Sends a request and gives the value at its end; parts are dropped.
@@ -102,7 +111,9 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(limit, work).await.map_err(|_| CallError::TimedOut(limit))?
+        tokio::time::timeout(limit, work)
+            .await
+            .map_err(|_| CallError::TimedOut(limit))?
     }
 }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{agent, cli, controller};
 use crate::cli::args::DaemonArgs;
 use crate::home::Home;
+use crate::{agent, cli, controller};
 
 /// Runs the part that the program's name and words ask for.
 #[must_use]
@@ -21,7 +21,10 @@ pub fn main() -> ExitCode {
     match name.and_then(|name| name.to_str()) {
         Some("pebble") => return pebble_server::main_from_args(words),
         Some(tool) if agent::is_hook_tool(tool) => {
-            let args = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+            let args = words
+                .iter()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned());
             return agent::client_main(tool, args.collect());
         }
         _ => {}
@@ -37,7 +40,10 @@ pub fn daemon(home: &Home, args: &DaemonArgs) -> ExitCode {
         eprintln!("ERROR a kube-apiserver of one's own can't be used in this build yet");
         return ExitCode::FAILURE;
     }
-    let options = controller::DaemonOptions { home: home.clone(), name: args.name.clone() };
+    let options = controller::DaemonOptions {
+        home: home.clone(),
+        name: args.name.clone(),
+    };
     controller::daemon_main(&options)
 }
 

@@ -37,7 +37,10 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn new() -> Self {
-        Self { admin: fresh(), accounts: Mutex::default() }
+        Self {
+            admin: fresh(),
+            accounts: Mutex::default(),
+        }
     }
 
     pub(crate) fn admin(&self) -> &str {
@@ -55,17 +58,26 @@ impl Tokens {
 
     /// Whose token it is.
     pub(crate) fn user(&self, header: Option<&str>) -> Served<User> {
-        let token = header.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+        let token = header
+            .and_then(|text| text.strip_prefix("Bearer "))
+            .unwrap_or_default();
         if token == self.admin {
             return Ok(User::Admin);
         }
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(token).cloned().ok_or_else(Failure::unauthorized)
+        accounts
+            .get(token)
+            .cloned()
+            .ok_or_else(Failure::unauthorized)
     }
 }
 
 fn fresh() -> String {
-    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    )
 }
 
 /// What is asked for.
@@ -83,7 +95,13 @@ pub(crate) fn authorize(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> Serv
     if allowed(tx, user, attempt) {
         return Ok(());
     }
-    let Attempt { verb, resource, namespace, name, .. } = attempt;
+    let Attempt {
+        verb,
+        resource,
+        namespace,
+        name,
+        ..
+    } = attempt;
     let plural = if attempt.subresource.is_empty() {
         resource.plural.to_owned()
     } else {
@@ -111,7 +129,9 @@ pub(crate) fn authorize(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> Serv
 }
 
 pub(crate) fn allowed(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> bool {
-    let User::Account(namespace, name) = user else { return true };
+    let User::Account(namespace, name) = user else {
+        return true;
+    };
     let subject = (namespace.as_str(), name.as_str());
     let kind = |plural: &str| resource::by_plural(plural);
     let (Some(bindings), Some(cluster_bindings)) =
@@ -119,7 +139,9 @@ pub(crate) fn allowed(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> bool {
     else {
         return false;
     };
-    let local = tx.list(bindings, Some(attempt.namespace)).filter(|_| !attempt.namespace.is_empty());
+    let local = tx
+        .list(bindings, Some(attempt.namespace))
+        .filter(|_| !attempt.namespace.is_empty());
     let everywhere = tx.list(cluster_bindings, None);
     local.chain(everywhere).any(|binding| {
         binds(binding, subject) && rules(tx, binding).iter().any(|rule| permits(rule, attempt))
@@ -141,12 +163,15 @@ fn rules(tx: &Tx<'_>, binding: &Value) -> Vec<Value> {
         _ => ("roles", json::text(binding, &["metadata", "namespace"])),
     };
     let role = resource::by_plural(plural).and_then(|kind| tx.get(kind, namespace, name));
-    role.map(|role| json::list(&role, &["rules"]).to_vec()).unwrap_or_default()
+    role.map(|role| json::list(&role, &["rules"]).to_vec())
+        .unwrap_or_default()
 }
 
 fn permits(rule: &Value, attempt: &Attempt<'_>) -> bool {
     let has = |key: &str, wanted: &str| {
-        json::list(rule, &[key]).iter().any(|v| v.as_str() == Some("*") || v.as_str() == Some(wanted))
+        json::list(rule, &[key])
+            .iter()
+            .any(|v| v.as_str() == Some("*") || v.as_str() == Some(wanted))
     };
     let plural = if attempt.subresource.is_empty() {
         attempt.resource.plural.to_owned()

@@ -13,7 +13,9 @@ use crate::store::Tx;
 const SERVICES: Ipv4Addr = Ipv4Addr::new(10, 152, 183, 0);
 
 pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// Metadata of a new object, and what its kind needs.
@@ -38,7 +40,11 @@ pub(crate) fn on_create(
     if resource.namespaced {
         field::set(object, &["metadata", "namespace"], namespace);
     }
-    field::set(object, &["metadata", "uid"], uuid::Uuid::new_v4().to_string());
+    field::set(
+        object,
+        &["metadata", "uid"],
+        uuid::Uuid::new_v4().to_string(),
+    );
     field::set(object, &["metadata", "creationTimestamp"], now());
     if resource.generation {
         field::set(object, &["metadata", "generation"], 1);
@@ -70,12 +76,7 @@ fn check_name(resource: &Resource, name: &str) -> Served<()> {
     Err(Failure::invalid(resource, name, &[cause]))
 }
 
-fn service(
-    tx: &Tx<'_>,
-    resource: &'static Resource,
-    name: &str,
-    object: &mut Value,
-) -> Served<()> {
+fn service(tx: &Tx<'_>, resource: &'static Resource, name: &str, object: &mut Value) -> Served<()> {
     let headless = field::text(object, &["spec", "clusterIP"]) == "None";
     if field::list(object, &["spec", "ports"]).is_empty() && !headless {
         let cause = Cause::required("spec.ports", "");
@@ -92,7 +93,8 @@ fn service(
         let free = (20..=250_u8)
             .map(|last| Ipv4Addr::new(a, b, c, last).to_string())
             .find(|address| !taken.contains(address));
-        let free = free.ok_or_else(|| Failure::internal("failed to allocate a serviceIP: range is full"))?;
+        let free =
+            free.ok_or_else(|| Failure::internal("failed to allocate a serviceIP: range is full"))?;
         field::set(object, &["spec", "clusterIP"], free);
     }
     let address = field::text(object, &["spec", "clusterIP"]).to_owned();
@@ -103,7 +105,9 @@ fn service(
 
 /// `protocol` and `targetPort` of a Service's ports.
 pub(crate) fn port_defaults(object: &mut Value) {
-    let ports = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
+    let ports = object
+        .pointer_mut("/spec/ports")
+        .and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten() {
         field::default(port, &["protocol"], "TCP");
         if let Some(number) = port.get("port").cloned() {

@@ -19,7 +19,9 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         let relevant = match inner.store.since(seen, usize::MAX) {
             Ok(changes) => {
                 seen = changes.last().map_or(seen, |change| change.revision);
-                changes.iter().any(|change| ["services", "pods"].contains(&change.resource.plural))
+                changes
+                    .iter()
+                    .any(|change| ["services", "pods"].contains(&change.resource.plural))
             }
             Err(oldest) => {
                 seen = oldest;
@@ -44,7 +46,9 @@ fn reconcile(tx: &mut Tx<'_>) {
     };
     let selecting: Vec<Arc<Value>> = tx
         .list(services, None)
-        .filter(|service| field::get(service, &["spec", "selector"]).is_some_and(|s| !field::is_empty(s)))
+        .filter(|service| {
+            field::get(service, &["spec", "selector"]).is_some_and(|s| !field::is_empty(s))
+        })
         .cloned()
         .collect();
     for service in selecting {
@@ -91,7 +95,9 @@ fn reconcile(tx: &mut Tx<'_>) {
 }
 
 fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
-    let publish = service["spec"]["publishNotReadyAddresses"].as_bool().unwrap_or(false);
+    let publish = service["spec"]["publishNotReadyAddresses"]
+        .as_bool()
+        .unwrap_or(false);
     let name = field::text(service, &["metadata", "name"]);
     let address = |pod: &Arc<Value>| {
         let mut address = json!({
@@ -130,7 +136,11 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
         })
         .collect();
     let mut subset = json!({});
-    for (key, list) in [("addresses", addresses), ("notReadyAddresses", others), ("ports", ports)] {
+    for (key, list) in [
+        ("addresses", addresses),
+        ("notReadyAddresses", others),
+        ("ports", ports),
+    ] {
         if !list.is_empty() {
             field::set(&mut subset, &[key], list);
         }
@@ -139,7 +149,10 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
 }
 
 fn is_ready(pod: &Value) -> bool {
-    field::list(pod, &["status", "conditions"]).iter().any(|condition| {
-        field::text(condition, &["type"]) == "Ready" && field::text(condition, &["status"]) == "True"
-    })
+    field::list(pod, &["status", "conditions"])
+        .iter()
+        .any(|condition| {
+            field::text(condition, &["type"]) == "Ready"
+                && field::text(condition, &["status"]) == "True"
+        })
 }

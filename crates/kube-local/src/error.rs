@@ -49,7 +49,9 @@ pub enum Error {
     #[error("cannot read a PEM text")]
     Pem(#[source] rustls::pki_types::pem::Error),
     /// The service network is not an IPv4 network in CIDR notation.
-    #[error("cannot use {0:?} as the network of service addresses: not an IPv4 CIDR with room for addresses")]
+    #[error(
+        "cannot use {0:?} as the network of service addresses: not an IPv4 CIDR with room for addresses"
+    )]
     ServiceNetwork(String),
     /// The address of an API server could not be parsed.
     #[error("cannot use {url:?} as the address of an API server")]

@@ -14,7 +14,9 @@ pub(crate) fn collect(tx: &mut Tx<'_>) {
             .filter(|(_, object)| {
                 let owners = json::list(object, &["metadata", "ownerReferences"]);
                 !owners.is_empty()
-                    && !owners.iter().any(|owner| tx.has_uid(json::text(owner, &["uid"])))
+                    && !owners
+                        .iter()
+                        .any(|owner| tx.has_uid(json::text(owner, &["uid"])))
                     && json::text(object, &["metadata", "deletionTimestamp"]).is_empty()
             })
             .map(|(resource, object)| (resource, namespace(object), name(object)))

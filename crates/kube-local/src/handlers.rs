@@ -75,8 +75,13 @@ impl Query {
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = field::get(object, &["metadata", "labels"]).and_then(Value::as_object);
-        self.labels.as_ref().is_none_or(|selector| selector.matches(labels))
-            && self.fields.as_ref().is_none_or(|selector| selector.matches(object))
+        self.labels
+            .as_ref()
+            .is_none_or(|selector| selector.matches(labels))
+            && self
+                .fields
+                .as_ref()
+                .is_none_or(|selector| selector.matches(object))
     }
 }
 
@@ -89,7 +94,11 @@ pub(crate) enum Shape {
 
 impl Shape {
     fn of(accept: &str) -> Self {
-        if accept.contains("as=PartialObjectMetadata") { Self::Metadata } else { Self::Whole }
+        if accept.contains("as=PartialObjectMetadata") {
+            Self::Metadata
+        } else {
+            Self::Whole
+        }
     }
 
     pub(crate) fn apply(self, object: Value) -> Value {
@@ -119,7 +128,10 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let header = |name: &str| {
-        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+        let value = request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
     let user = inner.tokens.user(Some(&header("authorization")));
@@ -136,13 +148,28 @@ pub(crate) async fn serve(
             }
         }
     }
-    let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let path = request
+        .uri()
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let method = request.method().to_string();
     let body = match request.into_body().collect().await {
         Ok(body) => body.to_bytes().to_vec(),
-        Err(_) => return Ok(respond(400, &Failure::bad_request("unreadable body").body())),
+        Err(_) => {
+            return Ok(respond(
+                400,
+                &Failure::bad_request("unreadable body").body(),
+            ));
+        }
     };
-    let call = Call { method, path, media, accept, body };
+    let call = Call {
+        method,
+        path,
+        media,
+        accept,
+        body,
+    };
     let user = match user {
         Ok(user) => user,
         Err(failure) => return Ok(respond(failure.code, &failure.body())),
@@ -169,7 +196,9 @@ fn respond(status: u16, body: &Value) -> Response<Body> {
 
 fn with_type(mut response: Response<Body>) -> Response<Body> {
     let json = hyper::header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, json);
     response
 }
 
@@ -185,10 +214,18 @@ fn watch(inner: &Arc<Inner>, user: &User, call: &Call) -> Option<Served<Watch>> 
         if !query.watch {
             return Ok(None);
         }
-        inner.store.transact(|tx| permitted(tx, user, "watch", &target))?;
+        inner
+            .store
+            .transact(|tx| permitted(tx, user, "watch", &target))?;
         let (resource, namespace) = (target.resource, target.namespace);
         let shape = Shape::of(&call.accept);
-        Ok(Some(Watch { inner: inner.clone(), resource, namespace, query, shape }))
+        Ok(Some(Watch {
+            inner: inner.clone(),
+            resource,
+            namespace,
+            query,
+            shape,
+        }))
     })();
     made.transpose()
 }
@@ -199,7 +236,10 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
     match path {
         "/healthz" | "/readyz" | "/livez" => return (200, json!("ok")),
         "/version" => {
-            return (200, json!({"major": "1", "minor": "34", "gitVersion": "v1.34.1+juju-local"}));
+            return (
+                200,
+                json!({"major": "1", "minor": "34", "gitVersion": "v1.34.1+juju-local"}),
+            );
         }
         _ => {}
     }
@@ -248,7 +288,12 @@ fn target(path: &str) -> Served<Target> {
     let resource =
         resource::find(group, version, &text(0)).ok_or_else(Failure::no_such_resource)?;
     let namespace = namespace.filter(|_| resource.namespaced);
-    Ok(Target { resource, namespace, name: text(1), subresource: text(2) })
+    Ok(Target {
+        resource,
+        namespace,
+        name: text(1),
+        subresource: text(2),
+    })
 }
 
 fn permitted(tx: &Tx<'_>, user: &User, verb: &str, target: &Target) -> Served<()> {
@@ -328,8 +373,10 @@ fn existing(tx: &Tx<'_>, target: &Target) -> Served<Arc<Value>> {
 
 fn list(tx: &Tx<'_>, target: &Target, query: &Query) -> Value {
     let found = tx.list(target.resource, target.namespace.as_deref());
-    let items: Vec<Value> =
-        found.filter(|object| query.matches(object)).map(|object| (**object).clone()).collect();
+    let items: Vec<Value> = found
+        .filter(|object| query.matches(object))
+        .map(|object| (**object).clone())
+        .collect();
     json!({
         "kind": format!("{}List", target.resource.kind),
         "apiVersion": target.resource.api_version(),
@@ -370,7 +417,14 @@ fn store_changed(
     if !version.is_empty() && version != field::text(current, &["metadata", "resourceVersion"]) {
         return Err(Failure::stale(resource, &target.name));
     }
-    for key in ["uid", "creationTimestamp", "name", "namespace", "generation", "deletionTimestamp"] {
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "name",
+        "namespace",
+        "generation",
+        "deletionTimestamp",
+    ] {
         field::carry(current, &mut object, &["metadata", key]);
     }
     field::carry(current, &mut object, &["metadata", "resourceVersion"]);
@@ -474,7 +528,8 @@ fn server_side_apply(
     };
     let managed = field::list(&current, &["metadata", "managedFields"]).to_vec();
     let own = |one: &&Value| {
-        field::text(one, &["manager"]) == query.manager && field::text(one, &["operation"]) == "Apply"
+        field::text(one, &["manager"]) == query.manager
+            && field::text(one, &["operation"]) == "Apply"
     };
     let mut next = patch::strategic((*current).clone(), applied.clone(), resource.kind)?;
     let changed = patch::fieldset::compare(&current, &next, resource.kind).changed;
@@ -498,8 +553,15 @@ fn server_side_apply(
         remove_fields(&mut next, &dropped);
     }
     // The time of an entry moves only when something else does.
-    let same = managed.iter().find(own).is_some_and(|one| one["fieldsV1"] == entry["fieldsV1"]);
-    let mut entries: Vec<Value> = managed.iter().filter(|one| !own(one) || same).cloned().collect();
+    let same = managed
+        .iter()
+        .find(own)
+        .is_some_and(|one| one["fieldsV1"] == entry["fieldsV1"]);
+    let mut entries: Vec<Value> = managed
+        .iter()
+        .filter(|one| !own(one) || same)
+        .cloned()
+        .collect();
     if !same {
         entries.push(entry);
     }
@@ -511,7 +573,9 @@ fn server_side_apply(
 /// Removes plain fields; items of lists stay, which is what the charm's objects need.
 fn remove_fields(object: &mut Value, fields: &FieldSet) {
     for (key, inner) in fields.children() {
-        let Some(name) = key.strip_prefix("f:") else { continue };
+        let Some(name) = key.strip_prefix("f:") else {
+            continue;
+        };
         if inner.is_member() && inner.children().next().is_none() {
             field::take(object, &[name]);
         } else if let Some(child) = object.get_mut(name) {
@@ -531,8 +595,12 @@ fn delete(tx: &mut Tx<'_>, target: &Target, query: &Query, call: &Call) -> Serve
         );
         return Err(Failure::conflict(target.resource, &target.name, &why));
     }
-    let asked = query.grace.or_else(|| options["gracePeriodSeconds"].as_i64());
-    let default = current["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    let asked = query
+        .grace
+        .or_else(|| options["gracePeriodSeconds"].as_i64());
+    let default = current["spec"]["terminationGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or(30);
     let grace = asked.unwrap_or(default);
     let running = target.resource.plural == "pods"
         && !field::text(&current, &["spec", "nodeName"]).is_empty()
@@ -542,9 +610,17 @@ fn delete(tx: &mut Tx<'_>, target: &Target, query: &Query, call: &Call) -> Serve
     if running || held {
         let mut object = (*current).clone();
         if field::text(&object, &["metadata", "deletionTimestamp"]).is_empty() {
-            field::set(&mut object, &["metadata", "deletionTimestamp"], defaults::now());
+            field::set(
+                &mut object,
+                &["metadata", "deletionTimestamp"],
+                defaults::now(),
+            );
             if running {
-                field::set(&mut object, &["metadata", "deletionGracePeriodSeconds"], grace);
+                field::set(
+                    &mut object,
+                    &["metadata", "deletionGracePeriodSeconds"],
+                    grace,
+                );
             }
             object = (*tx.put(target.resource, object)).clone();
         }
@@ -552,7 +628,10 @@ fn delete(tx: &mut Tx<'_>, target: &Target, query: &Query, call: &Call) -> Serve
     }
     let removed = tx.remove(target.resource, namespace, &target.name);
     if target.resource.returns_deleted {
-        return Ok((200, removed.map(|object| (*object).clone()).unwrap_or_default()));
+        return Ok((
+            200,
+            removed.map(|object| (*object).clone()).unwrap_or_default(),
+        ));
     }
     let details = json!({
         "name": target.name, "group": target.resource.group, "kind": target.resource.plural,
@@ -583,12 +662,7 @@ fn delete_all(tx: &mut Tx<'_>, target: &Target, query: &Query) -> Value {
     })
 }
 
-fn token(
-    inner: &Arc<Inner>,
-    tx: &Tx<'_>,
-    target: &Target,
-    call: &Call,
-) -> Served<(u16, Value)> {
+fn token(inner: &Arc<Inner>, tx: &Tx<'_>, target: &Target, call: &Call) -> Served<(u16, Value)> {
     existing(tx, target)?;
     let mut request = body(call)?;
     let namespace = target.namespace.as_deref().unwrap_or_default();

@@ -29,7 +29,11 @@ pub(crate) struct Entry {
 }
 
 enum Message {
-    Append { key: (String, String, String), line: String, live: bool },
+    Append {
+        key: (String, String, String),
+        line: String,
+        live: bool,
+    },
     Flush(mpsc::SyncSender<()>),
 }
 
@@ -45,10 +49,17 @@ impl Journal {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::State { path: path.to_owned(), source }),
+            Err(source) => {
+                return Err(Error::State {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
         // A last line without its end was cut off by a crash; it was never acknowledged as flushed.
-        let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+        let whole = text
+            .rfind('\n')
+            .map_or("", |end| text.get(..end).unwrap_or_default());
         let mut entries = Vec::new();
         for line in whole.lines() {
             entries.push(serde_json::from_str(line).map_err(|source| Error::Journal {
@@ -60,13 +71,24 @@ impl Journal {
         for entry in &entries {
             apply(&mut live, key(entry), line(entry), entry.object.is_some());
         }
-        let mut file = Writer { path: path.to_owned(), live, lines: 0, out: None };
-        file.rewrite().map_err(|source| Error::State { path: path.to_owned(), source })?;
+        let mut file = Writer {
+            path: path.to_owned(),
+            live,
+            lines: 0,
+            out: None,
+        };
+        file.rewrite().map_err(|source| Error::State {
+            path: path.to_owned(),
+            source,
+        })?;
         let (writer, inbox) = mpsc::channel();
         std::thread::Builder::new()
             .name("kube-local-journal".to_owned())
             .spawn(move || file.run(&inbox))
-            .map_err(|source| Error::State { path: path.to_owned(), source })?;
+            .map_err(|source| Error::State {
+                path: path.to_owned(),
+                source,
+            })?;
         Ok((Self { writer }, entries))
     }
 
@@ -90,7 +112,11 @@ impl Journal {
 }
 
 fn key(entry: &Entry) -> (String, String, String) {
-    (entry.resource.clone(), entry.namespace.clone(), entry.name.clone())
+    (
+        entry.resource.clone(),
+        entry.namespace.clone(),
+        entry.name.clone(),
+    )
 }
 
 fn line(entry: &Entry) -> String {
@@ -188,7 +214,13 @@ mod tests {
     use super::*;
 
     fn entry(revision: u64, object: Option<Value>) -> Entry {
-        Entry { revision, resource: "pods".into(), namespace: "n".into(), name: "a".into(), object }
+        Entry {
+            revision,
+            resource: "pods".into(),
+            namespace: "n".into(),
+            name: "a".into(),
+            object,
+        }
     }
 
     #[test]

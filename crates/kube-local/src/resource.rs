@@ -57,7 +57,16 @@ impl Resource {
         if self.review {
             &["create"]
         } else {
-            &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+            &[
+                "create",
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "update",
+                "watch",
+            ]
         }
     }
 }
@@ -69,7 +78,11 @@ impl PartialEq for Resource {
 }
 
 pub(crate) fn group_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 fn via<T: DeserializeOwned + Serialize>(value: Value) -> Result<Value, serde_json::Error> {
@@ -108,12 +121,24 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 pub(crate) static RESOURCES: &[Resource] = &[
     Resource {
         short: &["cm"],
-        ..entry("", "configmaps", "configmap", "ConfigMap", via::<core::ConfigMap>)
+        ..entry(
+            "",
+            "configmaps",
+            "configmap",
+            "ConfigMap",
+            via::<core::ConfigMap>,
+        )
     },
     Resource {
         short: &["ep"],
         create_on_update: true,
-        ..entry("", "endpoints", "endpoints", "Endpoints", via::<core::Endpoints>)
+        ..entry(
+            "",
+            "endpoints",
+            "endpoints",
+            "Endpoints",
+            via::<core::Endpoints>,
+        )
     },
     Resource {
         short: &["ev"],
@@ -124,7 +149,13 @@ pub(crate) static RESOURCES: &[Resource] = &[
         short: &["ns"],
         namespaced: false,
         subresources: &["finalize", "status"],
-        ..entry("", "namespaces", "namespace", "Namespace", via::<core::Namespace>)
+        ..entry(
+            "",
+            "namespaces",
+            "namespace",
+            "Namespace",
+            via::<core::Namespace>,
+        )
     },
     Resource {
         short: &["no"],
@@ -169,7 +200,13 @@ pub(crate) static RESOURCES: &[Resource] = &[
         short: &["sa"],
         subresources: &["token"],
         returns_deleted: true,
-        ..entry("", "serviceaccounts", "serviceaccount", "ServiceAccount", via::<core::ServiceAccount>)
+        ..entry(
+            "",
+            "serviceaccounts",
+            "serviceaccount",
+            "ServiceAccount",
+            via::<core::ServiceAccount>,
+        )
     },
     Resource {
         short: &["svc"],
@@ -189,13 +226,25 @@ pub(crate) static RESOURCES: &[Resource] = &[
         short: &["deploy"],
         subresources: &["scale", "status"],
         generation: true,
-        ..entry("apps", "deployments", "deployment", "Deployment", via::<apps::Deployment>)
+        ..entry(
+            "apps",
+            "deployments",
+            "deployment",
+            "Deployment",
+            via::<apps::Deployment>,
+        )
     },
     Resource {
         short: &["sts"],
         subresources: &["scale", "status"],
         generation: true,
-        ..entry("apps", "statefulsets", "statefulset", "StatefulSet", via::<apps::StatefulSet>)
+        ..entry(
+            "apps",
+            "statefulsets",
+            "statefulset",
+            "StatefulSet",
+            via::<apps::StatefulSet>,
+        )
     },
     Resource {
         review: true,
@@ -222,7 +271,13 @@ pub(crate) static RESOURCES: &[Resource] = &[
     Resource {
         create_on_update: true,
         unconditional_update: false,
-        ..entry("coordination.k8s.io", "leases", "lease", "Lease", via::<coordination::Lease>)
+        ..entry(
+            "coordination.k8s.io",
+            "leases",
+            "lease",
+            "Lease",
+            via::<coordination::Lease>,
+        )
     },
     Resource {
         generation: true,
@@ -261,11 +316,23 @@ pub(crate) static RESOURCES: &[Resource] = &[
     Resource {
         namespaced: false,
         create_on_update: true,
-        ..entry(RBAC, "clusterroles", "clusterrole", "ClusterRole", via::<rbac::ClusterRole>)
+        ..entry(
+            RBAC,
+            "clusterroles",
+            "clusterrole",
+            "ClusterRole",
+            via::<rbac::ClusterRole>,
+        )
     },
     Resource {
         create_on_update: true,
-        ..entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", via::<rbac::RoleBinding>)
+        ..entry(
+            RBAC,
+            "rolebindings",
+            "rolebinding",
+            "RoleBinding",
+            via::<rbac::RoleBinding>,
+        )
     },
     Resource {
         create_on_update: true,

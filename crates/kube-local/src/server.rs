@@ -78,22 +78,39 @@ impl ApiServer {
     /// See [`Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
         if !config.listen.ip().is_loopback() {
-            return Err(Error::NotLoopback { address: config.listen });
+            return Err(Error::NotLoopback {
+                address: config.listen,
+            });
         }
         let store = match &config.state {
             Some(path) => Store::open(path)?,
             None => Store::in_memory(),
         };
-        let inner =
-            Arc::new(Inner { store, tokens: Tokens::new(), fault: Mutex::new(Fault::None) });
+        let inner = Arc::new(Inner {
+            store,
+            tokens: Tokens::new(),
+            fault: Mutex::new(Fault::None),
+        });
         let (tls, ca_pem) = certificates(&config)?;
-        let failed = |source| Error::Listen { address: config.listen, source };
+        let failed = |source| Error::Listen {
+            address: config.listen,
+            source,
+        };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let serving = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), inner.clone()));
+        let serving = tokio::spawn(accept(
+            listener,
+            TlsAcceptor::from(Arc::new(tls)),
+            inner.clone(),
+        ));
         let controller = tokio::spawn(endpoints::run(inner.clone()));
         let tasks = Tasks(vec![serving.abort_handle(), controller.abort_handle()]);
-        Ok(Self { inner, address, ca_pem, _tasks: Arc::new(tasks) })
+        Ok(Self {
+            inner,
+            address,
+            ca_pem,
+            _tasks: Arc::new(tasks),
+        })
     }
 
     /// Where it listens.
@@ -122,18 +139,30 @@ impl ApiServer {
 
     /// Lets requests of service accounts fail on purpose.
     pub fn set_fault(&self, fault: Fault) {
-        *self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *self
+            .inner
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Makes a request as the owner, without a connection: status and body.
     #[must_use]
-    pub fn call(&self, method: &str, path: &str, media: &str, body: Option<&Value>) -> (u16, Value) {
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        media: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         let call = Call {
             method: method.to_owned(),
             path: path.to_owned(),
             media: media.to_owned(),
             accept: String::new(),
-            body: body.map(|value| value.to_string().into_bytes()).unwrap_or_default(),
+            body: body
+                .map(|value| value.to_string().into_bytes())
+                .unwrap_or_default(),
         };
         handlers::answer(&self.inner, &User::Admin, &call)
     }
@@ -141,9 +170,13 @@ impl ApiServer {
     /// Objects of a kind, by its plural name, in a namespace.
     #[must_use]
     pub fn list(&self, plural: &str, namespace: &str) -> Vec<Value> {
-        let Some(kind) = resource::by_plural(plural) else { return Vec::new() };
+        let Some(kind) = resource::by_plural(plural) else {
+            return Vec::new();
+        };
         self.inner.store.transact(|tx| {
-            tx.list(kind, Some(namespace)).map(|object| (**object).clone()).collect()
+            tx.list(kind, Some(namespace))
+                .map(|object| (**object).clone())
+                .collect()
         })
     }
 
@@ -151,7 +184,9 @@ impl ApiServer {
     #[must_use]
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let kind = resource::by_plural(plural)?;
-        self.inner.store.transact(|tx| tx.get(kind, namespace, name).map(|o| (*o).clone()))
+        self.inner
+            .store
+            .transact(|tx| tx.get(kind, namespace, name).map(|o| (*o).clone()))
     }
 
     /// Hears of every change.
@@ -171,18 +206,26 @@ fn certificates(config: &Config) -> Result<(rustls::ServerConfig, String), Error
     let mut authority =
         rcgen::CertificateParams::new(Vec::<String>::new()).map_err(Error::Certificate)?;
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(rcgen::DnType::CommonName, "juju-local Kubernetes CA");
+    authority
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "juju-local Kubernetes CA");
     authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-    let ca = authority.self_signed(&authority_key).map_err(Error::Certificate)?;
+    let ca = authority
+        .self_signed(&authority_key)
+        .map_err(Error::Certificate)?;
     let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
     let mut names = config.names.clone();
     names.push(config.listen.ip().to_string());
     names.push("localhost".to_owned());
     let key = rcgen::KeyPair::generate().map_err(Error::Certificate)?;
     let mut params = rcgen::CertificateParams::new(names).map_err(Error::Certificate)?;
-    params.distinguished_name.push(rcgen::DnType::CommonName, "kube-apiserver");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "kube-apiserver");
     params.use_authority_key_identifier_extension = true;
-    let cert = params.signed_by(&key, &issuer).map_err(Error::Certificate)?;
+    let cert = params
+        .signed_by(&key, &issuer)
+        .map_err(Error::Certificate)?;
     let chain: Vec<CertificateDer<'static>> = vec![cert.der().clone()];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -198,12 +241,16 @@ fn certificates(config: &Config) -> Result<(rustls::ServerConfig, String), Error
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, inner: Arc<Inner>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let (tls, inner) = (tls.clone(), inner.clone());
         tokio::spawn(async move {
             // Whatever speaks no TLS, or leaves, is nobody's concern.
-            let Ok(stream) = tls.accept(stream).await else { return };
+            let Ok(stream) = tls.accept(stream).await else {
+                return;
+            };
             let service = service_fn(move |request| handlers::serve(inner.clone(), request));
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)

@@ -69,17 +69,26 @@ pub(crate) struct Tx<'a> {
 impl Store {
     /// An empty store that forgets everything at exit.
     pub(crate) fn in_memory() -> Self {
-        Self::with(Inner { revision: 1, floor: 1, ..Inner::default() })
+        Self::with(Inner {
+            revision: 1,
+            floor: 1,
+            ..Inner::default()
+        })
     }
 
     /// A store that continues from, and is written behind to, a journal file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let (journal, entries) = Journal::open(path)?;
-        let mut inner = Inner { journal: Some(journal), ..Inner::default() };
+        let mut inner = Inner {
+            journal: Some(journal),
+            ..Inner::default()
+        };
         let mut revision = 0;
         for entry in entries {
             revision = revision.max(entry.revision);
-            let Some(resource) = resource::by_plural(&entry.resource) else { continue };
+            let Some(resource) = resource::by_plural(&entry.resource) else {
+                continue;
+            };
             let objects = inner.objects.entry(resource.plural).or_default();
             let key = (entry.namespace, entry.name);
             match entry.object {
@@ -87,14 +96,21 @@ impl Store {
                 None => objects.remove(&key),
             };
         }
-        inner.revision = if revision == 0 { 1 } else { revision + RESTART_GAP };
+        inner.revision = if revision == 0 {
+            1
+        } else {
+            revision + RESTART_GAP
+        };
         inner.floor = inner.revision;
         Ok(Self::with(inner))
     }
 
     fn with(inner: Inner) -> Self {
         let latest = watch::Sender::new(inner.revision);
-        Self { inner: Mutex::new(inner), latest }
+        Self {
+            inner: Mutex::new(inner),
+            latest,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -126,7 +142,9 @@ impl Store {
         if revision < inner.floor {
             return Err(inner.floor);
         }
-        let start = inner.log.partition_point(|change| change.revision <= revision);
+        let start = inner
+            .log
+            .partition_point(|change| change.revision <= revision);
         Ok(inner.log.range(start..).take(limit).cloned().collect())
     }
 
@@ -145,7 +163,12 @@ impl Tx<'_> {
         self.inner.revision
     }
 
-    pub(crate) fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    pub(crate) fn get(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Value>> {
         self.inner
             .objects
             .get(resource.plural)?
@@ -172,7 +195,11 @@ impl Tx<'_> {
     pub(crate) fn put(&mut self, resource: &'static Resource, mut object: Value) -> Arc<Value> {
         self.inner.revision += 1;
         let revision = self.inner.revision;
-        json::set(&mut object, &["metadata", "resourceVersion"], revision.to_string());
+        json::set(
+            &mut object,
+            &["metadata", "resourceVersion"],
+            revision.to_string(),
+        );
         let key = key_of(&object);
         let object = Arc::new(object);
         let previous = self
@@ -184,7 +211,11 @@ impl Tx<'_> {
         self.record(resource, key, Some(&object));
         self.log(Change {
             revision,
-            kind: if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added },
+            kind: if previous.is_some() {
+                ChangeKind::Modified
+            } else {
+                ChangeKind::Added
+            },
             resource,
             object: Arc::clone(&object),
             previous,
@@ -204,7 +235,11 @@ impl Tx<'_> {
         self.inner.revision += 1;
         let revision = self.inner.revision;
         let mut last = (*previous).clone();
-        json::set(&mut last, &["metadata", "resourceVersion"], revision.to_string());
+        json::set(
+            &mut last,
+            &["metadata", "resourceVersion"],
+            revision.to_string(),
+        );
         let object = Arc::new(last);
         self.record(resource, key, None);
         self.log(Change {
@@ -219,14 +254,17 @@ impl Tx<'_> {
 
     /// Whether any object of any kind has this uid.
     pub(crate) fn has_uid(&self, uid: &str) -> bool {
-        self.everything().any(|(_, object)| json::text(object, &["metadata", "uid"]) == uid)
+        self.everything()
+            .any(|(_, object)| json::text(object, &["metadata", "uid"]) == uid)
     }
 
     /// All objects with their kind.
     pub(crate) fn everything(&self) -> impl Iterator<Item = (&'static Resource, &Arc<Value>)> {
         self.inner.objects.iter().flat_map(|(plural, objects)| {
             let resource = resource::by_plural(plural);
-            objects.values().filter_map(move |object| Some((resource?, object)))
+            objects
+                .values()
+                .filter_map(move |object| Some((resource?, object)))
         })
     }
 
@@ -278,8 +316,16 @@ mod tests {
         store.transact(|tx| tx.put(pods(), pod("a")));
         store.transact(|tx| tx.put(pods(), pod("a")));
         store.transact(|tx| tx.remove(pods(), "n", "a"));
-        let kinds: Vec<_> = store.since(start, 10).unwrap().iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, [ChangeKind::Added, ChangeKind::Modified, ChangeKind::Deleted]);
+        let kinds: Vec<_> = store
+            .since(start, 10)
+            .unwrap()
+            .iter()
+            .map(|one| one.kind)
+            .collect();
+        assert_eq!(
+            kinds,
+            [ChangeKind::Added, ChangeKind::Modified, ChangeKind::Deleted]
+        );
         for _ in 0..=LOG_CAPACITY {
             store.transact(|tx| tx.put(pods(), pod("a")));
         }
@@ -293,7 +339,10 @@ mod tests {
             tx.put(pods(), pod("a"));
             let before = tx.revision();
             let gone = tx.remove(pods(), "n", "a").unwrap();
-            assert_eq!(json::text(&gone, &["metadata", "resourceVersion"]), (before + 1).to_string());
+            assert_eq!(
+                json::text(&gone, &["metadata", "resourceVersion"]),
+                (before + 1).to_string()
+            );
         });
     }
 

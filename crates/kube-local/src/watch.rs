@@ -40,7 +40,9 @@ struct Running {
 impl Watch {
     fn fits(&self, object: &Value) -> bool {
         let namespace = field::text(object, &["metadata", "namespace"]);
-        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+        self.namespace
+            .as_deref()
+            .is_none_or(|wanted| wanted == namespace)
             && self.query.matches(object)
     }
 
@@ -69,7 +71,14 @@ impl Watch {
             }),
         };
         let until = Instant::now() + limit;
-        let running = Running { watch: self, seen, queue, until, latest, done: false };
+        let running = Running {
+            watch: self,
+            seen,
+            queue,
+            until,
+            latest,
+            done: false,
+        };
         futures_util::stream::unfold(running, |mut running| async move {
             let line = running.next().await?;
             Some((Ok(Frame::data(line)), running))
@@ -115,10 +124,17 @@ impl Running {
                         continue;
                     }
                     let now = self.watch.fits(&change.object);
-                    let before = change.previous.as_ref().is_some_and(|old| self.watch.fits(old));
+                    let before = change
+                        .previous
+                        .as_ref()
+                        .is_some_and(|old| self.watch.fits(old));
                     let kind = match (change.kind, before, now) {
-                        (ChangeKind::Deleted, true, _) | (ChangeKind::Modified, true, false) => "DELETED",
-                        (ChangeKind::Added, _, true) | (ChangeKind::Modified, false, true) => "ADDED",
+                        (ChangeKind::Deleted, true, _) | (ChangeKind::Modified, true, false) => {
+                            "DELETED"
+                        }
+                        (ChangeKind::Added, _, true) | (ChangeKind::Modified, false, true) => {
+                            "ADDED"
+                        }
                         (ChangeKind::Modified, true, true) => "MODIFIED",
                         _ => continue,
                     };

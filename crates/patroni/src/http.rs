@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::{Client, Error};
 
@@ -37,6 +38,8 @@ pub(crate) async fn request(
             limit: client.connect_limit,
         })?
         .map_err(|e| unreachable(e.into()))?;
+    // Refused by the system only where it has no such option; the call works without.
+    let _ = stream.set_nodelay(true);
     let answer = match &client.tls {
         None => exchange(stream, client, method, path, body).await,
         Some(config) => {
@@ -53,6 +56,15 @@ pub(crate) async fn request(
     answer.map_err(unreachable)
 }
 
+/// What moves a connection's bytes; the connection ends with it, also when a call is given up.
+struct Driver(JoinHandle<Result<(), hyper::Error>>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 async fn exchange<S>(
     stream: S,
     client: &Client,
@@ -65,7 +77,7 @@ where
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
+    let _driver = Driver(tokio::spawn(connection));
     let content = body.map(Value::to_string).unwrap_or_default();
     let mut request = hyper::Request::builder()
         .method(method)
@@ -85,7 +97,5 @@ where
     let collected = Limited::new(response.into_body(), LONGEST_ANSWER)
         .collect()
         .await?;
-    drop(sender);
-    driver.abort();
     Ok((status, collected.to_bytes().to_vec()))
 }

@@ -14,7 +14,11 @@
 //! Roles and states that this crate does not know are kept as text, so that a newer Patroni does
 //! not break an older client. Every call is bounded in time.
 
+mod actions;
+mod error;
 mod http;
+mod probe;
+mod tls;
 mod types;
 
 use std::sync::Arc;
@@ -22,78 +26,16 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-pub use types::{Cluster, HistoryEntry, Member, MemberStatus, Role, State, Version};
-
-/// Why a call failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No connection, or it broke.
-    #[error("cannot reach Patroni at {host}")]
-    Unreachable {
-        /// Host and port.
-        host: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// No answer in time.
-    #[error("Patroni at {host} did not answer within {limit:?}")]
-    TimedOut {
-        /// Host and port.
-        host: String,
-        /// The bound.
-        limit: Duration,
-    },
-    /// The user or password is wrong, or the call needs one.
-    #[error("Patroni refuses the credentials")]
-    Unauthorized,
-    /// Another status than the call's good ones.
-    #[error("Patroni answers {status}: {text}")]
-    Status {
-        /// HTTP status.
-        status: u16,
-        /// Patroni's words.
-        text: String,
-    },
-    /// The answer is not what the API promises.
-    #[error("cannot read Patroni's answer")]
-    Malformed(#[source] serde_json::Error),
-}
-
-/// Which of Patroni's health questions is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// Is PostgreSQL up?
-    Health,
-    /// Is Patroni's loop alive?
-    Liveness,
-    /// Is the member ready for traffic?
-    Readiness,
-    /// Does it hold the leader lock?
-    Leader,
-    /// Is it the primary?
-    Primary,
-    /// Is it a running replica?
-    Replica,
-    /// Is it a synchronous standby?
-    Synchronous,
-}
-
-impl Probe {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Health => "/health",
-            Self::Liveness => "/liveness",
-            Self::Readiness => "/readiness",
-            Self::Leader => "/leader",
-            Self::Primary => "/primary",
-            Self::Replica => "/replica",
-            Self::Synchronous => "/synchronous",
-        }
-    }
-}
+pub use actions::{Restart, RestartRole};
+pub use error::Error;
+pub use probe::Probe;
+pub use tls::tls_config;
+pub use types::{
+    About, Cluster, Health, HistoryEntry, Member, MemberStatus, Role, ScheduledSwitchover, State,
+    Version, Xlog,
+};
 
 /// A client of one member.
 #[derive(Clone)]
@@ -137,7 +79,8 @@ impl Client {
         self
     }
 
-    /// Speaks HTTPS, trusting what `config` trusts.
+    /// Speaks HTTPS, trusting what `config` trusts ([`tls_config`]); made once, it serves the
+    /// clients of all members.
     #[must_use]
     pub fn with_tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
@@ -165,7 +108,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn status(&self) -> Result<MemberStatus, Error> {
-        let (_, body) = self.call("GET", "/patroni", None).await?;
+        let body = self.good("GET", "/patroni", None, &[200, 503]).await?;
         serde_json::from_slice(&body).map_err(Error::Malformed)
     }
 
@@ -174,91 +117,31 @@ impl Client {
     /// # Errors
     /// When Patroni does not answer; a "no" is not an error.
     pub async fn probe(&self, probe: Probe) -> Result<bool, Error> {
-        let (status, _) = self.call("GET", probe.path(), None).await?;
-        Ok(status == 200)
+        Ok(self.health(probe).await?.healthy)
+    }
+
+    /// Asks a health question: the answer, and what the member tells of itself, well or not.
+    ///
+    /// # Errors
+    /// When Patroni does not answer; a "no" is not an error.
+    pub async fn health(&self, probe: Probe) -> Result<Health, Error> {
+        let (status, body) = self.call("GET", &probe.path(), None).await?;
+        let healthy = match status {
+            200 => true,
+            503 => false,
+            _ => return Err(Error::of(status, &body)),
+        };
+        // Liveness and readiness come without a body.
+        let member = serde_json::from_slice(&body).ok();
+        Ok(Health { healthy, member })
     }
 
     /// The dynamic configuration (`GET /config`).
     ///
     /// # Errors
-    /// See [`Error`]; status 404 before there is a cluster.
+    /// [`Error::Status`] 502 before there is one.
     pub async fn config(&self) -> Result<Value, Error> {
         self.read("/config").await
-    }
-
-    /// Merges a patch into the dynamic configuration; null removes a key.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn patch_config(&self, patch: &Value) -> Result<Value, Error> {
-        let body = self.good("PATCH", "/config", Some(patch), &[200]).await?;
-        serde_json::from_slice(&body).map_err(Error::Malformed)
-    }
-
-    /// Moves leadership in an orderly way; with no candidate Patroni picks one. Patroni answers
-    /// when the new leader is there, or it can't be done; give the client enough time.
-    ///
-    /// # Errors
-    /// See [`Error`]; status 412 or 503 with Patroni's reason where it can't be done.
-    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<(), Error> {
-        let mut body = json!({"leader": leader});
-        if let (Some(candidate), Some(map)) = (candidate, body.as_object_mut()) {
-            map.insert("candidate".into(), json!(candidate));
-        }
-        self.good("POST", "/switchover", Some(&body), &[200, 202])
-            .await
-            .map(drop)
-    }
-
-    /// Makes this candidate the leader even if the cluster has none.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn failover(&self, candidate: &str) -> Result<(), Error> {
-        let body = json!({"candidate": candidate});
-        self.good("POST", "/failover", Some(&body), &[200, 202])
-            .await
-            .map(drop)
-    }
-
-    /// Restarts PostgreSQL on this member; with `if_pending` only where a parameter waits for it.
-    ///
-    /// # Errors
-    /// See [`Error`]; status 503 where the condition does not hold.
-    pub async fn restart(&self, if_pending: bool) -> Result<(), Error> {
-        let body = if if_pending {
-            json!({"restart_pending": true})
-        } else {
-            json!({})
-        };
-        self.good("POST", "/restart", Some(&body), &[200, 202])
-            .await
-            .map(drop)
-    }
-
-    /// Lets this member read its configuration file again.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn reload(&self) -> Result<(), Error> {
-        self.good("POST", "/reload", Some(&json!({})), &[200, 202])
-            .await
-            .map(drop)
-    }
-
-    /// Throws the member's data away and takes a new base backup; with `force` even if it runs.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn reinitialize(&self, force: bool) -> Result<(), Error> {
-        self.good(
-            "POST",
-            "/reinitialize",
-            Some(&json!({"force": force})),
-            &[200, 202],
-        )
-        .await
-        .map(drop)
     }
 
     /// Past changes of timeline (`GET /history`).
@@ -289,15 +172,7 @@ impl Client {
         if statuses.contains(&status) {
             return Ok(body);
         }
-        if status == 401 {
-            return Err(Error::Unauthorized);
-        }
-        let text: String = String::from_utf8_lossy(&body)
-            .trim()
-            .chars()
-            .take(500)
-            .collect();
-        Err(Error::Status { status, text })
+        Err(Error::of(status, &body))
     }
 
     async fn call(
@@ -313,7 +188,11 @@ impl Client {
         })?
     }
 
+    /// Host and port, as an URL has them.
     fn address(&self) -> String {
+        if self.host.contains(':') {
+            return format!("[{}]:{}", self.host, self.port);
+        }
         format!("{}:{}", self.host, self.port)
     }
 }

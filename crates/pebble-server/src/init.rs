@@ -1,6 +1,7 @@
 //! The first process of a container: starts the server, passes signals on to it, and reaps what
 //! every process of the container leaves behind.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -16,20 +17,23 @@ const PASSED_ON: [Signal; 6] = [
     Signal::SIGQUIT,
 ];
 
+/// Runs the server as a child and lives until it ends: its exit code, or 128 and the signal that
+/// killed it.
 pub(crate) fn supervise(args: &[String]) -> ExitCode {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     for signal in PASSED_ON {
         signals.add(signal);
     }
-    // Blocked, so that they wait for `wait` below; the child starts with an empty mask.
-    if signals.thread_block().is_err() {
+    // Blocked, so that they wait for `wait` below. The child inherits this; the server begins by
+    // unblocking everything.
+    if let Err(error) = signals.thread_block() {
+        eprintln!("cannot block signals: {error}");
         return ExitCode::FAILURE;
     }
-    let program = std::env::current_exe().unwrap_or_else(|_| "pebble".into());
-    let mut command = Command::new(program);
+    // The path would not do: the file at it may have been replaced since.
+    let mut command = Command::new("/proc/self/exe");
     if let Some(name) = args.first() {
-        use std::os::unix::process::CommandExt;
         command.arg0(name);
     }
     let child = match command.args(args.get(1..).unwrap_or_default()).spawn() {

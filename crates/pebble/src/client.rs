@@ -1,6 +1,5 @@
-//! The client: system, plan, services, changes, checks, notices, health, logs.
+//! The client: system, health, plan, services, changes.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +7,10 @@ use serde_json::json;
 
 use crate::http::{self, Request, Response};
 use crate::layer::Layer;
-use crate::types::{Change, CheckInfo, LogEntry, Notice, NoticeQuery, ServiceInfo, SystemInfo};
+use crate::types::{Change, ServiceInfo, SystemInfo};
 use crate::{ChangeError, Error};
 
-/// A client of the Pebble that listens on one socket.
+/// A client of the Pebble that listens on one socket. Each call makes its own connection.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) socket: PathBuf,
@@ -19,7 +18,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the Pebble on this socket; a call may take 5 s.
+    /// A client of the Pebble on this socket; a call may take 5 s. Nothing is connected yet.
     #[must_use]
     pub fn new(socket: impl AsRef<Path>) -> Self {
         Self {
@@ -28,11 +27,17 @@ impl Client {
         }
     }
 
-    /// Another bound for a call.
+    /// Another bound for a call; what a call waits for (a change, a notice, a command) is on top.
     #[must_use]
-    pub fn with_limit(mut self, limit: Duration) -> Self {
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// The same as [`Client::with_timeout`].
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        self.with_timeout(limit)
     }
 
     /// Version and boot id.
@@ -76,6 +81,8 @@ impl Client {
 
     /// Adds a layer; with `combine` into the one of that label, if there is one.
     ///
+    /// Services are left as they run, but new and changed checks start at once.
+    ///
     /// # Errors
     /// See [`Error`].
     pub async fn add_layer(&self, label: &str, layer: &Layer, combine: bool) -> Result<(), Error> {
@@ -83,13 +90,10 @@ impl Client {
         let body = json!({
             "action": "add", "combine": combine, "label": label, "format": "yaml", "layer": yaml,
         });
-        self.send(Request::post("/v1/layers", &body))
-            .await?
-            .envelope()
-            .map(drop)
+        self.done(Request::post("/v1/layers", &body)).await
     }
 
-    /// States of services; of all if no name is given.
+    /// States of services; of all if no name is given. Names that are not in the plan are absent.
     ///
     /// # Errors
     /// See [`Error`].
@@ -103,15 +107,16 @@ impl Client {
     /// Starts services and waits until they have, at most `wait`.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::Change`] where one does not start; [`Error::is_pending`] where it takes longer.
     pub async fn start(&self, names: &[&str], wait: Duration) -> Result<(), Error> {
         self.services_action("start", names, wait).await
     }
 
-    /// Stops services and waits until they have.
+    /// Stops services and waits until they have. One that ignores SIGTERM takes its kill delay
+    /// (5 s by default) and up to 5 s more.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// As of [`Client::start`].
     pub async fn stop(&self, names: &[&str], wait: Duration) -> Result<(), Error> {
         self.services_action("stop", names, wait).await
     }
@@ -119,7 +124,7 @@ impl Client {
     /// Restarts services and waits until they have.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// As of [`Client::start`].
     pub async fn restart(&self, names: &[&str], wait: Duration) -> Result<(), Error> {
         self.services_action("restart", names, wait).await
     }
@@ -127,7 +132,7 @@ impl Client {
     /// Starts the enabled services and restarts the changed ones.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// As of [`Client::start`].
     pub async fn replan(&self, wait: Duration) -> Result<(), Error> {
         self.services_action("replan", &[], wait).await
     }
@@ -135,29 +140,40 @@ impl Client {
     /// Starts the enabled services.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// As of [`Client::start`]; kind `no-default-services` where none is enabled.
     pub async fn autostart(&self, wait: Duration) -> Result<(), Error> {
         self.services_action("autostart", &[], wait).await
     }
 
-    /// Sends a signal (`SIGHUP`) to services.
+    /// Asks for an action (`start`, `stop`, `restart`, `replan`, `autostart`) without waiting: the
+    /// id of its change, for [`Client::wait_change`].
     ///
     /// # Errors
     /// See [`Error`].
+    pub async fn begin(&self, action: &str, names: &[&str]) -> Result<String, Error> {
+        let body = json!({"action": action, "services": names});
+        let envelope = self
+            .send(Request::post("/v1/services", &body))
+            .await?
+            .envelope()?;
+        Ok(envelope.change)
+    }
+
+    /// Sends a signal by its full name (`SIGHUP`) to services: to the process, not its group.
+    ///
+    /// # Errors
+    /// [`Error::Api`] with status 500 for those that do not run; the others got it.
     pub async fn signal(&self, signal: &str, names: &[&str]) -> Result<(), Error> {
         let body = json!({"signal": signal, "services": names});
-        self.send(Request::post("/v1/signals", &body))
-            .await?
-            .envelope()
-            .map(drop)
+        self.done(Request::post("/v1/signals", &body)).await
     }
 
     /// A change.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::is_not_found`] where there is none.
     pub async fn change(&self, id: &str) -> Result<Change, Error> {
-        self.send(Request::get(format!("/v1/changes/{id}")))
+        self.send(Request::get(http::path("/v1/changes", &[id])))
             .await?
             .result()
     }
@@ -176,7 +192,7 @@ impl Client {
     /// Waits for a change to end; one that fails is an error with its tasks' logs.
     ///
     /// # Errors
-    /// [`Error::Api`] with status 504 when it takes longer than `wait`.
+    /// [`Error::is_pending`] when it takes longer than `wait`; [`Error::Change`] when it fails.
     pub async fn wait_change(&self, id: &str, wait: Duration) -> Result<Change, Error> {
         let change = self.wait_change_raw(id, wait).await?;
         match ChangeError::of(&change) {
@@ -186,127 +202,23 @@ impl Client {
     }
 
     pub(crate) async fn wait_change_raw(&self, id: &str, wait: Duration) -> Result<Change, Error> {
-        let timeout = format!("{}ms", wait.as_millis().max(1));
+        // Pebble takes 0 for "for ever".
+        let timeout = http::duration(wait.max(Duration::from_millis(1)));
         let query = http::query(&[("timeout", &timeout)]);
-        let request = Request::get(format!("/v1/changes/{id}/wait{query}"));
+        let path = http::path("/v1/changes", &[id, "wait"]);
+        let request = Request::get(format!("{path}{query}"));
         self.send_within(request, self.limit + wait).await?.result()
     }
 
     /// Gives up a change.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::Api`] with status 400 where it has ended already.
     pub async fn abort_change(&self, id: &str) -> Result<Change, Error> {
-        let path = format!("/v1/changes/{id}");
-        self.send(Request::post(&path, &json!({"action": "abort"})))
+        let path = http::path("/v1/changes", &[id]);
+        self.send(Request::post(path, &json!({"action": "abort"})))
             .await?
             .result()
-    }
-
-    /// States of checks; of all if no name is given.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn checks(&self, names: &[&str]) -> Result<Vec<CheckInfo>, Error> {
-        let pairs: Vec<_> = names.iter().map(|name| ("names", *name)).collect();
-        self.send(Request::get(format!("/v1/checks{}", http::query(&pairs))))
-            .await?
-            .result()
-    }
-
-    /// Starts or stops checks: the names of those that changed.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn set_checks(&self, names: &[&str], start: bool) -> Result<Vec<String>, Error> {
-        #[derive(serde::Deserialize)]
-        struct Changed {
-            #[serde(default)]
-            changed: Vec<String>,
-        }
-        let action = if start { "start" } else { "stop" };
-        let body = json!({"action": action, "checks": names});
-        let changed: Changed = self
-            .send(Request::post("/v1/checks", &body))
-            .await?
-            .result()?;
-        Ok(changed.changed)
-    }
-
-    /// Records a custom notice: its id.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn notify(
-        &self,
-        key: &str,
-        data: &BTreeMap<String, String>,
-    ) -> Result<String, Error> {
-        #[derive(serde::Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let body = json!({"action": "add", "type": "custom", "key": key, "data": data});
-        let id: Id = self
-            .send(Request::post("/v1/notices", &body))
-            .await?
-            .result()?;
-        Ok(id.id)
-    }
-
-    /// Notices; with `wait` it waits so long for the first one.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn notices(&self, query: &NoticeQuery, wait: Duration) -> Result<Vec<Notice>, Error> {
-        let timeout = format!("{}ms", wait.as_millis());
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        if query.all_users {
-            pairs.push(("users", "all"));
-        }
-        pairs.extend(query.types.iter().map(|value| ("types", value.as_str())));
-        pairs.extend(query.keys.iter().map(|value| ("keys", value.as_str())));
-        pairs.extend(query.after.iter().map(|value| ("after", value.as_str())));
-        if !wait.is_zero() {
-            pairs.push(("timeout", &timeout));
-        }
-        let request = Request::get(format!("/v1/notices{}", http::query(&pairs)));
-        self.send_within(request, self.limit + wait).await?.result()
-    }
-
-    /// A notice by its id.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn notice(&self, id: &str) -> Result<Notice, Error> {
-        self.send(Request::get(format!("/v1/notices/{id}")))
-            .await?
-            .result()
-    }
-
-    /// The last `count` lines of services' output; of all services if no name is given.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn logs(&self, names: &[&str], count: u32) -> Result<Vec<LogEntry>, Error> {
-        let count = count.to_string();
-        let mut pairs: Vec<_> = names.iter().map(|name| ("services", *name)).collect();
-        pairs.push(("n", &count));
-        let response = self
-            .send(Request::get(format!("/v1/logs{}", http::query(&pairs))))
-            .await?;
-        if response.status != 200 {
-            response.envelope()?;
-        }
-        let lines = response
-            .body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                serde_json::from_slice(line).map_err(|error| Error::Malformed(error.to_string()))
-            })
-            .collect()
     }
 
     async fn services_action(
@@ -315,22 +227,24 @@ impl Client {
         names: &[&str],
         wait: Duration,
     ) -> Result<(), Error> {
-        let body = json!({"action": action, "services": names});
-        let envelope = self
-            .send(Request::post("/v1/services", &body))
-            .await?
-            .envelope()?;
-        match self.wait_change(&envelope.change, wait).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let change = self.begin(action, names).await?;
+        self.wait_change(&change, wait).await.map(drop)
+    }
+
+    /// Sends what has no result that matters.
+    pub(crate) async fn done(&self, request: Request<'_>) -> Result<(), Error> {
+        self.send(request).await?.envelope().map(drop)
     }
 
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
         self.send_within(request, self.limit).await
     }
 
-    async fn send_within(&self, request: Request<'_>, limit: Duration) -> Result<Response, Error> {
+    pub(crate) async fn send_within(
+        &self,
+        request: Request<'_>,
+        limit: Duration,
+    ) -> Result<Response, Error> {
         tokio::time::timeout(limit, http::send(&self.socket, request))
             .await
             .map_err(|_| Error::TimedOut(limit))?

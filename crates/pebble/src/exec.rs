@@ -1,30 +1,27 @@
-//! Commands in the workload container, their streams over websockets.
+//! Commands in the workload container: what is run, and what it left.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::net::UnixStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use serde_json::{Map, Value, json};
 
-use crate::client::Client;
-use crate::http::{self, Request};
-use crate::{ChangeError, Error};
+use crate::http;
+use crate::{Error, ExecError};
 
 /// A command to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Exec {
-    command: Vec<String>,
+    pub(crate) command: Vec<String>,
     environment: BTreeMap<String, String>,
     working_dir: Option<String>,
+    service_context: Option<String>,
     user: Option<String>,
     group: Option<String>,
-    stdin: Vec<u8>,
-    limit: Duration,
+    terminal: Option<(u16, u16)>,
+    pub(crate) split_stderr: bool,
+    pub(crate) stdin: Option<Vec<u8>>,
+    pub(crate) limit: Duration,
 }
 
 impl Exec {
@@ -35,9 +32,12 @@ impl Exec {
             command: command.into_iter().map(Into::into).collect(),
             environment: BTreeMap::new(),
             working_dir: None,
+            service_context: None,
             user: None,
             group: None,
-            stdin: Vec::new(),
+            terminal: None,
+            split_stderr: true,
+            stdin: None,
             limit: Duration::from_secs(5),
         }
     }
@@ -56,7 +56,7 @@ impl Exec {
         self
     }
 
-    /// Runs it as this user and group.
+    /// Runs it as this user and group: names, or numbers in decimal digits.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>, group: impl Into<String>) -> Self {
         self.user = Some(user.into());
@@ -64,19 +64,89 @@ impl Exec {
         self
     }
 
-    /// Gives it this input.
+    /// Takes user, group, directory and environment of a service, where not given here.
     #[must_use]
-    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.stdin = input.into();
+    pub fn service_context(mut self, service: impl Into<String>) -> Self {
+        self.service_context = Some(service.into());
         self
     }
 
-    /// Lets it run so long.
+    /// Gives it this input, then the end of input.
+    #[must_use]
+    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(input.into());
+        self
+    }
+
+    /// Lets standard error come with standard output, in the order written.
+    #[must_use]
+    pub fn combine_stderr(mut self) -> Self {
+        self.split_stderr = false;
+        self
+    }
+
+    /// Runs it on a terminal of so many columns and rows.
+    #[must_use]
+    pub fn terminal(mut self, columns: u16, rows: u16) -> Self {
+        self.terminal = Some((columns, rows));
+        self
+    }
+
+    /// Lets it run so long; then Pebble kills it.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
+
+    pub(crate) fn program(&self) -> String {
+        self.command.first().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn request(&self) -> Value {
+        let limit = self.limit.max(Duration::from_millis(1));
+        let mut fields = Map::new();
+        fields.insert("command".into(), json!(self.command));
+        fields.insert("environment".into(), json!(self.environment));
+        fields.insert("timeout".into(), http::duration(limit).into());
+        fields.insert("split-stderr".into(), self.split_stderr.into());
+        fields.insert("terminal".into(), self.terminal.is_some().into());
+        fields.insert("interactive".into(), self.terminal.is_some().into());
+        if let Some((columns, rows)) = self.terminal {
+            fields.insert("width".into(), columns.into());
+            fields.insert("height".into(), rows.into());
+        }
+        for (key, value) in [
+            ("working-dir", &self.working_dir),
+            ("service-context", &self.service_context),
+        ] {
+            fields.extend(value.iter().map(|value| (key.to_owned(), json!(value))));
+        }
+        identity(&mut fields, "user", self.user.as_deref());
+        identity(&mut fields, "group", self.group.as_deref());
+        Value::Object(fields)
+    }
+}
+
+/// Arguments, variables and input may be secret: they are not shown.
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec")
+            .field("program", &self.program())
+            .field("working_dir", &self.working_dir)
+            .field("user", &self.user)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adds a user or group, by name or, where it is a number, by id.
+pub(crate) fn identity(fields: &mut Map<String, Value>, key: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    match value.parse::<u32>() {
+        Ok(id) => fields.insert(format!("{key}-id"), id.into()),
+        Err(_) => fields.insert(key.to_owned(), value.into()),
+    };
 }
 
 /// What a command left.
@@ -86,126 +156,57 @@ pub struct ExecOutput {
     pub code: i32,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error.
+    /// Standard error; empty where it came with standard output.
     pub stderr: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Started {
-    task_id: String,
-}
-
-type Socket = WebSocketStream<UnixStream>;
-
-impl Client {
-    /// Runs a command to its end.
+impl ExecOutput {
+    /// Itself, where the exit code is 0.
     ///
     /// # Errors
-    /// When it can't be started or takes longer than its limit; an exit code is no error.
-    pub async fn exec(&self, exec: Exec) -> Result<ExecOutput, Error> {
-        let limit = exec.limit + self.limit;
-        tokio::time::timeout(limit, self.exec_unbounded(exec))
-            .await
-            .map_err(|_| Error::TimedOut(limit))?
-    }
-
-    async fn exec_unbounded(&self, exec: Exec) -> Result<ExecOutput, Error> {
-        let body = json!({
-            "command": exec.command,
-            "environment": exec.environment,
-            "working-dir": exec.working_dir,
-            "user": exec.user,
-            "group": exec.group,
-            "timeout": format!("{}ms", exec.limit.as_millis()),
-            "split-stderr": true,
-            "terminal": false,
-        });
-        let envelope = self
-            .send(Request::post("/v1/exec", &body))
-            .await?
-            .envelope()?;
-        let started: Started = http::from_value(envelope.result)?;
-        // Order and speed matter: the process is started when all are there, within 5 s.
-        let control = self.websocket(&started.task_id, "control").await?;
-        let stdio = self.websocket(&started.task_id, "stdio").await?;
-        let stderr = self.websocket(&started.task_id, "stderr").await?;
-        let (mut input, mut output) = stdio.split();
-        let (stdout, stderr, written) = tokio::join!(
-            read(&mut output),
-            async { read(&mut stderr.split().1).await },
-            async {
-                for chunk in exec.stdin.chunks(64 << 10) {
-                    input
-                        .send(Message::binary(chunk.to_vec()))
-                        .await
-                        .map_err(broken)?;
-                }
-                let end = json!({"command": "end"}).to_string();
-                input.send(Message::text(end)).await.map_err(broken)
-            }
-        );
-        let change = self
-            .wait_change_raw(&envelope.change, exec.limit + self.limit)
-            .await?;
-        drop(control);
-        if let Some(error) = ChangeError::of(&change) {
-            return Err(error.into());
+    /// [`ExecError::Failed`] otherwise.
+    pub fn success(self, program: &str) -> Result<Self, Error> {
+        if self.code == 0 {
+            return Ok(self);
         }
-        // A command may close its input before all was written; its exit code then tells.
-        let _ = written;
-        let code = change
-            .tasks
-            .first()
-            .and_then(|task| task.data.get("exit-code"))
-            .and_then(Value::as_i64)
-            .and_then(|code| i32::try_from(code).ok())
-            .ok_or_else(|| Error::Malformed("a command that ended without an exit code".into()))?;
-        Ok(ExecOutput {
-            code,
-            stdout: stdout?,
-            stderr: stderr?,
-        })
-    }
-
-    async fn websocket(&self, task: &str, id: &str) -> Result<Socket, Error> {
-        let stream = http::connect(&self.socket).await?;
-        let url = format!("ws://localhost/v1/tasks/{task}/websocket/{id}");
-        let request = url.into_client_request().map_err(broken)?;
-        let connect = tokio_tungstenite::client_async(request, stream);
-        let (socket, _) = tokio::time::timeout(self.limit, connect)
-            .await
-            .map_err(|_| Error::TimedOut(self.limit))?
-            .map_err(broken)?;
-        Ok(socket)
+        let failed = ExecError::Failed {
+            program: program.to_owned(),
+            output: Box::new(self),
+        };
+        Err(failed.into())
     }
 }
 
-/// Everything up to the message that ends a direction.
-async fn read<S>(stream: &mut S) -> Result<Vec<u8>, Error>
-where
-    S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
-{
-    let mut all = Vec::new();
-    while let Some(message) = stream.next().await {
-        match message {
-            Ok(Message::Binary(bytes)) => all.extend_from_slice(&bytes),
-            Ok(Message::Text(text)) if is_end(&text) => break,
-            Ok(Message::Close(_)) => break,
-            Ok(_) => {}
-            // The server may drop the connection once it has sent everything.
-            Err(tokio_tungstenite::tungstenite::Error::Protocol(_)) => break,
-            Err(error) => return Err(broken(error)),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_users_or_their_ids_and_leaves_out_what_is_not_given() {
+        let request = Exec::new(["psql"]).user("postgres", "26").request();
+        assert_eq!(request["user"], "postgres");
+        assert_eq!(request["group-id"], 26);
+        assert_eq!(request["timeout"], "5000ms");
+        assert!(request.get("working-dir").is_none());
+        assert!(request.get("group").is_none());
     }
-    Ok(all)
-}
 
-fn is_end(text: &str) -> bool {
-    serde_json::from_str::<Value>(text)
-        .is_ok_and(|value| value.get("command").and_then(Value::as_str) == Some("end"))
-}
+    #[test]
+    fn arguments_variables_and_input_are_not_printed() {
+        let exec = Exec::new(["psql", "s3cret-a"])
+            .env("PGPASSWORD", "s3cret-b")
+            .stdin("s3cret-c");
+        assert!(!format!("{exec:?}").contains("s3cret"));
+    }
 
-fn broken(error: impl std::fmt::Display) -> Error {
-    Error::Malformed(format!("a websocket of a command: {error}"))
+    #[test]
+    fn an_exit_code_becomes_an_error_only_on_demand() {
+        let output = ExecOutput {
+            code: 3,
+            stdout: Vec::new(),
+            stderr: b"why".to_vec(),
+        };
+        let error = output.success("psql").unwrap_err();
+        assert_eq!(error.to_string(), "psql exited with code 3");
+    }
 }

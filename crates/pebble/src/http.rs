@@ -1,15 +1,18 @@
 //! One request over one connection to the unix socket.
 
+use std::fmt::Write;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use crate::Error;
 
@@ -20,22 +23,16 @@ const LONGEST_PATH: usize = 100;
 
 /// Connects; a path too long for a socket's address goes through the directory's descriptor.
 pub(crate) async fn connect(path: &Path) -> Result<UnixStream, Error> {
-    let unreachable = |source: std::io::Error| Error::Unreachable {
-        path: path.to_owned(),
-        source: source.into(),
-    };
+    let failed = |source| Error::connect(path, source);
     if path.as_os_str().len() <= LONGEST_PATH {
-        return UnixStream::connect(path).await.map_err(unreachable);
+        return UnixStream::connect(path).await.map_err(failed);
     }
-    use std::os::fd::AsRawFd;
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return UnixStream::connect(path).await.map_err(unreachable);
+        return UnixStream::connect(path).await.map_err(failed);
     };
-    let directory = std::fs::File::open(parent).map_err(unreachable)?;
+    let directory = std::fs::File::open(parent).map_err(failed)?;
     let short: PathBuf = format!("/proc/self/fd/{}", directory.as_raw_fd()).into();
-    UnixStream::connect(short.join(name))
-        .await
-        .map_err(unreachable)
+    UnixStream::connect(short.join(name)).await.map_err(failed)
 }
 
 /// A request to be sent.
@@ -47,29 +44,90 @@ pub(crate) struct Request<'a> {
     pub body: Vec<u8>,
 }
 
-impl<'a> Request<'a> {
+impl Request<'_> {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        let content_type = "application/json";
         Self {
             method: "GET",
             path: path.into(),
             accept: None,
-            content_type,
+            content_type: "application/json",
             body: Vec::new(),
         }
     }
 
-    pub(crate) fn post(path: &'a str, body: &Value) -> Self {
-        let body = body.to_string().into_bytes();
-        let content_type = "application/json";
+    pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
         Self {
             method: "POST",
-            path: path.to_owned(),
-            accept: None,
-            content_type,
-            body,
+            body: body.to_string().into_bytes(),
+            ..Self::get(path)
         }
     }
+}
+
+/// What moves a connection's bytes; the connection ends with it.
+pub(crate) struct Driver(JoinHandle<Result<(), hyper::Error>>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Sends a request: the answer's head, its body to be read while the driver lives.
+pub(crate) async fn open(
+    socket: &Path,
+    request: Request<'_>,
+) -> Result<(hyper::Response<Incoming>, Driver), Error> {
+    let stream = connect(socket).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| Error::broken(socket, e))?;
+    let driver = Driver(tokio::spawn(connection));
+    let mut builder = hyper::Request::builder()
+        .method(request.method)
+        .uri(&request.path)
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, request.content_type);
+    if let Some(accept) = request.accept {
+        builder = builder.header("Accept", accept);
+    }
+    let http = builder
+        .body(Full::new(Bytes::from(request.body)))
+        .map_err(|e| Error::Argument(e.to_string()))?;
+    let response = sender
+        .send_request(http)
+        .await
+        .map_err(|e| Error::broken(socket, e))?;
+    Ok((response, driver))
+}
+
+/// Sends a request: the whole answer.
+pub(crate) async fn send(socket: &Path, request: Request<'_>) -> Result<Response, Error> {
+    let (response, _driver) = open(socket, request).await?;
+    collect(socket, response).await
+}
+
+pub(crate) async fn collect(
+    socket: &Path,
+    response: hyper::Response<Incoming>,
+) -> Result<Response, Error> {
+    let status = response.status().as_u16();
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER)
+        .collect()
+        .await
+        .map_err(|e| Error::broken(socket, e))?
+        .to_bytes();
+    Ok(Response {
+        status,
+        content_type,
+        body,
+    })
 }
 
 /// An answer.
@@ -90,80 +148,32 @@ pub(crate) struct Envelope {
     pub result: Value,
 }
 
-pub(crate) async fn send(socket: &Path, request: Request<'_>) -> Result<Response, Error> {
-    type Source = Box<dyn std::error::Error + Send + Sync>;
-    let unreachable = |source: Source| Error::Unreachable {
-        path: socket.to_owned(),
-        source,
-    };
-    let stream = connect(socket).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| unreachable(e.into()))?;
-    let driver = tokio::spawn(connection);
-    let mut builder = hyper::Request::builder()
-        .method(request.method)
-        .uri(&request.path)
-        .header(HOST, "localhost")
-        .header(CONTENT_TYPE, request.content_type);
-    if let Some(accept) = request.accept {
-        builder = builder.header("Accept", accept);
-    }
-    let http = builder
-        .body(Full::new(Bytes::from(request.body)))
-        .map_err(|e| Error::Malformed(e.to_string()))?;
-    let response = sender
-        .send_request(http)
-        .await
-        .map_err(|e| unreachable(e.into()))?;
-    let status = response.status().as_u16();
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER)
-        .collect()
-        .await
-        .map_err(unreachable)?
-        .to_bytes();
-    drop(sender);
-    driver.abort();
-    Ok(Response {
-        status,
-        content_type,
-        body,
-    })
-}
-
 impl Response {
     /// The envelope; an error envelope becomes an error.
     pub(crate) fn envelope(&self) -> Result<Envelope, Error> {
-        let envelope: Envelope = serde_json::from_slice(&self.body).map_err(|_| {
-            Error::Malformed(format!("status {} and no JSON envelope", self.status))
-        })?;
-        if envelope.type_ != "error" {
-            return Ok(envelope);
-        }
-        let text = |key: &str| {
-            envelope
-                .result
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Err(Error::Api {
-            status: self.status,
-            kind: text("kind"),
-            message: text("message"),
-        })
+        envelope(self.status, &self.body)
     }
 
     pub(crate) fn result<T: DeserializeOwned>(&self) -> Result<T, Error> {
         from_value(self.envelope()?.result)
     }
+}
+
+pub(crate) fn envelope(status: u16, body: &[u8]) -> Result<Envelope, Error> {
+    let envelope: Envelope = serde_json::from_slice(body)
+        .map_err(|_| Error::Malformed(format!("status {status} and no JSON envelope")))?;
+    if envelope.type_ != "error" {
+        return Ok(envelope);
+    }
+    let text = |key: &str| {
+        let value = envelope.result.get(key).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    Err(Error::Api {
+        status,
+        kind: text("kind"),
+        message: text("message"),
+    })
 }
 
 pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
@@ -177,13 +187,61 @@ pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
         text.push(if text.is_empty() { '?' } else { '&' });
         text.push_str(key);
         text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        escape(&mut text, value);
     }
     text
+}
+
+/// A path whose last segments are these words, whatever is in them.
+pub(crate) fn path(base: &str, words: &[&str]) -> String {
+    let mut text = base.to_owned();
+    for word in words {
+        text.push('/');
+        escape(&mut text, word);
+    }
+    text
+}
+
+fn escape(text: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+}
+
+/// A duration as Pebble reads it.
+pub(crate) fn duration(value: std::time::Duration) -> String {
+    format!("{}ms", value.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_into_an_address_cannot_change_it() {
+        assert_eq!(path("/v1/changes", &["../x?y"]), "/v1/changes/..%2Fx%3Fy");
+        assert_eq!(
+            query(&[("path", "/a b&c=ü")]),
+            "?path=%2Fa%20b%26c%3D%C3%BC"
+        );
+    }
+
+    #[test]
+    fn errors_carry_status_kind_and_words_and_a_missing_result_is_fine() {
+        let body = br#"{"type":"error","status-code":404,"status":"Not Found",
+            "result":{"message":"stat /x: no such file or directory","kind":"not-found"}}"#;
+        let error = envelope(404, body).unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+        assert!(error.to_string().contains("stat /x"), "{error}");
+        let body = br#"{"type":"async","status-code":202,"change":"7","maintenance":{}}"#;
+        let envelope = envelope(202, body).unwrap();
+        assert_eq!(
+            (envelope.change.as_str(), envelope.result),
+            ("7", Value::Null)
+        );
+    }
 }

@@ -59,6 +59,9 @@ pub struct Service {
     /// Services that it cannot do without.
     #[serde(skip_serializing_if = "no")]
     pub requires: Vec<String>,
+    /// Workload of the plan whose user and environment it takes.
+    #[serde(skip_serializing_if = "no")]
+    pub workload: String,
     /// Environment.
     #[serde(skip_serializing_if = "no")]
     pub environment: Map,
@@ -168,9 +171,15 @@ pub struct ExecCheck {
     #[serde(skip_serializing_if = "no")]
     pub environment: Map,
     /// User.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u32>,
+    /// User name.
     #[serde(skip_serializing_if = "no")]
     pub user: String,
     /// Group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<u32>,
+    /// Group name.
     #[serde(skip_serializing_if = "no")]
     pub group: String,
     /// Working directory.
@@ -203,19 +212,87 @@ mod tests {
 
     use super::*;
 
+    fn through_yaml(layer: &Layer) -> Layer {
+        serde_yaml::from_str(&serde_yaml::to_string(layer).unwrap()).unwrap()
+    }
+
     proptest! {
         #[test]
-        fn any_text_survives_yaml(text in any::<String>(), key in "[A-Z_]{1,8}") {
+        fn any_text_survives_yaml_wherever_it_stands(text in any::<String>(), key in ".{1,12}") {
+            let map = Map::from([(key.clone(), text.clone())]);
             let service = Service {
                 command: text.clone(),
-                environment: [(key, text)].into(),
+                after: vec![text.clone(), key.clone()],
+                environment: map.clone(),
+                on_check_failure: map.clone(),
                 ..Service::default()
             };
-            let layer = Layer { services: [("x".to_owned(), service)].into(), ..Layer::default() };
-            let yaml = serde_yaml::to_string(&layer).unwrap();
-            let back: Layer = serde_yaml::from_str(&yaml).unwrap();
-            prop_assert_eq!(layer, back);
+            let check = Check {
+                http: Some(HttpCheck { url: text.clone(), headers: map.clone() }),
+                exec: Some(ExecCheck { command: text.clone(), ..ExecCheck::default() }),
+                ..Check::default()
+            };
+            let target = LogTarget {
+                location: text.clone(),
+                services: vec![text.clone()],
+                labels: map,
+                ..LogTarget::default()
+            };
+            let layer = Layer {
+                summary: text,
+                services: [(key.clone(), service)].into(),
+                checks: [(key.clone(), check)].into(),
+                log_targets: [(key, target)].into(),
+                ..Layer::default()
+            };
+            prop_assert_eq!(&layer, &through_yaml(&layer));
         }
+    }
+
+    #[test]
+    fn words_that_yaml_could_take_for_something_else_are_quoted() {
+        for word in [
+            "null", "Null", "NULL", "~", "", "!!str x", "- a", "# no", " ", "\u{feff}",
+        ] {
+            let layer = Layer {
+                summary: word.to_owned(),
+                services: [(word.to_owned(), Service::default())].into(),
+                ..Layer::default()
+            };
+            assert_eq!(layer, through_yaml(&layer), "{word:?}");
+            if !word.is_empty() {
+                let yaml = serde_yaml::to_string(&layer).unwrap();
+                assert!(!yaml.starts_with(&format!("summary: {word}\n")), "{yaml}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_as_pebble_writes_it_is_read() {
+        let plan = "services:\n    a:\n        override: replace\n        command: sleep 100\n        \
+                    environment:\n            PORT: \"5432\"\n            ON: yes\n        user-id: 26\n        \
+                    backoff-factor: 2\n        kill-delay: 1m30s\nchecks:\n    up:\n        override: replace\n        \
+                    threshold: 3\n        tcp:\n            port: 5432\nworkloads:\n    w: {}\n";
+        let plan: Layer = serde_yaml::from_str(plan).unwrap();
+        let service = &plan.services["a"];
+        assert_eq!(
+            (service.command.as_str(), service.user_id),
+            ("sleep 100", Some(26))
+        );
+        assert_eq!(
+            (
+                service.environment["PORT"].as_str(),
+                service.environment["ON"].as_str()
+            ),
+            ("5432", "yes")
+        );
+        assert_eq!(
+            (service.backoff_factor, service.kill_delay.as_str()),
+            (Some(2.0), "1m30s")
+        );
+        assert_eq!(plan.checks["up"].tcp.as_ref().unwrap().port, 5432);
+        let empty: Layer = serde_yaml::from_str("{}\n").unwrap();
+        assert_eq!(empty, Layer::default());
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct SystemInfo {
     /// Pebble's version.
     #[serde(default)]
     pub version: String,
+    /// Where it listens for HTTP besides the socket.
+    #[serde(default)]
+    pub http_address: Option<String>,
 }
 
 /// A service's state.
@@ -57,6 +60,12 @@ pub struct Change {
     /// Why it failed.
     #[serde(default)]
     pub err: Option<String>,
+    /// When it was asked for, RFC 3339.
+    #[serde(default)]
+    pub spawn_time: String,
+    /// When it ended, RFC 3339.
+    #[serde(default)]
+    pub ready_time: Option<String>,
 }
 
 /// A task of a change.
@@ -108,18 +117,37 @@ pub struct CheckInfo {
     /// `alive`, `ready` or empty.
     #[serde(default)]
     pub level: String,
+    /// `enabled` or `disabled`; empty before Pebble 1.19.
+    #[serde(default)]
+    pub startup: String,
     /// `up`, `down` or `inactive`.
     #[serde(default)]
     pub status: String,
+    /// Successes in a row; 0 before Pebble 1.23.
+    #[serde(default)]
+    pub successes: u64,
     /// Failures in a row.
     #[serde(default)]
     pub failures: u64,
     /// Failures that make it fail.
     #[serde(default)]
     pub threshold: u64,
-    /// The change that runs it.
+    /// The change that runs it; empty where it is inactive.
     #[serde(default)]
     pub change_id: String,
+    /// The change that ran it before it failed or recovered.
+    #[serde(default)]
+    pub prev_change_id: String,
+}
+
+/// A check that was run on demand.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CheckRun {
+    /// Its state after the run.
+    pub info: CheckInfo,
+    /// Why the run failed, if it did.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// A notice.
@@ -138,6 +166,9 @@ pub struct Notice {
     pub key: String,
     /// RFC 3339.
     #[serde(default)]
+    pub first_occurred: String,
+    /// RFC 3339.
+    #[serde(default)]
     pub last_occurred: String,
     /// RFC 3339, what `after` compares with.
     #[serde(default)]
@@ -148,6 +179,36 @@ pub struct Notice {
     /// Data of the last occurrence.
     #[serde(default)]
     pub last_data: BTreeMap<String, String>,
+    /// Repetitions within this time (a Go duration) wake nobody.
+    #[serde(default)]
+    pub repeat_after: Option<String>,
+    /// It is forgotten so long after its last occurrence (a Go duration).
+    #[serde(default)]
+    pub expire_after: Option<String>,
+}
+
+/// A warning of Pebble's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Warning {
+    /// In words.
+    pub message: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub first_added: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub last_added: String,
+}
+
+impl From<Notice> for Warning {
+    fn from(notice: Notice) -> Self {
+        Self {
+            message: notice.key,
+            first_added: notice.first_occurred,
+            last_added: notice.last_occurred,
+        }
+    }
 }
 
 /// Which notices are asked for; empty fields do not restrict.
@@ -155,6 +216,8 @@ pub struct Notice {
 pub struct NoticeQuery {
     /// Those of every user; for admins.
     pub all_users: bool,
+    /// Those of this user; for admins, and not with `all_users`.
+    pub user_id: Option<u32>,
     /// Types.
     pub types: Vec<String>,
     /// Keys.

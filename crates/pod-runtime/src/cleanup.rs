@@ -20,7 +20,11 @@ pub fn cleanup(id: &str, run_dir: &Path) -> Result<(), Error> {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }
     let until = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < until && pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+    while Instant::now() < until
+        && pids
+            .iter()
+            .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
+    {
         std::thread::sleep(Duration::from_millis(10));
     }
     let listed = tool("list the networks", "ip", &["netns", "list"], "")?;
@@ -36,7 +40,9 @@ pub fn cleanup(id: &str, run_dir: &Path) -> Result<(), Error> {
 
 /// The processes that `pid` files below a folder name and that still run.
 fn find_pids(directory: &Path, depth: u8, pids: &mut Vec<i32>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         if entry.file_name() == "pid" {
@@ -44,7 +50,9 @@ fn find_pids(directory: &Path, depth: u8, pids: &mut Vec<i32>) {
             pids.extend(alive(text.trim()));
         } else if depth < 6
             && entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && !["root", "upper", "work"].iter().any(|skip| entry.file_name() == *skip)
+            && !["root", "upper", "work"]
+                .iter()
+                .any(|skip| entry.file_name() == *skip)
         {
             find_pids(&path, depth + 1, pids);
         }

@@ -75,7 +75,11 @@ impl Container {
         let file = spec.directory.join("spec.json");
         let text = serde_json::to_string(spec).unwrap_or_default();
         write_private(&file, &text).map_err(failed)?;
-        let log = OpenOptions::new().create(true).append(true).open(&spec.log).map_err(failed)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&spec.log)
+            .map_err(failed)?;
         let mut child = Command::new(helper)
             .arg("__container-init")
             .arg(&file)
@@ -91,14 +95,28 @@ impl Container {
             Some(lines) => tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await,
             None => Ok(Ok(None)),
         };
-        let pid = line.ok().and_then(Result::ok).flatten().and_then(|text| text.parse().ok());
+        let pid = line
+            .ok()
+            .and_then(Result::ok)
+            .flatten()
+            .and_then(|text| text.parse().ok());
         let Some(pid) = pid else {
             let _ = child.kill().await;
             let text = std::fs::read_to_string(&spec.log).unwrap_or_default();
-            let text = text.lines().last().unwrap_or("the helper gave no process").to_owned();
-            return Err(Error::Tool { what: "start a container".into(), text });
+            let text = text
+                .lines()
+                .last()
+                .unwrap_or("the helper gave no process")
+                .to_owned();
+            return Err(Error::Tool {
+                what: "start a container".into(),
+                text,
+            });
         };
-        let _ = std::fs::write(spec.directory.join("pid"), format!("{pid} {}", started(pid)));
+        let _ = std::fs::write(
+            spec.directory.join("pid"),
+            format!("{pid} {}", started(pid)),
+        );
         let (tell, ended) = watch::channel(None);
         let code = Arc::new(Mutex::new(None));
         let kept = code.clone();
@@ -148,8 +166,10 @@ impl Container {
         let mut line: Vec<String> = ["nsenter", "--target"].map(str::to_owned).to_vec();
         line.push(self.pid.to_string());
         line.extend(
-            ["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"]
-                .map(str::to_owned),
+            [
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--",
+            ]
+            .map(str::to_owned),
         );
         line.extend(command.iter().cloned());
         line
@@ -160,13 +180,22 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 /// When a process started, in the kernel's ticks: with its id it names one process for ever.
 fn started(pid: i32) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let rest = text.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let rest = text
+        .rsplit_once(") ")
+        .map(|(_, rest)| rest)
+        .unwrap_or_default();
     rest.split(' ').nth(19).unwrap_or_default().to_owned()
 }
 

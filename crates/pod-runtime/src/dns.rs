@@ -31,7 +31,9 @@ pub async fn serve(socket: UdpSocket, names: Arc<RwLock<Names>>) -> std::io::Res
     loop {
         let (count, from) = socket.recv_from(&mut buffer).await?;
         let reply = {
-            let names = names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let names = names
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             answer(buffer.get(..count).unwrap_or_default(), &names)
         };
         if let Some(reply) = reply {
@@ -61,7 +63,11 @@ fn answer(query: &[u8], names: &Names) -> Option<Vec<u8>> {
             }
         }
     } else if let Some(reversed) = text.strip_suffix(".in-addr.arpa") {
-        let parts: Vec<u8> = reversed.split('.').rev().filter_map(|part| part.parse().ok()).collect();
+        let parts: Vec<u8> = reversed
+            .split('.')
+            .rev()
+            .filter_map(|part| part.parse().ok())
+            .collect();
         if let [a, b, c, d] = parts.as_slice() {
             let hosts = names.reverse.get(&Ipv4Addr::new(*a, *b, *c, *d));
             for host in hosts.into_iter().flatten() {
@@ -88,8 +94,14 @@ mod tests {
     fn ask(name: &str, kind: RecordType) -> Message {
         let mut names = Names::default();
         let address = Ipv4Addr::new(10, 1, 0, 12);
-        names.addresses.insert("db-0.db-endpoints.dev.svc.cluster.local".into(), vec![address]);
-        names.reverse.insert(address, vec!["db-0.db-endpoints.dev.svc.cluster.local".into()]);
+        names.addresses.insert(
+            "db-0.db-endpoints.dev.svc.cluster.local".into(),
+            vec![address],
+        );
+        names.reverse.insert(
+            address,
+            vec!["db-0.db-endpoints.dev.svc.cluster.local".into()],
+        );
         let mut query = Message::query();
         query.add_query(Query::query(Name::from_utf8(name).unwrap(), kind));
         Message::from_vec(&answer(&query.to_vec().unwrap(), &names).unwrap()).unwrap()
@@ -106,7 +118,10 @@ mod tests {
     #[test]
     fn a_known_name_without_such_a_record_is_no_error_and_an_unknown_one_is() {
         let reply = ask("db-0.db-endpoints.dev.svc.cluster.local.", RecordType::AAAA);
-        assert_eq!((reply.metadata.response_code, reply.answers.len()), (ResponseCode::NoError, 0));
+        assert_eq!(
+            (reply.metadata.response_code, reply.answers.len()),
+            (ResponseCode::NoError, 0)
+        );
         let reply = ask("example.com.", RecordType::A);
         assert_eq!(reply.metadata.response_code, ResponseCode::NXDomain);
     }

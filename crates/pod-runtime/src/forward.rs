@@ -17,7 +17,10 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { open: Arc::new(AtomicBool::new(true)), shut: watch::Sender::new(0) }
+        Self {
+            open: Arc::new(AtomicBool::new(true)),
+            shut: watch::Sender::new(0),
+        }
     }
 }
 
@@ -45,7 +48,9 @@ pub async fn forward(listener: TcpListener, to: SocketAddr, gate: Gate) -> std::
         }
         let mut shut = gate.shut.subscribe();
         tokio::spawn(async move {
-            let Ok(mut outside) = TcpStream::connect(to).await else { return };
+            let Ok(mut outside) = TcpStream::connect(to).await else {
+                return;
+            };
             let _ = (inside.set_nodelay(true), outside.set_nodelay(true));
             tokio::select! {
                 _ = tokio::io::copy_bidirectional(&mut inside, &mut outside) => {}

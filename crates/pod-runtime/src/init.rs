@@ -38,7 +38,8 @@ pub fn maybe_run_helper(args: &[OsString]) -> Option<ExitCode> {
 }
 
 fn read(path: &Path) -> Result<ContainerSpec, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read the spec: {error}"))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("cannot read the spec: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("cannot read the spec: {error}"))
 }
 
@@ -48,14 +49,23 @@ fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, 
 
 fn first(path: &Path) -> Result<ExitCode, String> {
     let spec = read(path)?;
-    let network = step("open the network", File::open(format!("/run/netns/{}", spec.network)))?;
-    step("enter the network", setns(network, CloneFlags::CLONE_NEWNET))?;
+    let network = step(
+        "open the network",
+        File::open(format!("/run/netns/{}", spec.network)),
+    )?;
+    step(
+        "enter the network",
+        setns(network, CloneFlags::CLONE_NEWNET),
+    )?;
     let flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC;
     step("make namespaces", unshare(flags))?;
-    step("part the mounts", mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE))?;
+    step(
+        "part the mounts",
+        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE),
+    )?;
     step("set the host name", sethostname(&spec.hostname))?;
     make_root(&spec)?;
     let own = step("find this program", std::env::current_exe())?;
@@ -66,30 +76,47 @@ fn first(path: &Path) -> Result<ExitCode, String> {
             .arg(path)
             .stdin(Stdio::null())
             // The first stage's own output carries the process id.
-            .stdout(step("share the log", std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned())?)
+            .stdout(step(
+                "share the log",
+                std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned(),
+            )?)
             .spawn(),
     )?;
     println!("{}", child.id());
     let status = step("wait for the container", child.wait())?;
-    let code = status.code().map_or(137, |code| u8::try_from(code).unwrap_or(1));
+    let code = status
+        .code()
+        .map_or(137, |code| u8::try_from(code).unwrap_or(1));
     Ok(ExitCode::from(code))
 }
 
 /// The root: the machine's files, with the container's own writes over them.
 fn make_root(spec: &ContainerSpec) -> Result<(), String> {
-    let (upper, work, root) =
-        (spec.directory.join("upper"), spec.directory.join("work"), spec.directory.join("root"));
+    let (upper, work, root) = (
+        spec.directory.join("upper"),
+        spec.directory.join("work"),
+        spec.directory.join("root"),
+    );
     for directory in [&upper, &work, &root] {
-        step("make the container's folders", fs::create_dir_all(directory))?;
+        step(
+            "make the container's folders",
+            fs::create_dir_all(directory),
+        )?;
     }
-    step("open the root", fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)))?;
+    step(
+        "open the root",
+        fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)),
+    )?;
     let etc = upper.join("etc");
     step("make the container's folders", fs::create_dir_all(&etc))?;
     let files = [
         ("hostname", format!("{}\n", spec.hostname)),
         (
             "hosts",
-            format!("127.0.0.1 localhost\n{} {} {}\n", spec.address, spec.fqdn, spec.hostname),
+            format!(
+                "127.0.0.1 localhost\n{} {} {}\n",
+                spec.address, spec.fqdn, spec.hostname
+            ),
         ),
         (
             "resolv.conf",
@@ -100,43 +127,77 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
         ),
     ];
     for (name, text) in files {
-        step("write the container's names", fs::write(etc.join(name), text))?;
+        step(
+            "write the container's names",
+            fs::write(etc.join(name), text),
+        )?;
     }
-    let options =
-        format!("lowerdir=/,upperdir={},workdir={}", upper.display(), work.display());
+    let options = format!(
+        "lowerdir=/,upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
     step(
         "mount the root",
-        mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_str())),
+        mount(
+            Some("overlay"),
+            &root,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        ),
     )?;
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     for name in ["dev", "sys"] {
         let target = root.join(name);
-        step("mount the devices", mount(Some(&Path::new("/").join(name)), &target, NONE, bind, NONE))?;
+        step(
+            "mount the devices",
+            mount(Some(&Path::new("/").join(name)), &target, NONE, bind, NONE),
+        )?;
     }
     for (name, mode) in [("dev/shm", "1777"), ("run", "755"), ("tmp", "1777")] {
         let options = format!("mode={mode}");
         let target = root.join(name);
         step(
             "mount memory",
-            mount(Some("tmpfs"), &target, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())),
+            mount(
+                Some("tmpfs"),
+                &target,
+                Some("tmpfs"),
+                MsFlags::empty(),
+                Some(options.as_str()),
+            ),
         )?;
     }
     let sockets = root.join("run/postgresql");
     step("make /run/postgresql", fs::create_dir_all(&sockets))?;
     if let Ok(Some(user)) = User::from_name("postgres") {
-        step("own /run/postgresql", chown(&sockets, Some(user.uid), Some(user.gid)))?;
+        step(
+            "own /run/postgresql",
+            chown(&sockets, Some(user.uid), Some(user.gid)),
+        )?;
     }
     let _ = fs::create_dir_all(root.join("run/lock"));
     for one in &spec.mounts {
         // The machine's /var/run is a link; followed from outside it would lead out of the root.
-        let inside = one.target.strip_prefix("/var").ok().filter(|p| p.starts_with("run"));
+        let inside = one
+            .target
+            .strip_prefix("/var")
+            .ok()
+            .filter(|p| p.starts_with("run"));
         let inside = inside.unwrap_or(one.target.strip_prefix("/").unwrap_or(&one.target));
         let target = root.join(inside);
         if one.source.is_dir() {
             step("make a mount point", fs::create_dir_all(&target))?;
         } else {
-            step("make a mount point", fs::create_dir_all(target.parent().unwrap_or(&root)))?;
-            let file = fs::OpenOptions::new().create(true).append(true).open(&target);
+            step(
+                "make a mount point",
+                fs::create_dir_all(target.parent().unwrap_or(&root)),
+            )?;
+            let file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&target);
             step("make a mount point", file)?;
         }
         let what = format!("mount {} at {}", one.source.display(), one.target.display());
@@ -152,14 +213,23 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
 /// The first process of the container.
 fn second(path: &Path) -> Result<ExitCode, String> {
     // When the first stage dies, so does the whole container.
-    step("tie the container to its helper", prctl::set_pdeathsig(Signal::SIGKILL))?;
+    step(
+        "tie the container to its helper",
+        prctl::set_pdeathsig(Signal::SIGKILL),
+    )?;
     let spec = read(path)?;
     let root = spec.directory.join("root");
     let proc = root.join("proc");
-    step("mount /proc", mount(Some("proc"), &proc, Some("proc"), MsFlags::empty(), NONE))?;
+    step(
+        "mount /proc",
+        mount(Some("proc"), &proc, Some("proc"), MsFlags::empty(), NONE),
+    )?;
     step("enter the root", chdir(&root))?;
     step("change the root", pivot_root(".", "."))?;
-    step("leave the machine's root", umount2(".", MntFlags::MNT_DETACH))?;
+    step(
+        "leave the machine's root",
+        umount2(".", MntFlags::MNT_DETACH),
+    )?;
     step("enter the working directory", chdir("/"))?;
     let _ = fs::create_dir_all(&spec.working_dir);
     let Some((program, args)) = spec.command.split_first() else {

@@ -42,7 +42,10 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn system(what: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
-        Self::System { what: what.into(), source: source.into() }
+        Self::System {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 }
 
@@ -67,5 +70,8 @@ pub(crate) fn tool(what: &str, program: &str, args: &[&str], input: &str) -> Res
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::Tool { what: what.to_owned(), text })
+    Err(Error::Tool {
+        what: what.to_owned(),
+        text,
+    })
 }

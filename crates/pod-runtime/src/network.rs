@@ -59,7 +59,12 @@ impl Network {
     /// Without root, or where the kernel lacks something.
     pub fn create(id: &str) -> Result<Self, Error> {
         let namespace = format!("jl-{id}");
-        tool("make the model's network", "ip", &["netns", "add", &namespace], "")?;
+        tool(
+            "make the model's network",
+            "ip",
+            &["netns", "add", &namespace],
+            "",
+        )?;
         let script = format!(
             "link set lo up\n\
              link add br0 type bridge\n\
@@ -71,7 +76,10 @@ impl Network {
         );
         let args = ["-n", &namespace, "-batch", "-"];
         tool("make the model's bridge", "ip", &args, &script)?;
-        Ok(Self { namespace, state: Mutex::default() })
+        Ok(Self {
+            namespace,
+            state: Mutex::default(),
+        })
     }
 
     /// Name of the model's namespace.
@@ -94,10 +102,18 @@ impl Network {
             state.next += 1;
             (state.next, state.table.clone())
         };
-        let [high, low] = u16::try_from(number).unwrap_or(u16::MAX).saturating_add(9).to_be_bytes();
+        let [high, low] = u16::try_from(number)
+            .unwrap_or(u16::MAX)
+            .saturating_add(9)
+            .to_be_bytes();
         let address = Ipv4Addr::new(10, 1, high, low);
         let namespace = format!("{}-{number}", self.namespace);
-        tool("make a pod's network", "ip", &["netns", "add", &namespace], "")?;
+        tool(
+            "make a pod's network",
+            "ip",
+            &["netns", "add", &namespace],
+            "",
+        )?;
         let outside = format!(
             "link add v{number} type veth peer name eth0 netns {namespace}\n\
              link set v{number} master br0\n\
@@ -111,7 +127,12 @@ impl Network {
              link set eth0 up\n\
              route add default via {GATEWAY}\n"
         );
-        tool("set a pod's address", "ip", &["-n", &namespace, "-batch", "-"], &inside)?;
+        tool(
+            "set a pod's address",
+            "ip",
+            &["-n", &namespace, "-batch", "-"],
+            &inside,
+        )?;
         if !table.is_empty() {
             apply(&namespace, &table)?;
         }
@@ -129,7 +150,13 @@ impl Network {
             state.pods.remove(&pod.namespace);
             state.cuts.remove(&pod.namespace);
         }
-        tool("remove a pod's network", "ip", &["netns", "del", &pod.namespace], "").map(drop)
+        tool(
+            "remove a pod's network",
+            "ip",
+            &["netns", "del", &pod.namespace],
+            "",
+        )
+        .map(drop)
     }
 
     /// Lets the addresses of Services lead to their endpoints, in every namespace of the model.
@@ -183,7 +210,10 @@ impl Network {
             format!("ip {direction} {{ {} }} drop", list.join(", "))
         };
         let (outgoing, incoming) = if from.is_empty() {
-            ("oifname != \"lo\" drop".to_owned(), "iifname != \"lo\" drop".to_owned())
+            (
+                "oifname != \"lo\" drop".to_owned(),
+                "iifname != \"lo\" drop".to_owned(),
+            )
         } else {
             (rule("daddr"), rule("saddr"))
         };
@@ -233,7 +263,9 @@ impl Network {
         address: SocketAddr,
         limit: std::time::Duration,
     ) -> Result<std::net::TcpStream, Error> {
-        within(&pod.namespace, move || std::net::TcpStream::connect_timeout(&address, limit))
+        within(&pod.namespace, move || {
+            std::net::TcpStream::connect_timeout(&address, limit)
+        })
     }
 }
 
@@ -252,7 +284,10 @@ fn within<T: Send + 'static>(
     });
     match thread.join() {
         Ok(result) => result.map_err(|source| Error::system(what, source)),
-        Err(_) => Err(Error::Tool { what, text: "the thread broke".to_owned() }),
+        Err(_) => Err(Error::Tool {
+            what,
+            text: "the thread broke".to_owned(),
+        }),
     }
 }
 

@@ -50,16 +50,25 @@ fn call(tool: &str, args: Vec<String>) -> Result<Answer, String> {
     // Only these read it, and only when asked to.
     if args.iter().any(|arg| arg == "-" || arg == "--file=-") && tool.ends_with("-set") {
         let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|error| error.to_string())?;
         stdin = STANDARD.encode(bytes);
     }
-    let call = Call { context, tool: tool.to_owned(), args, stdin };
+    let call = Call {
+        context,
+        tool: tool.to_owned(),
+        args,
+        stdin,
+    };
     let mut line = serde_json::to_string(&call).map_err(|error| error.to_string())?;
     line.push('\n');
     let failed = |error: std::io::Error| format!("cannot reach the unit agent: {error}");
     let mut stream = UnixStream::connect(socket).map_err(failed)?;
     stream.write_all(line.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
+    BufReader::new(stream)
+        .read_line(&mut answer)
+        .map_err(failed)?;
     serde_json::from_str(&answer).map_err(|error| format!("an odd answer of the agent: {error}"))
 }

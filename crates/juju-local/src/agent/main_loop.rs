@@ -24,8 +24,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The process of a charm container.
 #[must_use]
 pub fn unit_agent() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return ExitCode::FAILURE };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return ExitCode::FAILURE;
+    };
     let result = runtime.block_on(run());
     runtime.shutdown_background();
     match result {
@@ -65,17 +69,27 @@ async fn run() -> Result<(), String> {
     let context: Arc<Mutex<Option<HookContext>>> = Arc::default();
     tools::serve(&layout.socket, controller.clone(), context.clone())
         .map_err(|error| format!("cannot listen for hook tools: {error}"))?;
-    let started = AgentRequest::Started { address: variable("JUJU_LOCAL_POD_IP"), fresh: true };
+    let started = AgentRequest::Started {
+        address: variable("JUJU_LOCAL_POD_IP"),
+        fresh: true,
+    };
     while controller.tell(started.clone()).await.is_err() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let (views, mut view) = watch::channel(None);
     tokio::spawn(follow_model(controller.clone(), views));
     let (sender, mut incoming) = mpsc::unbounded_channel();
-    for container in variable("JUJU_CONTAINER_NAMES").split(',').filter(|name| !name.is_empty()) {
+    for container in variable("JUJU_CONTAINER_NAMES")
+        .split(',')
+        .filter(|name| !name.is_empty())
+    {
         tokio::spawn(workload::follow(container.to_owned(), sender.clone()));
     }
-    let first = view.wait_for(Option::is_some).await.map_err(|error| error.to_string())?.clone();
+    let first = view
+        .wait_for(Option::is_some)
+        .await
+        .map_err(|error| error.to_string())?
+        .clone();
     let first: UnitView = first.ok_or("no view of the model")?;
     let local: Local = serde_json::from_value(first.saved_state.clone()).unwrap_or_default();
     // A marker in the pod's own storage tells a new pod from a restarted container.
@@ -102,7 +116,9 @@ async fn run() -> Result<(), String> {
             agent.push(event);
         }
         let current = view.borrow_and_update().clone();
-        let Some(current) = current else { return Ok(()) };
+        let Some(current) = current else {
+            return Ok(());
+        };
         if agent.step(&current).await {
             continue;
         }
@@ -132,14 +148,21 @@ async fn run() -> Result<(), String> {
 async fn follow_model(controller: Arc<Controller>, views: watch::Sender<Option<UnitView>>) {
     let mut since = 0;
     loop {
-        let request = AgentRequest::Watch { since, wait_ms: 20_000 };
-        match controller.ask::<UnitView>(request, Duration::from_secs(30)).await {
+        let request = AgentRequest::Watch {
+            since,
+            wait_ms: 20_000,
+        };
+        match controller
+            .ask::<UnitView>(request, Duration::from_secs(30))
+            .await
+        {
             Ok(mut view) => {
                 if view.revision == since {
                     continue;
                 }
                 since = view.revision;
-                view.model_env.insert("JUJU_LOCAL_UNIT".into(), controller.unit.clone());
+                view.model_env
+                    .insert("JUJU_LOCAL_UNIT".into(), controller.unit.clone());
                 if views.send(Some(view)).is_err() {
                     return;
                 }
@@ -200,8 +223,7 @@ impl Agent {
         if failed {
             // Actions and commands run meanwhile, hooks do not.
             let operation = view.actions.first().cloned().map(Operation::Action);
-            let operation =
-                operation.or_else(|| view.execs.first().cloned().map(Operation::Exec));
+            let operation = operation.or_else(|| view.execs.first().cloned().map(Operation::Exec));
             return match operation {
                 Some(operation) => self.run(view, operation, false).await,
                 None => false,
@@ -237,15 +259,28 @@ impl Agent {
         if hook.name == "update-status" {
             self.updated = Instant::now();
         } else {
-            self.say("executing", &format!("running {} hook", hook.name), Value::Null).await;
+            self.say(
+                "executing",
+                &format!("running {} hook", hook.name),
+                Value::Null,
+            )
+            .await;
         }
         if hook.done == Done::Installed && view.unit_status.1 == "installing agent" {
             let message = "installing charm software".to_owned();
             let status = "maintenance".to_owned();
-            let request = AgentRequest::SetStatus { application: false, status, message };
+            let request = AgentRequest::SetStatus {
+                application: false,
+                status,
+                message,
+            };
             let _ = self.controller.tell(request).await;
         }
-        let result = if skip { Ok(()) } else { self.run_hook(view, &hook).await };
+        let result = if skip {
+            Ok(())
+        } else {
+            self.run_hook(view, &hook).await
+        };
         match result {
             Ok(()) => {
                 self.failures = 0;
@@ -254,10 +289,14 @@ impl Agent {
             }
             Err(text) => {
                 let module = "juju.worker.uniter.operation";
-                let line = format!("hook \"{}\" (via hook dispatching script: dispatch) failed: {text}", hook.name);
+                let line = format!(
+                    "hook \"{}\" (via hook dispatching script: dispatch) failed: {text}",
+                    hook.name
+                );
                 self.controller.log("ERROR", module, line).await;
                 let data = json!({"hook": hook.name});
-                self.say("error", &format!("hook failed: \"{}\"", hook.name), data).await;
+                self.say("error", &format!("hook failed: \"{}\"", hook.name), data)
+                    .await;
                 let pause = Duration::from_secs(5) * 2_u32.saturating_pow(self.failures.min(6));
                 self.failures += 1;
                 let pause = pause.min(LONGEST_PAUSE);
@@ -292,7 +331,12 @@ impl Agent {
 
     async fn run_hook(&mut self, view: &UnitView, hook: &Hook) -> Result<(), String> {
         let id = self.context_id(&hook.name);
-        let context = HookContext::new(id.clone(), hook.name.clone(), view.clone(), hook.relation.clone());
+        let context = HookContext::new(
+            id.clone(),
+            hook.name.clone(),
+            view.clone(),
+            hook.relation.clone(),
+        );
         *self.context.lock().await = Some(context);
         let program = Program {
             dispatch: Some(format!("hooks/{}", hook.name)),
@@ -328,18 +372,27 @@ impl Agent {
         };
         let context = self.context.lock().await.take();
         result?;
-        let Some(context) = context else { return Ok(()) };
+        let Some(context) = context else {
+            return Ok(());
+        };
         let commit = AgentRequest::Commit(Box::new(context.changes));
         let sent = self.controller.tell(commit).await;
         sent.map_err(|error| format!("cannot apply changes: {error}"))
     }
 
     fn context_id(&self, name: &str) -> String {
-        format!("{}-{name}-{}", self.layout.unit, uuid::Uuid::new_v4().simple())
+        format!(
+            "{}-{name}-{}",
+            self.layout.unit,
+            uuid::Uuid::new_v4().simple()
+        )
     }
 
     async fn action(&mut self, view: &UnitView, task: &juju_local_api::agent::ActionTask) {
-        let _ = self.controller.tell(AgentRequest::ActionBegin(task.id.clone())).await;
+        let _ = self
+            .controller
+            .tell(AgentRequest::ActionBegin(task.id.clone()))
+            .await;
         let id = self.context_id(&task.name);
         let mut context = HookContext::new(id.clone(), task.name.clone(), view.clone(), None);
         context.action = Some(task.clone());
@@ -395,16 +448,27 @@ impl Agent {
                 end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
             }
         }
-        let _ = self.controller.tell(AgentRequest::ActionEnd(Box::new(end))).await;
+        let _ = self
+            .controller
+            .tell(AgentRequest::ActionEnd(Box::new(end)))
+            .await;
         self.settle().await;
     }
 
     async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
-        let _ = self.controller.tell(AgentRequest::ActionBegin(task.to_owned())).await;
+        let _ = self
+            .controller
+            .tell(AgentRequest::ActionBegin(task.to_owned()))
+            .await;
         let id = self.context_id("run-commands");
         let context = HookContext::new(id.clone(), "run-commands".into(), view.clone(), None);
         *self.context.lock().await = Some(context);
-        let program = Program { dispatch: None, hook: "", env: &[], commands: Some(commands) };
+        let program = Program {
+            dispatch: None,
+            hook: "",
+            env: &[],
+            commands: Some(commands),
+        };
         let environment = runner::environment(&self.layout, view, &id, &program);
         let module = format!("unit.{}.run-commands", self.layout.unit);
         let mut results = json!({});
@@ -414,12 +478,21 @@ impl Agent {
                 let code = ended.status.and_then(|status| status.code()).unwrap_or(-1);
                 add_output(&mut results, code, &ended.stdout, &ended.stderr);
                 if let (0, Some(context)) = (code, self.context.lock().await.take()) {
-                    let _ = self.controller.tell(AgentRequest::Commit(Box::new(context.changes))).await;
+                    let _ = self
+                        .controller
+                        .tell(AgentRequest::Commit(Box::new(context.changes)))
+                        .await;
                 }
             }
             _ => add_output(&mut results, 127, "", "cannot be run\n"),
         }
-        let _ = self.controller.tell(AgentRequest::ExecEnd { id: task.to_owned(), results }).await;
+        let _ = self
+            .controller
+            .tell(AgentRequest::ExecEnd {
+                id: task.to_owned(),
+                results,
+            })
+            .await;
         self.settle().await;
     }
 
@@ -433,7 +506,10 @@ impl Agent {
         if !self.local.started || view.life != Life::Alive || self.local.stopped {
             return;
         }
-        let hook = Hook { name: "stop".to_owned(), ..Hook::default() };
+        let hook = Hook {
+            name: "stop".to_owned(),
+            ..Hook::default()
+        };
         let id = self.context_id("stop");
         let context = HookContext::new(id.clone(), hook.name.clone(), view.clone(), None);
         *self.context.lock().await = Some(context);
@@ -449,7 +525,10 @@ impl Agent {
             let ended = runner::wait(&self.controller, &module, child, &self.context).await;
             let context = self.context.lock().await.take();
             if let (true, Some(context)) = (ended.status.is_some_and(|s| s.success()), context) {
-                let _ = self.controller.tell(AgentRequest::Commit(Box::new(context.changes))).await;
+                let _ = self
+                    .controller
+                    .tell(AgentRequest::Commit(Box::new(context.changes)))
+                    .await;
             }
         }
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+use juju_local_api::Request;
 use juju_local_api::agent::{AgentRequest, LogLine, UnitView};
 use juju_local_api::transport::{CallError, Client};
-use juju_local_api::Request;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -41,7 +41,9 @@ impl Controller {
     }
 
     pub(crate) async fn tell(&self, request: AgentRequest) -> Result<(), CallError> {
-        self.ask::<Value>(request, std::time::Duration::from_secs(10)).await.map(drop)
+        self.ask::<Value>(request, std::time::Duration::from_secs(10))
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn log(&self, level: &str, module: &str, message: String) {
@@ -85,7 +87,10 @@ pub(crate) fn environment(
         ("JUJU_CHARM_DIR", charm.clone()),
         ("CHARM_DIR", charm),
         ("JUJU_CONTEXT_ID", context.to_owned()),
-        ("JUJU_AGENT_SOCKET_ADDRESS", layout.socket.to_string_lossy().into_owned()),
+        (
+            "JUJU_AGENT_SOCKET_ADDRESS",
+            layout.socket.to_string_lossy().into_owned(),
+        ),
         ("JUJU_AGENT_SOCKET_NETWORK", "unix".to_owned()),
         ("JUJU_UNIT_NAME", layout.unit.clone()),
         ("JUJU_MODEL_UUID", view.model_uuid.clone()),
@@ -114,10 +119,22 @@ pub(crate) fn environment(
             String::new(),
         ));
     }
-    pairs.extend(program.dispatch.iter().map(|path| ("JUJU_DISPATCH_PATH", path.clone())));
-    pairs.extend(program.env.iter().map(|(name, value)| (*name, value.clone())));
-    let mut all: BTreeMap<String, String> =
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    pairs.extend(
+        program
+            .dispatch
+            .iter()
+            .map(|path| ("JUJU_DISPATCH_PATH", path.clone())),
+    );
+    pairs.extend(
+        program
+            .env
+            .iter()
+            .map(|(name, value)| (*name, value.clone())),
+    );
+    let mut all: BTreeMap<String, String> = pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     all.extend(view.model_env.clone());
     all.remove("JUJU_LOCAL_UNIT");
     all.extend(std::env::vars().filter(|(name, _)| name.starts_with("KUBERNETES_")));
@@ -159,7 +176,8 @@ pub(crate) fn start(
 
 fn executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// What a process printed, and how it ended.
@@ -180,8 +198,18 @@ pub(crate) async fn wait(
         Some(context) => context.kill.clone(),
         None => Arc::default(),
     };
-    let out = tokio::spawn(gather(controller.clone(), module.to_owned(), "DEBUG", child.stdout.take()));
-    let err = tokio::spawn(gather(controller.clone(), module.to_owned(), "WARNING", child.stderr.take()));
+    let out = tokio::spawn(gather(
+        controller.clone(),
+        module.to_owned(),
+        "DEBUG",
+        child.stdout.take(),
+    ));
+    let err = tokio::spawn(gather(
+        controller.clone(),
+        module.to_owned(),
+        "WARNING",
+        child.stderr.take(),
+    ));
     let status = tokio::select! {
         status = child.wait() => status.ok(),
         () = killed.notified() => {

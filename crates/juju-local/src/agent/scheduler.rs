@@ -41,9 +41,20 @@ pub(crate) struct Seen {
 /// What a workload's Pebble tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    Ready { container: String },
-    Notice { container: String, id: String, kind: String, key: String },
-    Check { container: String, name: String, failed: bool },
+    Ready {
+        container: String,
+    },
+    Notice {
+        container: String,
+        id: String,
+        kind: String,
+        key: String,
+    },
+    Check {
+        container: String,
+        name: String,
+        failed: bool,
+    },
 }
 
 /// What runs next.
@@ -143,12 +154,20 @@ impl Local {
 
 /// The hash whose change means config-changed.
 pub(crate) fn config_hash(view: &UnitView) -> String {
-    let text = serde_json::to_string(&(&view.config, view.trust, &view.address)).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let text =
+        serde_json::to_string(&(&view.config, view.trust, &view.address)).unwrap_or_default();
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn hook(name: impl Into<String>, done: Done) -> Operation {
-    Operation::Hook(Hook { name: name.into(), done, ..Hook::default() })
+    Operation::Hook(Hook {
+        name: name.into(),
+        done,
+        ..Hook::default()
+    })
 }
 
 /// The next operation; none while there is nothing to do. `new_pod` until upgrade-charm has run in
@@ -167,14 +186,26 @@ pub(crate) fn next(
         return Some(hook("install", Done::Installed));
     }
     if local.started && (new_pod || view.charm_modified_version > local.modified) {
-        return Some(hook("upgrade-charm", Done::Upgraded(view.charm_modified_version)));
+        return Some(hook(
+            "upgrade-charm",
+            Done::Upgraded(view.charm_modified_version),
+        ));
     }
     let uncreated = view.relations.iter().find(|relation| {
         relation.life == Life::Alive
-            && !local.relations.get(&relation.id).is_some_and(|seen| seen.created)
+            && !local
+                .relations
+                .get(&relation.id)
+                .is_some_and(|seen| seen.created)
     });
     if let Some(relation) = uncreated {
-        return Some(relation_hook(relation, "created", "", None, Done::Created(relation.id)));
+        return Some(relation_hook(
+            relation,
+            "created",
+            "",
+            None,
+            Done::Created(relation.id),
+        ));
     }
     if view.leader && !local.leader {
         return Some(hook("leader-elected", Done::Leader));
@@ -191,9 +222,16 @@ pub(crate) fn next(
     if let Some(exec) = view.execs.first() {
         return Some(Operation::Exec(exec.clone()));
     }
-    let unattached = view.storage.iter().find(|s| s.life == Life::Alive && !local.storage.contains(&s.id));
+    let unattached = view
+        .storage
+        .iter()
+        .find(|s| s.life == Life::Alive && !local.storage.contains(&s.id));
     if let Some(storage) = unattached {
-        return Some(storage_hook(storage, "attached", Done::Attached(storage.id.clone())));
+        return Some(storage_hook(
+            storage,
+            "attached",
+            Done::Attached(storage.id.clone()),
+        ));
     }
     let hash = config_hash(view);
     if hash != local.config {
@@ -202,7 +240,11 @@ pub(crate) fn next(
     if !local.started {
         return Some(hook("start", Done::Started));
     }
-    if let Some(operation) = view.relations.iter().find_map(|r| relation_step(r, local, false, view)) {
+    if let Some(operation) = view
+        .relations
+        .iter()
+        .find_map(|r| relation_step(r, local, false, view))
+    {
         return Some(operation);
     }
     if let Some(operation) = gone_relation(view, local) {
@@ -215,11 +257,22 @@ fn dying(view: &UnitView, local: &Local) -> Option<Operation> {
     if !local.installed || local.removed {
         return None;
     }
-    let attached = view.storage.iter().find(|storage| local.storage.contains(&storage.id));
+    let attached = view
+        .storage
+        .iter()
+        .find(|storage| local.storage.contains(&storage.id));
     if let Some(storage) = attached {
-        return Some(storage_hook(storage, "detaching", Done::Detached(storage.id.clone())));
+        return Some(storage_hook(
+            storage,
+            "detaching",
+            Done::Detached(storage.id.clone()),
+        ));
     }
-    if let Some(operation) = view.relations.iter().find_map(|r| relation_step(r, local, true, view)) {
+    if let Some(operation) = view
+        .relations
+        .iter()
+        .find_map(|r| relation_step(r, local, true, view))
+    {
         return Some(operation);
     }
     if let Some(operation) = gone_relation(view, local) {
@@ -231,11 +284,7 @@ fn dying(view: &UnitView, local: &Local) -> Option<Operation> {
     Some(hook("remove", Done::Removed))
 }
 
-fn storage_hook(
-    storage: &juju_local_api::agent::StorageView,
-    what: &str,
-    done: Done,
-) -> Operation {
+fn storage_hook(storage: &juju_local_api::agent::StorageView, what: &str, done: Done) -> Operation {
     let name = storage.id.split('/').next().unwrap_or_default();
     Operation::Hook(Hook {
         name: format!("{name}-storage-{what}"),
@@ -251,10 +300,16 @@ fn storage_hook(
 
 fn workload_hook(event: &Event) -> Operation {
     let (name, env) = match event {
-        Event::Ready { container } => {
-            (format!("{container}-pebble-ready"), vec![("JUJU_WORKLOAD_NAME", container.clone())])
-        }
-        Event::Notice { container, id, kind, key } => (
+        Event::Ready { container } => (
+            format!("{container}-pebble-ready"),
+            vec![("JUJU_WORKLOAD_NAME", container.clone())],
+        ),
+        Event::Notice {
+            container,
+            id,
+            kind,
+            key,
+        } => (
             format!("{container}-pebble-custom-notice"),
             vec![
                 ("JUJU_WORKLOAD_NAME", container.clone()),
@@ -263,20 +318,36 @@ fn workload_hook(event: &Event) -> Operation {
                 ("JUJU_NOTICE_KEY", key.clone()),
             ],
         ),
-        Event::Check { container, name, failed } => (
-            format!("{container}-pebble-check-{}", if *failed { "failed" } else { "recovered" }),
+        Event::Check {
+            container,
+            name,
+            failed,
+        } => (
+            format!(
+                "{container}-pebble-check-{}",
+                if *failed { "failed" } else { "recovered" }
+            ),
             vec![
                 ("JUJU_WORKLOAD_NAME", container.clone()),
                 ("JUJU_PEBBLE_CHECK_NAME", name.clone()),
             ],
         ),
     };
-    Operation::Hook(Hook { name, env, relation: None, done: Done::Event })
+    Operation::Hook(Hook {
+        name,
+        env,
+        relation: None,
+        done: Done::Event,
+    })
 }
 
 fn secret_hook(view: &UnitView, local: &Local) -> Option<Operation> {
     let changed = view.consumed_secrets.iter().find(|secret| {
-        let handled = local.secrets.get(&secret.id).copied().unwrap_or(secret.tracked);
+        let handled = local
+            .secrets
+            .get(&secret.id)
+            .copied()
+            .unwrap_or(secret.tracked);
         secret.latest > handled.max(secret.tracked)
     });
     if let Some(secret) = changed {
@@ -291,10 +362,16 @@ fn secret_hook(view: &UnitView, local: &Local) -> Option<Operation> {
         }));
     }
     let due = view.owned_secrets.iter().flat_map(|secret| {
-        secret.obsolete.iter().map(move |revision| (secret, *revision))
+        secret
+            .obsolete
+            .iter()
+            .map(move |revision| (secret, *revision))
     });
-    let mut fresh =
-        due.filter(|(secret, revision)| !local.obsolete.contains(&format!("{}/{revision}", secret.id)));
+    let mut fresh = due.filter(|(secret, revision)| {
+        !local
+            .obsolete
+            .contains(&format!("{}/{revision}", secret.id))
+    });
     let (secret, revision) = fresh.next()?;
     Some(Operation::Hook(Hook {
         name: "secret-remove".to_owned(),
@@ -317,7 +394,10 @@ fn relation_hook(
 ) -> Operation {
     let mut env = vec![
         ("JUJU_RELATION", relation.endpoint.clone()),
-        ("JUJU_RELATION_ID", format!("{}:{}", relation.endpoint, relation.id)),
+        (
+            "JUJU_RELATION_ID",
+            format!("{}:{}", relation.endpoint, relation.id),
+        ),
         ("JUJU_REMOTE_APP", relation.remote_app.clone()),
         ("JUJU_REMOTE_UNIT", unit.to_owned()),
     ];
@@ -357,32 +437,52 @@ fn relation_step(
         let own = own_unit(view);
         let departing = if leaving { own } else { unit.clone() };
         let done = Done::Departed(relation.id, unit.clone());
-        return Some(relation_hook(relation, "departed", unit, Some(departing), done));
+        return Some(relation_hook(
+            relation,
+            "departed",
+            unit,
+            Some(departing),
+            done,
+        ));
     }
     if over {
         if relation.role == "peer" {
             return None;
         }
-        return Some(relation_hook(relation, "broken", "", None, Done::Broken(relation.id)));
+        return Some(relation_hook(
+            relation,
+            "broken",
+            "",
+            None,
+            Done::Broken(relation.id),
+        ));
     }
     if relation.app_version > seen.app {
         let done = Done::AppChanged(relation.id, relation.app_version);
         return Some(relation_hook(relation, "changed", "", None, done));
     }
-    if let Some(unit) = relation.units.keys().find(|unit| !seen.members.contains_key(*unit)) {
+    if let Some(unit) = relation
+        .units
+        .keys()
+        .find(|unit| !seen.members.contains_key(*unit))
+    {
         let done = Done::Joined(relation.id, unit.clone());
         return Some(relation_hook(relation, "joined", unit, None, done));
     }
-    let changed = relation.units.iter().find(|(unit, version)| {
-        seen.members.get(*unit).is_some_and(|known| known < version)
-    });
+    let changed = relation
+        .units
+        .iter()
+        .find(|(unit, version)| seen.members.get(*unit).is_some_and(|known| known < version));
     let (unit, version) = changed?;
     let done = Done::Changed(relation.id, unit.clone(), *version);
     Some(relation_hook(relation, "changed", unit, None, done))
 }
 
 fn own_unit(view: &UnitView) -> String {
-    view.model_env.get("JUJU_LOCAL_UNIT").cloned().unwrap_or_default()
+    view.model_env
+        .get("JUJU_LOCAL_UNIT")
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// A relation that the controller has forgotten while this unit still knew it.
@@ -434,7 +534,9 @@ mod tests {
     fn settle(view: &UnitView, local: &mut Local, mut new_pod: bool) -> Vec<String> {
         let mut names = Vec::new();
         while let Some(operation) = next(view, local, None, new_pod, false) {
-            let Operation::Hook(hook) = operation else { panic!() };
+            let Operation::Hook(hook) = operation else {
+                panic!()
+            };
             new_pod &= !matches!(hook.done, Done::Upgraded(_));
             local.apply(&hook.done);
             names.push(hook.name);
@@ -450,8 +552,14 @@ mod tests {
         assert_eq!(
             names,
             [
-                "install", "peers-relation-created", "leader-elected", "data-storage-attached",
-                "config-changed", "start", "peers-relation-joined", "peers-relation-changed"
+                "install",
+                "peers-relation-created",
+                "leader-elected",
+                "data-storage-attached",
+                "config-changed",
+                "start",
+                "peers-relation-joined",
+                "peers-relation-changed"
             ]
         );
     }
@@ -462,7 +570,10 @@ mod tests {
         settle(&view(), &mut local, false);
         let mut view = view();
         view.address = "10.1.0.11".into();
-        assert_eq!(settle(&view, &mut local, true), ["upgrade-charm", "config-changed"]);
+        assert_eq!(
+            settle(&view, &mut local, true),
+            ["upgrade-charm", "config-changed"]
+        );
     }
 
     #[test]
@@ -472,7 +583,10 @@ mod tests {
         let mut view = view();
         view.relations[0].units.insert("a/1".into(), 5);
         view.relations[0].app_version = 4;
-        assert_eq!(settle(&view, &mut local, false), ["peers-relation-changed"; 2]);
+        assert_eq!(
+            settle(&view, &mut local, false),
+            ["peers-relation-changed"; 2]
+        );
     }
 
     #[test]
@@ -483,7 +597,12 @@ mod tests {
         view.life = Life::Dying;
         assert_eq!(
             settle(&view, &mut local, false),
-            ["data-storage-detaching", "peers-relation-departed", "stop", "remove"]
+            [
+                "data-storage-detaching",
+                "peers-relation-departed",
+                "stop",
+                "remove"
+            ]
         );
     }
 }

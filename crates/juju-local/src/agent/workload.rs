@@ -22,12 +22,18 @@ pub(crate) async fn follow(container: String, events: mpsc::UnboundedSender<Even
         if info.boot_id != boot {
             boot = info.boot_id;
             after = None;
-            if events.send(Event::Ready { container: container.clone() }).is_err() {
+            if events
+                .send(Event::Ready {
+                    container: container.clone(),
+                })
+                .is_err()
+            {
                 return;
             }
         }
         let query = NoticeQuery {
             all_users: true,
+            user_id: None,
             types: vec!["custom".into(), "change-update".into()],
             keys: Vec::new(),
             after: after.clone(),
@@ -66,5 +72,9 @@ async fn check_event(client: &Client, container: &str, notice: &pebble::Notice) 
         _ => return None,
     };
     let change = client.change(&notice.key).await.ok()?;
-    (change.status == wanted).then(|| Event::Check { container: container.to_owned(), name, failed })
+    (change.status == wanted).then(|| Event::Check {
+        container: container.to_owned(),
+        name,
+        failed,
+    })
 }

@@ -34,7 +34,8 @@ impl Controller {
         }
         match request {
             AgentRequest::Watch { since, wait_ms } => {
-                self.watch_unit(model, unit, since, Duration::from_millis(wait_ms)).await
+                self.watch_unit(model, unit, since, Duration::from_millis(wait_ms))
+                    .await
             }
             AgentRequest::Log(lines) => {
                 self.logs.add(model, lines);
@@ -73,7 +74,9 @@ impl Controller {
                 }
                 model.view(unit)
             });
-            let Some(view) = view else { return refuse(ErrorKind::NotFound, "the unit is gone") };
+            let Some(view) = view else {
+                return refuse(ErrorKind::NotFound, "the unit is gone");
+            };
             let left = until.saturating_duration_since(Instant::now());
             if view.revision > since || left.is_zero() {
                 return value(view);
@@ -118,10 +121,16 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             value(model.read_bag(unit, relation, &entity)?)
         }
         AgentRequest::Commit(changes) => commit(model, unit, &changes),
-        AgentRequest::SetStatus { application, status, message } => {
-            set_status(model, unit, application, &status, &message)
-        }
-        AgentRequest::SetAgentStatus { status, message, data } => {
+        AgentRequest::SetStatus {
+            application,
+            status,
+            message,
+        } => set_status(model, unit, application, &status, &message),
+        AgentRequest::SetAgentStatus {
+            status,
+            message,
+            data,
+        } => {
             let unit = model.unit_mut(unit)?;
             unit.agent = Status::new(&status, &message);
             unit.agent_data = data;
@@ -135,17 +144,25 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
         AgentRequest::IsLeader => Ok(json!(model.is_leader(unit))),
         AgentRequest::ApplicationStatus => application_status(model, unit),
         AgentRequest::GoalState => Ok(goal_state(model, unit)),
-        AgentRequest::NetworkInfo { binding, relation: _ } => network(model, unit, &binding),
-        AgentRequest::SecretGet { key, set_label, peek } => {
-            value(model.secret_get(unit, &key, set_label, peek)?)
-        }
+        AgentRequest::NetworkInfo {
+            binding,
+            relation: _,
+        } => network(model, unit, &binding),
+        AgentRequest::SecretGet {
+            key,
+            set_label,
+            peek,
+        } => value(model.secret_get(unit, &key, set_label, peek)?),
         AgentRequest::SecretInfo(key) => value(model.secret_info(unit, &key)?),
         AgentRequest::SecretsOwned => value(model.secrets_owned(unit)),
         AgentRequest::Resource(name) => {
             let app = model.app(&model.unit(unit)?.app)?;
             let found = app.resources.get(&name).cloned();
             found.map(Value::from).ok_or_else(|| {
-                ApiError::new(ErrorKind::NotFound, format!("could not download resource: resource \"{name}\" not found"))
+                ApiError::new(
+                    ErrorKind::NotFound,
+                    format!("could not download resource: resource \"{name}\" not found"),
+                )
             })
         }
         AgentRequest::Credential => refuse(
@@ -170,7 +187,12 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             Ok(Value::Null)
         }
         AgentRequest::ExecEnd { id, results } => {
-            let end = ActionEnd { id, status: "completed".into(), message: String::new(), results };
+            let end = ActionEnd {
+                id,
+                status: "completed".into(),
+                message: String::new(),
+                results,
+            };
             end_task(model, &end);
             Ok(Value::Null)
         }
@@ -199,11 +221,17 @@ fn end_task(model: &mut Model, end: &ActionEnd) {
 }
 
 fn started(model: &mut Model, name: &str, address: &str) {
-    let Some(unit) = model.units.get_mut(name) else { return };
+    let Some(unit) = model.units.get_mut(name) else {
+        return;
+    };
     unit.agent_seen = true;
     unit.kill_at_effect = None;
     let app = unit.app.clone();
-    for relation in model.relations.values_mut().filter(|relation| relation.has(&app)) {
+    for relation in model
+        .relations
+        .values_mut()
+        .filter(|relation| relation.has(&app))
+    {
         relation.enter(name, address);
     }
     model.elect(&app);
@@ -253,10 +281,16 @@ fn set_status(
 
 fn application_status(model: &Model, unit: &str) -> Outcome<Value> {
     if !model.is_leader(unit) {
-        return refuse(ErrorKind::NotLeader, "finding application status: this unit is not the leader");
+        return refuse(
+            ErrorKind::NotLeader,
+            "finding application status: this unit is not the leader",
+        );
     }
     let app = model.app(&model.unit(unit)?.app)?;
-    let status = app.status.clone().unwrap_or_else(|| Status::new("unknown", ""));
+    let status = app
+        .status
+        .clone()
+        .unwrap_or_else(|| Status::new("unknown", ""));
     let units: serde_json::Map<String, Value> = model
         .units_of(&app.name)
         .map(|unit| {
@@ -272,20 +306,39 @@ fn application_status(model: &Model, unit: &str) -> Outcome<Value> {
 fn goal_state(model: &Model, unit: &str) -> Value {
     let app = unit.split('/').next().unwrap_or_default();
     let status = |unit: &super::model::Unit| {
-        let word =
-            if unit.life == Life::Alive { unit.workload.word.clone() } else { "dying".to_owned() };
+        let word = if unit.life == Life::Alive {
+            unit.workload.word.clone()
+        } else {
+            "dying".to_owned()
+        };
         json!({"status": word, "since": unit.workload.since})
     };
-    let units: serde_json::Map<String, Value> =
-        model.units_of(app).map(|unit| (unit.name.clone(), status(unit))).collect();
+    let units: serde_json::Map<String, Value> = model
+        .units_of(app)
+        .map(|unit| (unit.name.clone(), status(unit)))
+        .collect();
     let mut relations = serde_json::Map::new();
-    for relation in model.relations.values().filter(|relation| relation.has(app)) {
-        let Some(own) = relation.ends.iter().find(|end| end.app == app) else { continue };
+    for relation in model
+        .relations
+        .values()
+        .filter(|relation| relation.has(app))
+    {
+        let Some(own) = relation.ends.iter().find(|end| end.app == app) else {
+            continue;
+        };
         let other = relation.other(app);
-        let word = if relation.life == Life::Alive { "joined" } else { "dying" };
+        let word = if relation.life == Life::Alive {
+            "joined"
+        } else {
+            "dying"
+        };
         let mut entries = serde_json::Map::new();
         entries.insert(other.clone(), json!({"status": word, "since": ""}));
-        entries.extend(model.units_of(&other).map(|unit| (unit.name.clone(), status(unit))));
+        entries.extend(
+            model
+                .units_of(&other)
+                .map(|unit| (unit.name.clone(), status(unit))),
+        );
         relations.insert(own.endpoint.clone(), Value::Object(entries));
     }
     json!({"units": units, "relations": relations})

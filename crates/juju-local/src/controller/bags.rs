@@ -17,7 +17,11 @@ impl Relation {
 
     /// The application at the other end; the own one of a peer relation.
     pub fn other(&self, app: &str) -> String {
-        let other = self.ends.iter().find(|end| end.app != app).or(self.ends.first());
+        let other = self
+            .ends
+            .iter()
+            .find(|end| end.app != app)
+            .or(self.ends.first());
         other.map(|end| end.app.clone()).unwrap_or_default()
     }
 
@@ -64,29 +68,47 @@ impl Model {
         let of = entity.split('/').next().unwrap_or_default();
         let foreign_sibling = of == app && entity.contains('/') && entity != unit;
         let own_app = entity == app;
-        let allowed = relation.is_peer()
-            || !(foreign_sibling || (own_app && !self.is_leader(unit)));
+        let allowed =
+            relation.is_peer() || !(foreign_sibling || (own_app && !self.is_leader(unit)));
         if !allowed || !relation.has(of) {
-            return refuse(ErrorKind::PermissionDenied, "permission denied (unauthorized access)");
+            return refuse(
+                ErrorKind::PermissionDenied,
+                "permission denied (unauthorized access)",
+            );
         }
-        Ok(relation.bags.get(entity).map(|(_, bag)| bag.clone()).unwrap_or_default())
+        Ok(relation
+            .bags
+            .get(entity)
+            .map(|(_, bag)| bag.clone())
+            .unwrap_or_default())
     }
 
     /// Whether a unit may write what a hook wrote.
     pub fn check_write(&self, unit: &str, write: &BagWrite) -> Outcome<()> {
         let app = &self.unit(unit)?.app;
-        if !self.relations.get(&write.relation).is_some_and(|r| r.has(app)) {
+        if !self
+            .relations
+            .get(&write.relation)
+            .is_some_and(|r| r.has(app))
+        {
             return refuse(ErrorKind::NotFound, "relation not found");
         }
         if write.application && !self.is_leader(unit) {
-            return refuse(ErrorKind::NotLeader, "cannot write relation settings: not the leader");
+            return refuse(
+                ErrorKind::NotLeader,
+                "cannot write relation settings: not the leader",
+            );
         }
         Ok(())
     }
 
     pub fn write_bag(&mut self, unit: &str, write: &BagWrite) {
         let app = unit.split('/').next().unwrap_or_default().to_owned();
-        let entity = if write.application { app } else { unit.to_owned() };
+        let entity = if write.application {
+            app
+        } else {
+            unit.to_owned()
+        };
         if let Some(relation) = self.relations.get_mut(&write.relation) {
             relation.write(&entity, &write.values);
         }

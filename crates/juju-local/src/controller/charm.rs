@@ -77,10 +77,17 @@ fn bad(text: impl Into<String>) -> ApiError {
 pub(super) fn load(path: &str, store: &Path) -> Outcome<Charm> {
     let source = Path::new(path);
     let _ = fs::remove_dir_all(store);
-    let copied = if source.is_dir() { copy(source, store) } else { unpack(source, store) };
+    let copied = if source.is_dir() {
+        copy(source, store)
+    } else {
+        unpack(source, store)
+    };
     copied.map_err(|error| bad(format!("cannot read the charm {path}: {error}")))?;
     let charm = read(store).inspect_err(|_| drop(fs::remove_dir_all(store)))?;
-    Ok(Charm { folder: store.to_owned(), ..charm })
+    Ok(Charm {
+        folder: store.to_owned(),
+        ..charm
+    })
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -108,7 +115,9 @@ fn unpack(from: &Path, to: &Path) -> std::io::Result<()> {
     for index in 0..archive.len() {
         let mut file = archive.by_index(index)?;
         // A name that leads out of the folder is left out.
-        let Some(name) = file.enclosed_name() else { continue };
+        let Some(name) = file.enclosed_name() else {
+            continue;
+        };
         let target = to.join(name);
         if file.is_dir() {
             fs::create_dir_all(&target)?;
@@ -128,32 +137,53 @@ fn unpack(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn yaml(folder: &Path, name: &str) -> Outcome<Option<Value>> {
-    let Ok(text) = fs::read_to_string(folder.join(name)) else { return Ok(None) };
+    let Ok(text) = fs::read_to_string(folder.join(name)) else {
+        return Ok(None);
+    };
     let value = serde_yaml::from_str(&text);
-    value.map(Some).map_err(|error| bad(format!("cannot read the charm's {name}: {error}")))
+    value
+        .map(Some)
+        .map_err(|error| bad(format!("cannot read the charm's {name}: {error}")))
 }
 
-fn section<T: serde::de::DeserializeOwned>(value: &Value, key: &str) -> Outcome<BTreeMap<String, T>> {
+fn section<T: serde::de::DeserializeOwned>(
+    value: &Value,
+    key: &str,
+) -> Outcome<BTreeMap<String, T>> {
     let map = value.get(key).cloned().unwrap_or(Value::Null);
     if map.is_null() {
         return Ok(BTreeMap::new());
     }
-    serde_json::from_value(map).map_err(|error| bad(format!("cannot read the charm's {key}: {error}")))
+    serde_json::from_value(map)
+        .map_err(|error| bad(format!("cannot read the charm's {key}: {error}")))
 }
 
 fn read(folder: &Path) -> Outcome<Charm> {
     let unified = yaml(folder, "charmcraft.yaml")?.unwrap_or(Value::Null);
     let metadata = yaml(folder, "metadata.yaml")?.unwrap_or_else(|| unified.clone());
     let Some(name) = metadata.get("name").and_then(Value::as_str) else {
-        return refuse(ErrorKind::BadRequest, "the charm has no metadata.yaml with a name");
+        return refuse(
+            ErrorKind::BadRequest,
+            "the charm has no metadata.yaml with a name",
+        );
     };
     if metadata.get("subordinate").and_then(Value::as_bool) == Some(true) {
-        return refuse(ErrorKind::BadRequest, "subordinate charms are not supported on Kubernetes");
+        return refuse(
+            ErrorKind::BadRequest,
+            "subordinate charms are not supported on Kubernetes",
+        );
     }
     let mut endpoints = BTreeMap::new();
-    for (key, role) in [("provides", "provider"), ("requires", "requirer"), ("peers", "peer")] {
+    for (key, role) in [
+        ("provides", "provider"),
+        ("requires", "requirer"),
+        ("peers", "peer"),
+    ] {
         for (endpoint, spec) in section::<Value>(&metadata, key)? {
-            let interface = spec.get("interface").and_then(Value::as_str).or(spec.as_str());
+            let interface = spec
+                .get("interface")
+                .and_then(Value::as_str)
+                .or(spec.as_str());
             let limit = spec.get("limit").and_then(Value::as_u64);
             endpoints.insert(
                 endpoint,
@@ -193,7 +223,10 @@ impl Charm {
         let mut values = BTreeMap::new();
         let mut unset = Vec::new();
         for (name, spec) in &self.options {
-            let value = set.get(name).cloned().unwrap_or_else(|| spec.default.clone());
+            let value = set
+                .get(name)
+                .cloned()
+                .unwrap_or_else(|| spec.default.clone());
             if value.is_null() {
                 unset.push(name.clone());
             } else {
@@ -227,21 +260,38 @@ impl Charm {
     /// Checks an action's parameters, and fills in defaults.
     pub fn action_params(&self, name: &str, params: &Value) -> Outcome<Value> {
         let Some(spec) = self.actions.get(name) else {
-            return refuse(ErrorKind::NotFound, format!("action \"{name}\" not defined on the charm"));
+            return refuse(
+                ErrorKind::NotFound,
+                format!("action \"{name}\" not defined on the charm"),
+            );
         };
         let mut given = params.as_object().cloned().unwrap_or_default();
-        let properties = spec.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
+        let properties = spec
+            .get("params")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         if spec.get("additionalProperties") == Some(&Value::Bool(false))
             && let Some(unknown) = given.keys().find(|key| !properties.contains_key(*key))
         {
-            return refuse(ErrorKind::BadRequest, format!("validation failed: (root) : additional property \"{unknown}\" is not allowed"));
+            return refuse(
+                ErrorKind::BadRequest,
+                format!(
+                    "validation failed: (root) : additional property \"{unknown}\" is not allowed"
+                ),
+            );
         }
         for (key, property) in &properties {
             if let (false, Some(default)) = (given.contains_key(key), property.get("default")) {
                 given.insert(key.clone(), default.clone());
             }
-            let Some(value) = given.get(key) else { continue };
-            let kind = property.get("type").and_then(Value::as_str).unwrap_or_default();
+            let Some(value) = given.get(key) else {
+                continue;
+            };
+            let kind = property
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let fits = match kind {
                 "string" => value.is_string(),
                 "boolean" => value.is_boolean(),
@@ -252,18 +302,36 @@ impl Charm {
                 _ => true,
             };
             if !fits {
-                return refuse(ErrorKind::BadRequest, format!("validation failed: (root).{key} : must be of type {kind}, given {value}"));
+                return refuse(
+                    ErrorKind::BadRequest,
+                    format!(
+                        "validation failed: (root).{key} : must be of type {kind}, given {value}"
+                    ),
+                );
             }
             if let Some(choices) = property.get("enum").and_then(Value::as_array)
                 && !choices.contains(value)
             {
-                return refuse(ErrorKind::BadRequest, format!("validation failed: (root).{key} : must be one of {choices:?}"));
+                return refuse(
+                    ErrorKind::BadRequest,
+                    format!("validation failed: (root).{key} : must be one of {choices:?}"),
+                );
             }
         }
-        for required in spec.get("required").and_then(Value::as_array).into_iter().flatten() {
+        for required in spec
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let key = required.as_str().unwrap_or_default();
             if !given.contains_key(key) {
-                return refuse(ErrorKind::BadRequest, format!("validation failed: (root) : \"{key}\" property is missing and required"));
+                return refuse(
+                    ErrorKind::BadRequest,
+                    format!(
+                        "validation failed: (root) : \"{key}\" property is missing and required"
+                    ),
+                );
             }
         }
         Ok(Value::Object(given))

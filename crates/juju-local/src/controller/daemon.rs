@@ -74,7 +74,9 @@ struct Saved {
 
 impl State {
     pub fn model(&mut self, name: &str) -> Outcome<&mut Model> {
-        self.models.get_mut(name).ok_or_else(|| not_found("model", name))
+        self.models
+            .get_mut(name)
+            .ok_or_else(|| not_found("model", name))
     }
 }
 
@@ -103,17 +105,32 @@ impl Controller {
         config: BTreeMap<String, String>,
     ) -> Outcome<Value> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || !name.chars().all(good) || name.starts_with('-') || name.ends_with('-') {
-            return refuse(ErrorKind::BadRequest, format!("\"{name}\" is not a valid name: model names may only contain lowercase letters, digits and hyphens"));
+        if name.is_empty()
+            || !name.chars().all(good)
+            || name.starts_with('-')
+            || name.ends_with('-')
+        {
+            return refuse(
+                ErrorKind::BadRequest,
+                format!(
+                    "\"{name}\" is not a valid name: model names may only contain lowercase letters, digits and hyphens"
+                ),
+            );
         }
         if self.read(|state| state.models.contains_key(name)) {
-            let text = format!("failed to create new model: model \"{name}\" for admin already exists (already exists)");
+            let text = format!(
+                "failed to create new model: model \"{name}\" for admin already exists (already exists)"
+            );
             return refuse(ErrorKind::AlreadyExists, text);
         }
         let internal = |text: String| ApiError::new(ErrorKind::Internal, text);
         let id = format!(
             "{}-{}",
-            self.home.runtime().file_name().unwrap_or_default().to_string_lossy(),
+            self.home
+                .runtime()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy(),
             name
         );
         let making = id.clone();
@@ -133,11 +150,25 @@ impl Controller {
             };
             for (id, folder) in std::mem::take(&mut state.kept) {
                 let kind = id.split('/').next().unwrap_or_default().to_owned();
-                let number = id.split('/').nth(1).and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+                let number = id
+                    .split('/')
+                    .nth(1)
+                    .and_then(|n| n.parse::<u32>().ok())
+                    .unwrap_or(0);
                 let next = model.next_storage.entry(kind.clone()).or_default();
                 *next = (*next).max(number + 1);
                 let (unit, location, dying) = (None, String::new(), false);
-                model.storage.insert(id.clone(), Storage { id, name: kind, folder, unit, location, dying });
+                model.storage.insert(
+                    id.clone(),
+                    Storage {
+                        id,
+                        name: kind,
+                        folder,
+                        unit,
+                        location,
+                        dying,
+                    },
+                );
             }
             state.models.insert(name.to_owned(), model);
             state.infra.insert(name.to_owned(), Arc::new(infra));
@@ -145,7 +176,12 @@ impl Controller {
         Ok(Value::Null)
     }
 
-    fn start_infra(self: &Arc<Self>, model: &str, id: String, network: Network) -> Result<Infra, String> {
+    fn start_infra(
+        self: &Arc<Self>,
+        model: &str,
+        id: String,
+        network: Network,
+    ) -> Result<Infra, String> {
         let gate = Gate::default();
         let api = SocketAddr::from((pod_runtime::API_ADDRESS, 443));
         let listener = network.listen_tcp(api).map_err(|error| chain(&error))?;
@@ -153,11 +189,19 @@ impl Controller {
             .bind_udp(SocketAddr::from((DNS_ADDRESS, 53)))
             .map_err(|error| chain(&error))?;
         let names = Arc::new(RwLock::new(Names::default()));
-        let forward = tokio::spawn(pod_runtime::forward(listener, self.api.address(), gate.clone()));
+        let forward = tokio::spawn(pod_runtime::forward(
+            listener,
+            self.api.address(),
+            gate.clone(),
+        ));
         let serve = tokio::spawn(pod_runtime::serve_dns(dns, names.clone()));
         let (controller, model) = (self.clone(), model.to_owned());
         let follow = tokio::spawn(async move { controller.follow_network(&model, &names).await });
-        let tasks = vec![forward.abort_handle(), serve.abort_handle(), follow.abort_handle()];
+        let tasks = vec![
+            forward.abort_handle(),
+            serve.abort_handle(),
+            follow.abort_handle(),
+        ];
         // What `ip netns exec` gives a command as its resolver: for `juju-local net`.
         let folder = Path::new("/etc/netns").join(network.namespace());
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
@@ -170,7 +214,12 @@ impl Controller {
         if let Err(error) = written {
             tracing::warn!("cannot write {}: {error}", folder.display());
         }
-        Ok(Infra { id, network, gate, tasks })
+        Ok(Infra {
+            id,
+            network,
+            gate,
+            tasks,
+        })
     }
 
     /// Keeps names and Services of a model's network as Kubernetes has them.
@@ -200,25 +249,33 @@ impl Controller {
         release_storage: bool,
         force: bool,
     ) -> Outcome<Value> {
-        let apps: Vec<String> = self.read(|state| {
-            Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect())
-        })?;
+        let apps: Vec<String> = self
+            .read(|state| Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect()))?;
         for app in &apps {
-            let _ = self.remove_application(name, app, !release_storage, force).await;
+            let _ = self
+                .remove_application(name, app, !release_storage, force)
+                .await;
         }
         let mut changed = self.changed.subscribe();
         let over = async {
             loop {
                 changed.borrow_and_update();
-                let left = self.read(|state| state.models.get(name).is_some_and(|m| !m.units.is_empty()));
+                let left =
+                    self.read(|state| state.models.get(name).is_some_and(|m| !m.units.is_empty()));
                 if !left || changed.changed().await.is_err() {
                     return;
                 }
             }
         };
-        if tokio::time::timeout(Duration::from_secs(120), over).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(120), over)
+            .await
+            .is_err()
+        {
             let units: Vec<String> = self.read(|state| {
-                let units = state.models.get(name).map(|m| m.units.keys().cloned().collect());
+                let units = state
+                    .models
+                    .get(name)
+                    .map(|m| m.units.keys().cloned().collect());
                 units.unwrap_or_default()
             });
             tracing::warn!("units {units:?} of model {name} did not end by themselves");
@@ -226,16 +283,24 @@ impl Controller {
                 self.unit_dead(name, &unit).await;
             }
         }
-        let (infra, model) = self.change(|state| (state.infra.remove(name), state.models.remove(name)));
+        let (infra, model) =
+            self.change(|state| (state.infra.remove(name), state.models.remove(name)));
         if let Some(infra) = infra {
             for task in &infra.tasks {
                 task.abort();
             }
             self.drop_network(&infra.id).await;
         }
-        for storage in model.into_iter().flat_map(|model| model.storage.into_values()) {
+        for storage in model
+            .into_iter()
+            .flat_map(|model| model.storage.into_values())
+        {
             if release_storage {
-                self.change(|state| state.kept.insert(storage.id.clone(), storage.folder.clone()));
+                self.change(|state| {
+                    state
+                        .kept
+                        .insert(storage.id.clone(), storage.folder.clone())
+                });
             } else {
                 let folder = self.home.path().join("storage").join(&storage.folder);
                 let _ = std::fs::remove_dir_all(folder);
@@ -266,7 +331,12 @@ impl Controller {
         let storage = self.read(|state| {
             let mut storage = state.kept.clone();
             for model in state.models.values() {
-                storage.extend(model.storage.values().map(|s| (s.id.clone(), s.folder.clone())));
+                storage.extend(
+                    model
+                        .storage
+                        .values()
+                        .map(|s| (s.id.clone(), s.folder.clone())),
+                );
             }
             storage
         });
@@ -292,9 +362,15 @@ fn saved(home: &Home) -> Saved {
 /// Runs the daemon until it is told to stop.
 #[must_use]
 pub fn daemon_main(options: &DaemonOptions) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(options)),
         Err(error) => Err(error.to_string()),
@@ -312,7 +388,11 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
     let home = options.home.clone();
     let runtime = home.runtime();
     let failed = |error: std::io::Error| format!("cannot prepare {}: {error}", runtime.display());
-    for folder in [runtime.join("bin"), runtime.join("agents"), home.path().join("storage")] {
+    for folder in [
+        runtime.join("bin"),
+        runtime.join("agents"),
+        home.path().join("storage"),
+    ] {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     std::fs::set_permissions(&runtime, std::fs::Permissions::from_mode(0o711)).map_err(failed)?;
@@ -336,7 +416,9 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
         ],
         state: None,
     };
-    let api = ApiServer::start(config).await.map_err(|error| chain(&error))?;
+    let api = ApiServer::start(config)
+        .await
+        .map_err(|error| chain(&error))?;
     kubernetes::node(&api);
     let exe = runtime.join("bin/juju-local");
     let controller = Arc::new(Controller {
@@ -347,7 +429,10 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
         logs: Logs::default(),
         changed: watch::Sender::new(0),
         stop: Notify::new(),
-        state: Mutex::new(State { kept: saved(&home).storage, ..State::default() }),
+        state: Mutex::new(State {
+            kept: saved(&home).storage,
+            ..State::default()
+        }),
         home,
     });
     let users = listen(&controller.home.user_socket(), 0o600)?;
@@ -419,13 +504,20 @@ async fn answer(
     people: bool,
     parts: &mpsc::Sender<Reply>,
 ) -> Outcome<Value> {
-    let request: Request = serde_json::from_str(line)
-        .map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("unreadable request: {error}")))?;
+    let request: Request = serde_json::from_str(line).map_err(|error| {
+        ApiError::new(
+            ErrorKind::BadRequest,
+            format!("unreadable request: {error}"),
+        )
+    })?;
     match request {
         Request::User(request) if people => controller.user(*request, parts).await,
-        Request::Agent { model, unit, token, request } if !people => {
-            controller.agent(&model, &unit, &token, *request).await
-        }
+        Request::Agent {
+            model,
+            unit,
+            token,
+            request,
+        } if !people => controller.agent(&model, &unit, &token, *request).await,
         _ => refuse(ErrorKind::PermissionDenied, "not on this socket"),
     }
 }
@@ -436,10 +528,18 @@ async fn answer(
 /// When something can't be removed.
 pub fn cleanup_dead(home: &Home, release_storage: bool) -> std::io::Result<Vec<String>> {
     let runtime = home.runtime();
-    let short = runtime.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let short = runtime
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let failed = |error: pod_runtime::Error| std::io::Error::other(chain(&error));
     let mut said = Vec::new();
-    let folders: Vec<_> = std::fs::read_dir(&runtime).into_iter().flatten().flatten().collect();
+    let folders: Vec<_> = std::fs::read_dir(&runtime)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
     for entry in folders {
         let id = entry.file_name().to_string_lossy().into_owned();
         if id.starts_with(&short) {

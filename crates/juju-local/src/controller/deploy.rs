@@ -14,7 +14,11 @@ use super::{kubernetes, pods};
 
 impl Controller {
     /// Deploys a charm.
-    pub(super) fn deploy(self: &std::sync::Arc<Self>, model: &str, deploy: &Deploy) -> Outcome<Value> {
+    pub(super) fn deploy(
+        self: &std::sync::Arc<Self>,
+        model: &str,
+        deploy: &Deploy,
+    ) -> Outcome<Value> {
         self.read(|state| state.model(model).map(drop))?;
         let store = self.home.path().join("charms").join(model);
         let staging = store.join(format!(".new-{}", uuid::Uuid::new_v4().simple()));
@@ -37,12 +41,20 @@ impl Controller {
             return refuse(ErrorKind::Internal, "cannot move the charm into the store");
         }
         let address = kubernetes::application(&self.api, model, &name, deploy.trust);
-        kubernetes::stateful_set(&self.api, model, &name, usize::try_from(deploy.units).unwrap_or(0));
+        kubernetes::stateful_set(
+            &self.api,
+            model,
+            &name,
+            usize::try_from(deploy.units).unwrap_or(0),
+        );
         self.change(|state| {
             let model = state.model(model)?;
             let app = App {
                 name: name.clone(),
-                charm: Charm { folder: folder.clone(), ..charm.clone() },
+                charm: Charm {
+                    folder: folder.clone(),
+                    ..charm.clone()
+                },
                 revision: 0,
                 modified: 0,
                 life: Life::Alive,
@@ -60,9 +72,16 @@ impl Controller {
                 storage_id: pods::short_id(),
             };
             model.apps.insert(name.clone(), app);
-            for (endpoint, spec) in charm.endpoints.iter().filter(|(_, spec)| spec.role == "peer") {
-                let end =
-                    End { app: name.clone(), endpoint: endpoint.clone(), role: "peer".to_owned() };
+            for (endpoint, spec) in charm
+                .endpoints
+                .iter()
+                .filter(|(_, spec)| spec.role == "peer")
+            {
+                let end = End {
+                    app: name.clone(),
+                    endpoint: endpoint.clone(),
+                    role: "peer".to_owned(),
+                };
                 model.relate(vec![end], spec.interface.clone());
             }
             Ok(())
@@ -82,7 +101,10 @@ impl Controller {
         let units = self.change(|state| {
             let model = state.model(model)?;
             if model.app(app)?.life != Life::Alive {
-                return refuse(ErrorKind::Conflict, format!("application \"{app}\" is not alive"));
+                return refuse(
+                    ErrorKind::Conflict,
+                    format!("application \"{app}\" is not alive"),
+                );
             }
             let mut attach = attach.to_vec();
             let mut names = Vec::new();
@@ -125,8 +147,11 @@ impl Controller {
                 );
                 return refuse(ErrorKind::BadRequest, text);
             }
-            let going: Vec<String> =
-                alive.split_off(alive.len() - count).into_iter().map(|(_, name)| name).collect();
+            let going: Vec<String> = alive
+                .split_off(alive.len() - count)
+                .into_iter()
+                .map(|(_, name)| name)
+                .collect();
             for name in &going {
                 model.dying(name, destroy);
             }
@@ -134,7 +159,10 @@ impl Controller {
         })?;
         let unseen = |unit: &String| {
             self.read(|state| {
-                let seen = state.models.get(model).and_then(|m| Some(m.units.get(unit)?.agent_seen));
+                let seen = state
+                    .models
+                    .get(model)
+                    .and_then(|m| Some(m.units.get(unit)?.agent_seen));
                 seen != Some(true)
             })
         };
@@ -158,11 +186,18 @@ impl Controller {
         let count = self.change(|state| {
             let model = state.model(model)?;
             model.app_mut(app)?.life = Life::Dying;
-            for relation in model.relations.values_mut().filter(|r| r.has(app) && !r.is_peer()) {
+            for relation in model
+                .relations
+                .values_mut()
+                .filter(|r| r.has(app) && !r.is_peer())
+            {
                 relation.life = Life::Dying;
                 relation.scope.clear();
             }
-            Ok(model.units_of(app).filter(|unit| unit.life == Life::Alive).count())
+            Ok(model
+                .units_of(app)
+                .filter(|unit| unit.life == Life::Alive)
+                .count())
         })?;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.remove_units(model, app, count, destroy, force).await?;
@@ -207,13 +242,21 @@ impl Controller {
 
     fn forget_if_empty(&self, model: &str, app: &str) {
         let over = self.change(|state| {
-            let Some(model) = state.models.get_mut(model) else { return false };
-            let over = model.apps.get(app).is_some_and(|app| app.life != Life::Alive)
+            let Some(model) = state.models.get_mut(model) else {
+                return false;
+            };
+            let over = model
+                .apps
+                .get(app)
+                .is_some_and(|app| app.life != Life::Alive)
                 && model.units_of(app).next().is_none();
             if over {
                 model.apps.remove(app);
                 model.relations.retain(|_, relation| {
-                    !relation.has(app) || (!relation.is_peer() && model.apps.contains_key(&relation.other(app)) && !relation.scope.is_empty())
+                    !relation.has(app)
+                        || (!relation.is_peer()
+                            && model.apps.contains_key(&relation.other(app))
+                            && !relation.scope.is_empty())
                 });
                 model.secrets.retain(|_, secret| secret.owner != app);
             }
@@ -243,8 +286,14 @@ fn check_deploy(
     deploy: &Deploy,
 ) -> Outcome<std::collections::BTreeMap<String, Value>> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || !name.chars().all(good) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return refuse(ErrorKind::BadRequest, format!("invalid application name \"{name}\""));
+    if name.is_empty()
+        || !name.chars().all(good)
+        || !name.starts_with(|c: char| c.is_ascii_lowercase())
+    {
+        return refuse(
+            ErrorKind::BadRequest,
+            format!("invalid application name \"{name}\""),
+        );
     }
     if model.apps.contains_key(name) {
         return refuse(
@@ -259,9 +308,10 @@ fn check_deploy(
             None => return refuse(ErrorKind::NotFound, format!("storage \"{id}\" not found")),
         }
     }
-    let set = deploy.config.iter().map(|(key, text)| {
-        Ok((key.clone(), charm.option_value(key, text)?))
-    });
+    let set = deploy
+        .config
+        .iter()
+        .map(|(key, text)| Ok((key.clone(), charm.option_value(key, text)?)));
     set.collect()
 }
 
@@ -269,7 +319,9 @@ impl Model {
     fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {
         // The lowest free number, as a StatefulSet gives it.
         let taken: Vec<u32> = self.units_of(app).map(|unit| unit.number).collect();
-        let number = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+        let number = (0..)
+            .find(|number| !taken.contains(number))
+            .unwrap_or_default();
         let name = format!("{app}/{number}");
         let (specs, storage_id) = {
             let app = self.app_mut(app)?;
@@ -286,7 +338,12 @@ impl Model {
                 .values()
                 .find(|s| s.unit.is_none() && s.folder == folder)
                 .map(|s| s.id.clone());
-            let id = match attach.iter().position(fits).map(|at| attach.remove(at)).or(kept) {
+            let id = match attach
+                .iter()
+                .position(fits)
+                .map(|at| attach.remove(at))
+                .or(kept)
+            {
                 Some(id) => id,
                 None => {
                     let next = self.next_storage.entry(kind.clone()).or_default();
@@ -340,7 +397,9 @@ impl Model {
     }
 
     fn dying(&mut self, name: &str, destroy: bool) {
-        let Some(unit) = self.units.get_mut(name) else { return };
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
         unit.life = Life::Dying;
         unit.destroy_storage = destroy;
         let storage = unit.storage.clone();

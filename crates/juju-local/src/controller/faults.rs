@@ -13,12 +13,20 @@ use super::pods::{PodCommand, chain};
 
 impl Controller {
     /// A container of a unit's pod.
-    pub(super) async fn container(&self, model: &str, unit: &str, name: &str) -> Outcome<Container> {
+    pub(super) async fn container(
+        &self,
+        model: &str,
+        unit: &str,
+        name: &str,
+    ) -> Outcome<Container> {
         self.read(|state| state.model(model)?.unit(unit).map(drop))?;
         let (tell, told) = oneshot::channel();
         self.tell_pod(model, unit, PodCommand::Containers(tell));
         let containers = told.await.unwrap_or_default();
-        containers.get(name).cloned().ok_or_else(|| not_found("container", name))
+        containers
+            .get(name)
+            .cloned()
+            .ok_or_else(|| not_found("container", name))
     }
 
     async fn pod_network(&self, model: &str, unit: &str) -> Outcome<PodNetwork> {
@@ -30,7 +38,12 @@ impl Controller {
 
     pub(super) async fn fault(&self, model: &str, fault: Fault) -> Outcome<Value> {
         match fault {
-            Fault::Signal { unit, container, process, signal } => {
+            Fault::Signal {
+                unit,
+                container,
+                process,
+                signal,
+            } => {
                 let container = self.container(model, &unit, &container).await?;
                 signal_processes(&container, &process, &signal)
             }
@@ -41,8 +54,11 @@ impl Controller {
             }
             Fault::KillPod { unit, delete } => {
                 self.read(|state| state.model(model)?.unit(&unit).map(drop))?;
-                let command =
-                    if delete { PodCommand::Replace { grace: false } } else { PodCommand::Kill(None) };
+                let command = if delete {
+                    PodCommand::Replace { grace: false }
+                } else {
+                    PodCommand::Kill(None)
+                };
                 self.tell_pod(model, &unit, command);
                 Ok(Value::Null)
             }
@@ -54,12 +70,18 @@ impl Controller {
                 }
                 for unit in &units {
                     let pod = self.pod_network(model, unit).await?;
-                    infra.network.cut(&pod, &others).map_err(|error| internal(&error))?;
+                    infra
+                        .network
+                        .cut(&pod, &others)
+                        .map_err(|error| internal(&error))?;
                 }
                 Ok(Value::Null)
             }
             Fault::Heal => {
-                self.infra(model)?.network.heal().map_err(|error| internal(&error))?;
+                self.infra(model)?
+                    .network
+                    .heal()
+                    .map_err(|error| internal(&error))?;
                 Ok(Value::Null)
             }
             Fault::KubernetesApi(how) => self.api_fault(model, &how),
@@ -108,15 +130,22 @@ fn internal(error: &dyn std::error::Error) -> juju_local_api::ApiError {
 
 /// Signals processes of a container whose command line holds a text.
 fn signal_processes(container: &Container, process: &str, signal: &str) -> Outcome<Value> {
-    let name = if signal.starts_with("SIG") { signal.to_owned() } else { format!("SIG{signal}") };
+    let name = if signal.starts_with("SIG") {
+        signal.to_owned()
+    } else {
+        format!("SIG{signal}")
+    };
     let Ok(signal) = name.parse::<nix::sys::signal::Signal>() else {
         return refuse(ErrorKind::BadRequest, format!("\"{signal}\" is no signal"));
     };
     let namespace = std::fs::read_link(format!("/proc/{}/ns/pid", container.pid)).ok();
     let mut hit = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        if pid == container.pid || std::fs::read_link(entry.path().join("ns/pid")).ok() != namespace {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+            continue;
+        };
+        if pid == container.pid || std::fs::read_link(entry.path().join("ns/pid")).ok() != namespace
+        {
             continue;
         }
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -128,7 +157,10 @@ fn signal_processes(container: &Container, process: &str, signal: &str) -> Outco
         }
     }
     if hit.is_empty() {
-        return refuse(ErrorKind::NotFound, format!("no process like \"{process}\" runs there"));
+        return refuse(
+            ErrorKind::NotFound,
+            format!("no process like \"{process}\" runs there"),
+        );
     }
     Ok(json!({"signalled": hit}))
 }

@@ -13,7 +13,10 @@ pub(super) const NODE: &str = "juju-local";
 
 /// Creates an object; one that exists already is replaced.
 pub(super) fn put(api: &ApiServer, collection: &str, object: &Value) -> Value {
-    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let name = object
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let media = "application/json";
     let (status, made) = api.call("POST", collection, media, Some(object));
     if status != 409 {
@@ -25,15 +28,25 @@ pub(super) fn put(api: &ApiServer, collection: &str, object: &Value) -> Value {
 }
 
 pub(super) fn delete(api: &ApiServer, path: &str) {
-    let _ = api.call("DELETE", &format!("{path}?gracePeriodSeconds=0"), "application/json", None);
+    let _ = api.call(
+        "DELETE",
+        &format!("{path}?gracePeriodSeconds=0"),
+        "application/json",
+        None,
+    );
 }
 
 /// The machine as a node.
 pub(super) fn node(api: &ApiServer) {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = memory.split_whitespace().nth(1).unwrap_or("1048576").to_owned();
-    let resources = json!({"cpu": cores.to_string(), "memory": format!("{memory}Ki"), "pods": "110"});
+    let memory = memory
+        .split_whitespace()
+        .nth(1)
+        .unwrap_or("1048576")
+        .to_owned();
+    let resources =
+        json!({"cpu": cores.to_string(), "memory": format!("{memory}Ki"), "pods": "110"});
     let object = json!({
         "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}},
         "status": {"allocatable": resources, "capacity": resources,
@@ -44,7 +57,11 @@ pub(super) fn node(api: &ApiServer) {
 
 /// A model's namespace.
 pub(super) fn namespace(api: &ApiServer, name: &str) {
-    put(api, "/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+    put(
+        api,
+        "/api/v1/namespaces",
+        &json!({"metadata": {"name": name}}),
+    );
 }
 
 /// Everything of an application but its pods: the address of its Service.
@@ -52,7 +69,11 @@ pub(super) fn application(api: &ApiServer, model: &str, app: &str, trust: bool) 
     let core = format!("/api/v1/namespaces/{model}");
     let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/managed-by": "juju"});
     let selector = json!({"app.kubernetes.io/name": app});
-    put(api, &format!("{core}/serviceaccounts"), &json!({"metadata": {"name": app, "labels": labels}}));
+    put(
+        api,
+        &format!("{core}/serviceaccounts"),
+        &json!({"metadata": {"name": app, "labels": labels}}),
+    );
     roles(api, model, app, trust);
     let service = json!({
         "metadata": {"name": app, "labels": labels},
@@ -64,7 +85,10 @@ pub(super) fn application(api: &ApiServer, model: &str, app: &str, trust: bool) 
         "spec": {"selector": selector, "clusterIP": "None", "publishNotReadyAddresses": true},
     });
     put(api, &format!("{core}/services"), &headless);
-    made.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned()
+    made.pointer("/spec/clusterIP")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// What its pods may do: with trust everything, without it what Juju grants every application.
@@ -92,10 +116,26 @@ pub(super) fn roles(api: &ApiServer, model: &str, app: &str, trust: bool) {
         })
     };
     let local = format!("{RBAC}/namespaces/{model}");
-    put(api, &format!("{local}/roles"), &json!({"metadata": {"name": app}, "rules": rules}));
-    put(api, &format!("{local}/rolebindings"), &bind("Role", app, app));
-    put(api, &format!("{RBAC}/clusterroles"), &json!({"metadata": {"name": name}, "rules": cluster}));
-    put(api, &format!("{RBAC}/clusterrolebindings"), &bind("ClusterRole", &name, &name));
+    put(
+        api,
+        &format!("{local}/roles"),
+        &json!({"metadata": {"name": app}, "rules": rules}),
+    );
+    put(
+        api,
+        &format!("{local}/rolebindings"),
+        &bind("Role", app, app),
+    );
+    put(
+        api,
+        &format!("{RBAC}/clusterroles"),
+        &json!({"metadata": {"name": name}, "rules": cluster}),
+    );
+    put(
+        api,
+        &format!("{RBAC}/clusterrolebindings"),
+        &bind("ClusterRole", &name, &name),
+    );
 }
 
 /// The `StatefulSet`, of so many pods.
@@ -109,16 +149,26 @@ pub(super) fn stateful_set(api: &ApiServer, model: &str, app: &str, replicas: us
             "template": {"metadata": {"labels": {"app.kubernetes.io/name": app}}, "spec": {"containers": []}},
         },
     });
-    put(api, &format!("/apis/apps/v1/namespaces/{model}/statefulsets"), &object);
+    put(
+        api,
+        &format!("/apis/apps/v1/namespaces/{model}/statefulsets"),
+        &object,
+    );
 }
 
 /// Removes an application's objects; what they own goes with them.
 pub(super) fn remove_application(api: &ApiServer, model: &str, app: &str) {
-    delete(api, &format!("/apis/apps/v1/namespaces/{model}/statefulsets/{app}"));
+    delete(
+        api,
+        &format!("/apis/apps/v1/namespaces/{model}/statefulsets/{app}"),
+    );
     for name in [app.to_owned(), format!("{app}-endpoints")] {
         delete(api, &format!("/api/v1/namespaces/{model}/services/{name}"));
     }
-    delete(api, &format!("/api/v1/namespaces/{model}/serviceaccounts/{app}"));
+    delete(
+        api,
+        &format!("/api/v1/namespaces/{model}/serviceaccounts/{app}"),
+    );
     for kind in ["rolebindings", "roles"] {
         delete(api, &format!("{RBAC}/namespaces/{model}/{kind}/{app}"));
     }
@@ -128,7 +178,10 @@ pub(super) fn remove_application(api: &ApiServer, model: &str, app: &str) {
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Names and Services of a model as its network needs them.
@@ -136,9 +189,10 @@ pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>)
     let mut names = Names::default();
     let mut ports = Vec::new();
     let domain = format!("{model}.svc.cluster.local");
-    names
-        .addresses
-        .insert("kubernetes.default.svc.cluster.local".into(), vec![pod_runtime::API_ADDRESS]);
+    names.addresses.insert(
+        "kubernetes.default.svc.cluster.local".into(),
+        vec![pod_runtime::API_ADDRESS],
+    );
     for service in api.list("services", model) {
         let name = text(&service, "/metadata/name");
         let endpoints = api.get("endpoints", model, name).unwrap_or_default();
@@ -165,12 +219,20 @@ pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>)
                 let listed = service.pointer("/spec/ports").and_then(Value::as_array);
                 for port in listed.into_iter().flatten() {
                     let number = |key: &str| {
-                        port.get(key).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok())
+                        port.get(key)
+                            .and_then(Value::as_u64)
+                            .and_then(|n| u16::try_from(n).ok())
                     };
-                    let Some(outer) = number("port") else { continue };
+                    let Some(outer) = number("port") else {
+                        continue;
+                    };
                     let inner = number("targetPort").unwrap_or(outer);
                     let endpoints = addresses.iter().map(|address| (*address, inner)).collect();
-                    ports.push(ServicePort { address: cluster, port: outer, endpoints });
+                    ports.push(ServicePort {
+                        address: cluster,
+                        port: outer,
+                        endpoints,
+                    });
                 }
             }
             Err(_) => drop(names.addresses.insert(full, addresses)),

@@ -19,7 +19,10 @@ pub(super) struct Logs {
 
 impl Default for Logs {
     fn default() -> Self {
-        Self { lines: Mutex::default(), count: watch::Sender::new(0) }
+        Self {
+            lines: Mutex::default(),
+            count: watch::Sender::new(0),
+        }
     }
 }
 
@@ -66,14 +69,21 @@ impl Logs {
             })
         };
         let module = |line: &LogLine, names: &[String]| {
-            names.iter().any(|name| line.module.starts_with(name.as_str()))
+            names
+                .iter()
+                .any(|name| line.module.starts_with(name.as_str()))
         };
         let found = lines
             .iter()
             .filter(|(n, of, line)| {
                 *n > number
                     && of == model
-                    && rank(&line.level) >= if wanted.level.is_empty() { 0 } else { rank(&wanted.level) }
+                    && rank(&line.level)
+                        >= if wanted.level.is_empty() {
+                            0
+                        } else {
+                            rank(&wanted.level)
+                        }
                     && (wanted.include.is_empty() || entity(line, &wanted.include))
                     && !entity(line, &wanted.exclude)
                     && (wanted.include_module.is_empty() || module(line, &wanted.include_module))

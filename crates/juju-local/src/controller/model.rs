@@ -23,7 +23,9 @@ pub(super) fn not_found(what: &str, name: &str) -> ApiError {
 }
 
 pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// A model.
@@ -76,7 +78,11 @@ pub(super) struct Status {
 
 impl Status {
     pub fn new(word: &str, message: &str) -> Self {
-        Self { word: word.to_owned(), message: message.to_owned(), since: now() }
+        Self {
+            word: word.to_owned(),
+            message: message.to_owned(),
+            since: now(),
+        }
     }
 }
 
@@ -163,7 +169,11 @@ pub(super) struct Consumer {
 
 impl Secret {
     pub fn latest(&self) -> u64 {
-        self.revisions.keys().next_back().copied().unwrap_or_default()
+        self.revisions
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or_default()
     }
 
     pub fn owner_app(&self) -> &str {
@@ -209,11 +219,15 @@ pub(super) enum Work {
 
 impl Model {
     pub fn app(&self, name: &str) -> Outcome<&App> {
-        self.apps.get(name).ok_or_else(|| not_found("application", name))
+        self.apps
+            .get(name)
+            .ok_or_else(|| not_found("application", name))
     }
 
     pub fn app_mut(&mut self, name: &str) -> Outcome<&mut App> {
-        self.apps.get_mut(name).ok_or_else(|| not_found("application", name))
+        self.apps
+            .get_mut(name)
+            .ok_or_else(|| not_found("application", name))
     }
 
     pub fn unit(&self, name: &str) -> Outcome<&Unit> {
@@ -221,7 +235,9 @@ impl Model {
     }
 
     pub fn unit_mut(&mut self, name: &str) -> Outcome<&mut Unit> {
-        self.units.get_mut(name).ok_or_else(|| not_found("unit", name))
+        self.units
+            .get_mut(name)
+            .ok_or_else(|| not_found("unit", name))
     }
 
     pub fn units_of<'a>(&'a self, app: &'a str) -> impl Iterator<Item = &'a Unit> {
@@ -229,7 +245,10 @@ impl Model {
     }
 
     pub fn is_leader(&self, unit: &str) -> bool {
-        let app = self.units.get(unit).and_then(|unit| self.apps.get(&unit.app));
+        let app = self
+            .units
+            .get(unit)
+            .and_then(|unit| self.apps.get(&unit.app));
         app.is_some_and(|app| app.leader.as_deref() == Some(unit))
     }
 
@@ -250,7 +269,9 @@ impl Model {
 
     /// Takes leadership from a unit, if it has it.
     pub fn depose(&mut self, unit: &str) {
-        let Some(app) = self.units.get(unit).map(|unit| unit.app.clone()) else { return };
+        let Some(app) = self.units.get(unit).map(|unit| unit.app.clone()) else {
+            return;
+        };
         if let Some(app) = self.apps.get_mut(&app)
             && app.leader.as_deref() == Some(unit)
         {

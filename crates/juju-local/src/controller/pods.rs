@@ -34,7 +34,12 @@ pub(super) enum PodCommand {
 }
 
 pub(super) fn short_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect()
+    uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(8)
+        .collect()
 }
 
 /// What a pod needs to know of its unit.
@@ -58,7 +63,11 @@ impl Controller {
     pub(super) fn start_pod(self: &Arc<Self>, model: &str, unit: &str) {
         let (sender, commands) = mpsc::unbounded_channel();
         self.change(|state| {
-            if let Some(unit) = state.models.get_mut(model).and_then(|m| m.units.get_mut(unit)) {
+            if let Some(unit) = state
+                .models
+                .get_mut(model)
+                .and_then(|m| m.units.get_mut(unit))
+            {
                 unit.pod = Some(sender);
             }
         });
@@ -77,7 +86,11 @@ impl Controller {
     /// Tells a pod's keeper something: whether there is one.
     pub(super) fn tell_pod(&self, model: &str, unit: &str, command: PodCommand) -> bool {
         let sender = self.read(|state| {
-            state.models.get(model).and_then(|m| m.units.get(unit)).and_then(|unit| unit.pod.clone())
+            state
+                .models
+                .get(model)
+                .and_then(|m| m.units.get(unit))
+                .and_then(|unit| unit.pod.clone())
         });
         sender.is_some_and(|sender| sender.send(command).is_ok())
     }
@@ -131,8 +144,13 @@ impl Controller {
                 Err(error) => {
                     tracing::error!("cannot start the pod of {unit}: {error}");
                     self.change(|state| {
-                        if let Some(unit) = state.models.get_mut(model).and_then(|m| m.units.get_mut(unit)) {
-                            unit.agent = super::model::Status::new("error", &format!("pod: {error}"));
+                        if let Some(unit) = state
+                            .models
+                            .get_mut(model)
+                            .and_then(|m| m.units.get_mut(unit))
+                        {
+                            unit.agent =
+                                super::model::Status::new("error", &format!("pod: {error}"));
                         }
                     });
                     match tokio::time::timeout(pause, commands.recv()).await {
@@ -174,7 +192,11 @@ impl Pod {
         infra: Arc<Infra>,
     ) -> Result<Self, String> {
         let name = format!("{}-{}", plan.app, plan.number);
-        let directory = controller.home.runtime().join(&infra.id).join(format!("{name}-{}", short_id()));
+        let directory = controller
+            .home
+            .runtime()
+            .join(&infra.id)
+            .join(format!("{name}-{}", short_id()));
         let making = infra.clone();
         let network = tokio::task::spawn_blocking(move || making.network.add_pod())
             .await
@@ -221,8 +243,13 @@ impl Pod {
         write_readable(&account.join("ca.crt"), api.ca_pem()).map_err(failed)?;
         write_readable(&account.join("namespace"), &self.plan.model).map_err(failed)?;
         self.create_object();
-        let init = self.spec("charm-init", vec!["/charm/bin/juju-local".into(), "charm-init".into()]);
-        let done = Container::start(&self.controller.exe, &init).await.map_err(|e| chain(&e))?;
+        let init = self.spec(
+            "charm-init",
+            vec!["/charm/bin/juju-local".into(), "charm-init".into()],
+        );
+        let done = Container::start(&self.controller.exe, &init)
+            .await
+            .map_err(|e| chain(&e))?;
         if done.wait().await != 0 {
             let text = std::fs::read_to_string(&init.log).unwrap_or_default();
             return Err(format!("charm-init failed: {}", text.trim()));
@@ -234,7 +261,10 @@ impl Pod {
         self.start_container("charm").await?;
         let address = self.network.address.to_string();
         self.controller.change(|state| {
-            let unit = state.models.get_mut(&self.plan.model).and_then(|m| m.units.get_mut(&self.plan.unit));
+            let unit = state
+                .models
+                .get_mut(&self.plan.model)
+                .and_then(|m| m.units.get_mut(&self.plan.unit));
             if let Some(unit) = unit {
                 unit.address.clone_from(&address);
             }
@@ -246,15 +276,29 @@ impl Pod {
         let command: Vec<String> = if name == "charm" {
             vec!["/charm/bin/juju-local".into(), "unit-agent".into()]
         } else {
-            let index = self.plan.containers.keys().position(|known| known == name).unwrap_or(0);
+            let index = self
+                .plan
+                .containers
+                .keys()
+                .position(|known| known == name)
+                .unwrap_or(0);
             let port = FIRST_PORT.saturating_add(u16::try_from(index).unwrap_or(0));
-            ["/charm/bin/pebble", "run", "--create-dirs", "--hold", "--http", &format!(":{port}"), "--verbose"]
-                .map(str::to_owned)
-                .to_vec()
+            [
+                "/charm/bin/pebble",
+                "run",
+                "--create-dirs",
+                "--hold",
+                "--http",
+                &format!(":{port}"),
+                "--verbose",
+            ]
+            .map(str::to_owned)
+            .to_vec()
         };
         let spec = self.spec(name, command);
-        let container =
-            Container::start(&self.controller.exe, &spec).await.map_err(|error| chain(&error))?;
+        let container = Container::start(&self.controller.exe, &spec)
+            .await
+            .map_err(|error| chain(&error))?;
         self.containers.insert(name.to_owned(), container);
         Ok(())
     }
@@ -269,28 +313,56 @@ impl Pod {
         let runtime = self.controller.home.runtime();
         let mut mounts = vec![
             mount(runtime.join("bin"), "/charm/bin", true),
-            mount(volume.join("account"), "/var/run/secrets/kubernetes.io/serviceaccount", true),
+            mount(
+                volume.join("account"),
+                "/var/run/secrets/kubernetes.io/serviceaccount",
+                true,
+            ),
         ];
         let workload = self.plan.containers.get(name);
         match workload {
             None => {
-                let charms = self.controller.home.path().join("charms").join(&self.plan.model);
+                let charms = self
+                    .controller
+                    .home
+                    .path()
+                    .join("charms")
+                    .join(&self.plan.model);
                 mounts.push(mount(volume.join("juju"), "/var/lib/juju", false));
                 mounts.push(mount(volume.join("containers"), "/charm/containers", false));
-                mounts.push(mount(volume.join("token"), "/var/lib/juju-local/token", true));
+                mounts.push(mount(
+                    volume.join("token"),
+                    "/var/lib/juju-local/token",
+                    true,
+                ));
                 mounts.push(mount(charms, "/var/lib/juju-local/charms", true));
-                mounts.push(mount(runtime.join("agents"), "/var/lib/juju-local/controller", false));
+                mounts.push(mount(
+                    runtime.join("agents"),
+                    "/var/lib/juju-local/controller",
+                    false,
+                ));
                 for (_, folder, location) in &self.plan.storage {
                     mounts.push(mount(folder.clone(), location, false));
                 }
             }
             Some(container) => {
-                mounts.push(mount(volume.join("containers").join(name), "/charm/container", false));
+                mounts.push(mount(
+                    volume.join("containers").join(name),
+                    "/charm/container",
+                    false,
+                ));
                 for wanted in &container.mounts {
-                    let found = self.plan.storage.iter().find(|(kind, ..)| *kind == wanted.storage);
+                    let found = self
+                        .plan
+                        .storage
+                        .iter()
+                        .find(|(kind, ..)| *kind == wanted.storage);
                     if let Some((_, folder, location)) = found {
-                        let target =
-                            if wanted.location.is_empty() { location } else { &wanted.location };
+                        let target = if wanted.location.is_empty() {
+                            location
+                        } else {
+                            &wanted.location
+                        };
                         mounts.push(mount(folder.clone(), target, false));
                     }
                 }
@@ -308,7 +380,12 @@ impl Pod {
             mounts,
             command,
             environment: self.environment(name, workload.is_some()),
-            working_dir: if workload.is_some() { "/" } else { "/var/lib/juju" }.into(),
+            working_dir: if workload.is_some() {
+                "/"
+            } else {
+                "/var/lib/juju"
+            }
+            .into(),
             log: self.directory.join(format!("{name}.log")),
         }
     }
@@ -317,7 +394,10 @@ impl Pod {
         let api = pod_runtime::API_ADDRESS.to_string();
         let names: Vec<&str> = self.plan.containers.keys().map(String::as_str).collect();
         let mut pairs = vec![
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            (
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            ),
             ("HOSTNAME", self.name()),
             ("KUBERNETES_SERVICE_HOST", api.clone()),
             ("KUBERNETES_SERVICE_PORT", "443".to_owned()),
@@ -345,17 +425,26 @@ impl Pod {
                 ),
             ]);
         }
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     fn path(&self) -> String {
-        format!("/api/v1/namespaces/{}/pods/{}", self.plan.model, self.name())
+        format!(
+            "/api/v1/namespaces/{}/pods/{}",
+            self.plan.model,
+            self.name()
+        )
     }
 
     fn create_object(&self) {
         let plan = &self.plan;
         let api = &self.controller.api;
-        let set = api.get("statefulsets", &plan.model, &plan.app).unwrap_or_default();
+        let set = api
+            .get("statefulsets", &plan.model, &plan.app)
+            .unwrap_or_default();
         let uid = set.pointer("/metadata/uid").cloned().unwrap_or_default();
         let containers: Vec<Value> = plan
             .containers
@@ -385,7 +474,11 @@ impl Pod {
         });
         // One of that name from before this start is another pod.
         kubernetes::delete(api, &self.path());
-        kubernetes::put(api, &format!("/api/v1/namespaces/{}/pods", plan.model), &object);
+        kubernetes::put(
+            api,
+            &format!("/api/v1/namespaces/{}/pods", plan.model),
+            &object,
+        );
         self.set_status(false);
     }
 
@@ -403,7 +496,10 @@ impl Pod {
         }});
         let path = format!("{}/status", self.path());
         let media = "application/merge-patch+json";
-        let _ = self.controller.api.call("PATCH", &path, media, Some(&status));
+        let _ = self
+            .controller
+            .api
+            .call("PATCH", &path, media, Some(&status));
     }
 
     /// Keeps the pod until it is told to stop (then there is somebody to tell), or to be replaced.
@@ -414,8 +510,11 @@ impl Pod {
         let mut probes = tokio::time::interval(Duration::from_millis(500));
         probes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let containers: Vec<(String, Container)> =
-                self.containers.iter().map(|(n, c)| (n.clone(), c.clone())).collect();
+            let containers: Vec<(String, Container)> = self
+                .containers
+                .iter()
+                .map(|(n, c)| (n.clone(), c.clone()))
+                .collect();
             let ended = async {
                 let waits = containers.iter().map(|(name, container)| {
                     Box::pin(async move {
@@ -458,16 +557,26 @@ impl Pod {
             let pause = Duration::from_secs(u64::from(self.restarts.min(30)));
             tokio::time::sleep(pause).await;
         }
-        tracing::info!("container {name} of {} has ended; it is restarted", self.plan.unit);
+        tracing::info!(
+            "container {name} of {} has ended; it is restarted",
+            self.plan.unit
+        );
         if let Err(error) = self.start_container(name).await {
-            tracing::error!("cannot restart container {name} of {}: {error}", self.plan.unit);
+            tracing::error!(
+                "cannot restart container {name} of {}: {error}",
+                self.plan.unit
+            );
         }
     }
 
     async fn probe(&mut self) {
         let mut ready = true;
         for name in self.plan.containers.keys() {
-            let socket = self.directory.join("charm-data/containers").join(name).join("pebble.socket");
+            let socket = self
+                .directory
+                .join("charm-data/containers")
+                .join(name)
+                .join("pebble.socket");
             let client = pebble::Client::new(socket).with_limit(Duration::from_secs(1));
             ready &= client.health(Some("ready")).await.unwrap_or(false);
         }
@@ -488,14 +597,16 @@ impl Pod {
             }
         } else {
             let media = "application/json";
-            let _ = self.controller.api.call("DELETE", &self.path(), media, None);
+            let _ = self
+                .controller
+                .api
+                .call("DELETE", &self.path(), media, None);
             let ends = containers.values().map(|container| container.end(grace));
             futures_util::future::join_all(ends).await;
         }
         kubernetes::delete(&self.controller.api, &self.path());
         let (infra, network) = (self.infra.clone(), self.network.clone());
-        let removed =
-            tokio::task::spawn_blocking(move || infra.network.remove_pod(&network)).await;
+        let removed = tokio::task::spawn_blocking(move || infra.network.remove_pod(&network)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!("{}", chain(&error));
         }
@@ -518,7 +629,12 @@ fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    let mut file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text.as_bytes())
 }
 

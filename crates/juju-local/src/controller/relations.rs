@@ -33,7 +33,9 @@ impl Model {
     }
 
     fn candidates(&self, text: &str) -> Outcome<Vec<(End, String)>> {
-        let (app, endpoint) = text.split_once(':').map_or((text, None), |(a, e)| (a, Some(e)));
+        let (app, endpoint) = text
+            .split_once(':')
+            .map_or((text, None), |(a, e)| (a, Some(e)));
         let charm = &self.app(app)?.charm;
         if let Some(endpoint) = endpoint
             && !charm.endpoints.contains_key(endpoint)
@@ -76,17 +78,25 @@ impl Model {
                 let pairs: Vec<String> = many
                     .iter()
                     .map(|(ends, _)| {
-                        let names: Vec<String> =
-                            ends.iter().map(|end| format!("{}:{}", end.app, end.endpoint)).collect();
+                        let names: Vec<String> = ends
+                            .iter()
+                            .map(|end| format!("{}:{}", end.app, end.endpoint))
+                            .collect();
                         format!("\"{}\"", names.join(" "))
                     })
                     .collect();
-                let text =
-                    format!("ambiguous relation: \"{a} {b}\" could refer to {}", pairs.join("; "));
+                let text = format!(
+                    "ambiguous relation: \"{a} {b}\" could refer to {}",
+                    pairs.join("; ")
+                );
                 return refuse(ErrorKind::BadRequest, text);
             }
         };
-        if let Some(known) = self.relations.values().find(|relation| relation.ends == ends) {
+        if let Some(known) = self
+            .relations
+            .values()
+            .find(|relation| relation.ends == ends)
+        {
             if known.life == Life::Alive {
                 let text = format!("cannot add relation \"{a} {b}\": relation already exists");
                 return refuse(ErrorKind::AlreadyExists, text);
@@ -94,18 +104,31 @@ impl Model {
             return refuse(ErrorKind::Conflict, "the relation is still being removed");
         }
         for end in &ends {
-            let limit = self.app(&end.app)?.charm.endpoints.get(&end.endpoint).and_then(|e| e.limit);
-            let count = self.relations.values().filter(|r| r.ends.contains(end)).count();
+            let limit = self
+                .app(&end.app)?
+                .charm
+                .endpoints
+                .get(&end.endpoint)
+                .and_then(|e| e.limit);
+            let count = self
+                .relations
+                .values()
+                .filter(|r| r.ends.contains(end))
+                .count();
             if limit.is_some_and(|limit| count >= usize::try_from(limit).unwrap_or(usize::MAX)) {
                 let text = format!(
                     "establishing a new relation for {}:{} would exceed its maximum relation limit of {}",
-                    end.app, end.endpoint, limit.unwrap_or_default()
+                    end.app,
+                    end.endpoint,
+                    limit.unwrap_or_default()
                 );
                 return refuse(ErrorKind::BadRequest, text);
             }
         }
-        let names: Vec<String> =
-            ends.iter().map(|end| format!("{}:{}", end.app, end.endpoint)).collect();
+        let names: Vec<String> = ends
+            .iter()
+            .map(|end| format!("{}:{}", end.app, end.endpoint))
+            .collect();
         self.relate(ends, interface);
         Ok(json!(names))
     }
@@ -115,14 +138,21 @@ impl Model {
         let fits = |relation: &&Relation| match ends {
             [id] => id.parse() == Ok(relation.id),
             _ => ends.iter().all(|text| {
-                let (app, endpoint) = text.split_once(':').map_or((text.as_str(), None), |(a, e)| (a, Some(e)));
+                let (app, endpoint) = text
+                    .split_once(':')
+                    .map_or((text.as_str(), None), |(a, e)| (a, Some(e)));
                 relation
                     .ends
                     .iter()
                     .any(|end| end.app == app && endpoint.is_none_or(|e| e == end.endpoint))
             }),
         };
-        let id = self.relations.values().filter(|r| !r.is_peer()).find(fits).map(|r| r.id);
+        let id = self
+            .relations
+            .values()
+            .filter(|r| !r.is_peer())
+            .find(fits)
+            .map(|r| r.id);
         let id = id.ok_or_else(|| not_found("relation", &ends.join(" ")))?;
         if let Some(relation) = self.relations.get_mut(&id) {
             relation.life = Life::Dying;

@@ -8,7 +8,7 @@ use juju_local_api::agent::{
 use juju_local_api::{ApiError, ErrorKind};
 use serde_json::json;
 
-use super::model::{Consumer, Grant, Model, Outcome, Secret, now, refuse};
+use super::model::{Grant, Model, Outcome, Secret, now, refuse};
 
 fn missing(key: &SecretKey) -> ApiError {
     let name = match key {
@@ -19,7 +19,10 @@ fn missing(key: &SecretKey) -> ApiError {
 
 /// The id without its scheme.
 pub(super) fn bare(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or(id).trim_start_matches("secret:")
+    id.rsplit('/')
+        .next()
+        .unwrap_or(id)
+        .trim_start_matches("secret:")
 }
 
 /// A new id: twenty letters and digits as Juju makes them.
@@ -46,7 +49,10 @@ impl Model {
         let app = unit.split('/').next().unwrap_or_default();
         secret.owner == unit
             || secret.owner == app
-            || secret.grants.iter().any(|grant| grant.to == app || grant.to == unit)
+            || secret
+                .grants
+                .iter()
+                .any(|grant| grant.to == app || grant.to == unit)
     }
 
     fn find_secret(&self, unit: &str, key: &SecretKey) -> Option<&Secret> {
@@ -57,7 +63,10 @@ impl Model {
                 self.secrets.values().find(|secret| {
                     let own = secret.owner == unit || secret.owner == app;
                     (own && secret.label == *label)
-                        || secret.consumers.get(unit).is_some_and(|c| c.label == *label)
+                        || secret
+                            .consumers
+                            .get(unit)
+                            .is_some_and(|c| c.label == *label)
                 })
             }
         }
@@ -85,21 +94,34 @@ impl Model {
         }
         let revision = if peek { latest } else { consumer.tracked };
         let content = secret.revisions.get(&revision).cloned().unwrap_or_default();
-        Ok(SecretValue { id, revision, content })
+        Ok(SecretValue {
+            id,
+            revision,
+            content,
+        })
     }
 
     pub fn secret_info(&self, unit: &str, key: &SecretKey) -> Outcome<SecretInfo> {
-        let secret = self.find_secret(unit, key).filter(|secret| self.owns(unit, secret));
+        let secret = self
+            .find_secret(unit, key)
+            .filter(|secret| self.owns(unit, secret));
         secret.map(info).ok_or_else(|| missing(key))
     }
 
     pub fn secrets_owned(&self, unit: &str) -> Vec<SecretInfo> {
-        self.secrets.values().filter(|secret| self.owns(unit, secret)).map(info).collect()
+        self.secrets
+            .values()
+            .filter(|secret| self.owns(unit, secret))
+            .map(info)
+            .collect()
     }
 
     /// Secrets that a unit reads and does not own, for its secret-changed hooks.
     pub fn consumed(&self, unit: &str) -> Vec<ConsumedSecret> {
-        let read = self.secrets.values().filter(|secret| !self.owns(unit, secret));
+        let read = self
+            .secrets
+            .values()
+            .filter(|secret| !self.owns(unit, secret));
         read.filter_map(|secret| {
             let consumer = secret.consumers.get(unit)?;
             let own_app = unit.split('/').next() == Some(secret.owner.as_str());
@@ -109,22 +131,34 @@ impl Model {
                 consumer.label.clone()
             };
             let (latest, tracked) = (secret.latest(), consumer.tracked);
-            Some(ConsumedSecret { id: secret.id.clone(), label, latest, tracked })
+            Some(ConsumedSecret {
+                id: secret.id.clone(),
+                label,
+                latest,
+                tracked,
+            })
         })
         .collect()
     }
 
     /// Owned secrets with revisions that nobody reads any more.
     pub fn owned_due(&self, unit: &str) -> Vec<OwnedSecret> {
-        let owned = self.secrets.values().filter(|secret| self.owns(unit, secret));
+        let owned = self
+            .secrets
+            .values()
+            .filter(|secret| self.owns(unit, secret));
         owned
             .filter_map(|secret| {
                 let used = |revision: &u64| {
                     *revision == secret.latest()
                         || secret.consumers.values().any(|c| c.tracked == *revision)
                 };
-                let obsolete: Vec<u64> =
-                    secret.revisions.keys().filter(|revision| !used(revision)).copied().collect();
+                let obsolete: Vec<u64> = secret
+                    .revisions
+                    .keys()
+                    .filter(|revision| !used(revision))
+                    .copied()
+                    .collect();
                 (!obsolete.is_empty()).then(|| OwnedSecret {
                     id: secret.id.clone(),
                     label: secret.label.clone(),
@@ -143,7 +177,8 @@ impl Model {
                 return refuse(ErrorKind::NotLeader, "cannot create secret: not the leader");
             }
             let owner = owner_name(unit, &add.owner);
-            let taken = |s: &Secret| s.owner == owner && !add.label.is_empty() && s.label == add.label;
+            let taken =
+                |s: &Secret| s.owner == owner && !add.label.is_empty() && s.label == add.label;
             if self.secrets.values().any(taken) {
                 let text = format!("secret with label \"{}\" already exists", add.label);
                 return refuse(ErrorKind::AlreadyExists, text);
@@ -153,7 +188,10 @@ impl Model {
         let touched = changes.secrets_set.iter().map(|set| &set.id);
         let touched = touched.chain(changes.secrets_grant.iter().map(|grant| &grant.id));
         for id in touched {
-            let owned = self.secrets.get(bare(id)).is_some_and(|secret| self.owns(unit, secret));
+            let owned = self
+                .secrets
+                .get(bare(id))
+                .is_some_and(|secret| self.owns(unit, secret));
             if !owned && !added(id) {
                 return refuse(ErrorKind::PermissionDenied, "permission denied");
             }
@@ -168,7 +206,11 @@ impl Model {
                 owner: owner_name(unit, &add.owner),
                 label: add.label.clone(),
                 description: add.description.clone(),
-                rotation: if add.rotation.is_empty() { "never".into() } else { add.rotation.clone() },
+                rotation: if add.rotation.is_empty() {
+                    "never".into()
+                } else {
+                    add.rotation.clone()
+                },
                 expiry: add.expiry.clone(),
                 created: now(),
                 updated: now(),
@@ -179,23 +221,37 @@ impl Model {
             self.secrets.insert(add.id.clone(), secret);
         }
         for set in &changes.secrets_set {
-            let Some(secret) = self.secrets.get_mut(bare(&set.id)) else { continue };
+            let Some(secret) = self.secrets.get_mut(bare(&set.id)) else {
+                continue;
+            };
             if let Some(content) = &set.content {
                 secret.add_revision(content.clone());
             }
             secret.label = set.label.clone().unwrap_or_else(|| secret.label.clone());
-            secret.description =
-                set.description.clone().unwrap_or_else(|| secret.description.clone());
-            secret.rotation = set.rotation.clone().unwrap_or_else(|| secret.rotation.clone());
+            secret.description = set
+                .description
+                .clone()
+                .unwrap_or_else(|| secret.description.clone());
+            secret.rotation = set
+                .rotation
+                .clone()
+                .unwrap_or_else(|| secret.rotation.clone());
             secret.expiry = set.expiry.clone().or_else(|| secret.expiry.clone());
         }
         for grant in &changes.secrets_grant {
-            let to = grant.unit.clone().or_else(|| grant.application.clone()).or_else(|| {
-                let app = unit.split('/').next().unwrap_or_default();
-                Some(self.relations.get(&grant.relation?)?.other(app))
-            });
+            let to = grant
+                .unit
+                .clone()
+                .or_else(|| grant.application.clone())
+                .or_else(|| {
+                    let app = unit.split('/').next().unwrap_or_default();
+                    Some(self.relations.get(&grant.relation?)?.other(app))
+                });
             if let (Some(secret), Some(to)) = (self.secrets.get_mut(bare(&grant.id)), to) {
-                let grant = Grant { relation: grant.relation, to };
+                let grant = Grant {
+                    relation: grant.relation,
+                    to,
+                };
                 if !secret.grants.contains(&grant) {
                     secret.grants.push(grant);
                 }
@@ -245,7 +301,11 @@ fn owner_name(unit: &str, owner: &str) -> String {
 
 fn info(secret: &Secret) -> SecretInfo {
     let access = secret.grants.iter().map(|grant| {
-        let kind = if grant.to.contains('/') { "unit" } else { "application" };
+        let kind = if grant.to.contains('/') {
+            "unit"
+        } else {
+            "application"
+        };
         json!({"target": format!("{kind}-{}", grant.to.replace('/', "-")), "role": "view",
                "scope": grant.relation.map(|id| format!("relation-{id}")).unwrap_or_default()})
     });
@@ -253,7 +313,12 @@ fn info(secret: &Secret) -> SecretInfo {
         id: secret.id.clone(),
         revision: secret.latest(),
         label: secret.label.clone(),
-        owner: if secret.owner.contains('/') { "unit" } else { "application" }.to_owned(),
+        owner: if secret.owner.contains('/') {
+            "unit"
+        } else {
+            "application"
+        }
+        .to_owned(),
         description: secret.description.clone(),
         rotation: secret.rotation.clone(),
         expiry: secret.expiry.clone(),

@@ -89,7 +89,10 @@ impl Model {
         let unit = self.unit(name)?;
         let app = self.app(&unit.app)?;
         let leader = app.leader.as_deref() == Some(name);
-        let relations = self.relations.values().filter(|relation| relation.has(&unit.app));
+        let relations = self
+            .relations
+            .values()
+            .filter(|relation| relation.has(&unit.app));
         let shown = relations.map(|relation| {
             let own = relation.ends.iter().find(|end| end.app == unit.app);
             let other = relation.ends.iter().find(|end| end.app != unit.app).or(own);
@@ -121,8 +124,12 @@ impl Model {
 
     pub fn show_application(&self, name: &str) -> Outcome<Value> {
         let app = self.app(name)?;
-        let bindings: Map<String, Value> =
-            app.charm.endpoints.keys().map(|name| (name.clone(), json!("alpha"))).collect();
+        let bindings: Map<String, Value> = app
+            .charm
+            .endpoints
+            .keys()
+            .map(|name| (name.clone(), json!("alpha")))
+            .collect();
         Ok(json!({name: {
             "charm": app.charm.name, "base": "ubuntu@22.04", "channel": app.channel,
             "constraints": app.constraints, "principal": true, "exposed": false, "remote": false,
@@ -131,7 +138,12 @@ impl Model {
     }
 
     /// Secrets of people and charms.
-    pub fn show_secrets(&self, wanted: Option<&str>, reveal: bool, revision: Option<u64>) -> Outcome<Value> {
+    pub fn show_secrets(
+        &self,
+        wanted: Option<&str>,
+        reveal: bool,
+        revision: Option<u64>,
+    ) -> Outcome<Value> {
         let mut shown = Map::new();
         for secret in self.secrets.values() {
             if wanted.is_none_or(|wanted| bare(wanted) == secret.id || wanted == secret.label) {
@@ -146,13 +158,23 @@ impl Model {
 }
 
 fn show_secret(secret: &Secret, reveal: bool, revision: Option<u64>) -> Value {
-    let owner = if secret.owner.is_empty() { "<model>" } else { secret.owner.as_str() };
+    let owner = if secret.owner.is_empty() {
+        "<model>"
+    } else {
+        secret.owner.as_str()
+    };
     let mut shown = json!({
         "revision": secret.latest(), "owner": owner, "rotation": secret.rotation,
         "created": secret.created, "updated": secret.updated,
     });
-    let Some(map) = shown.as_object_mut() else { return shown };
-    let key = if secret.owner.is_empty() { "name" } else { "label" };
+    let Some(map) = shown.as_object_mut() else {
+        return shown;
+    };
+    let key = if secret.owner.is_empty() {
+        "name"
+    } else {
+        "label"
+    };
     if !secret.label.is_empty() {
         map.insert(key.into(), json!(secret.label));
     }
@@ -160,7 +182,9 @@ fn show_secret(secret: &Secret, reveal: bool, revision: Option<u64>) -> Value {
         map.insert("description".into(), json!(secret.description));
     }
     if reveal {
-        let content = secret.revisions.get(&revision.unwrap_or_else(|| secret.latest()));
+        let content = secret
+            .revisions
+            .get(&revision.unwrap_or_else(|| secret.latest()));
         let plain: Map<String, Value> = content
             .into_iter()
             .flatten()

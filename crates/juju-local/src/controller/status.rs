@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use juju_local_api::agent::Life;
 use juju_local_api::status::{
     ApplicationRelation, ApplicationStatus, Base, ControllerStatus, ModelInfo, ModelStatus,
-    RelationStatus, StatusInfo, StorageAttachments, StorageInfo, StorageStatus,
-    UnitStatus, UnitStorageAttachment,
+    RelationStatus, StatusInfo, StorageAttachments, StorageInfo, StorageStatus, UnitStatus,
+    UnitStorageAttachment,
 };
 
 use super::model::{App, Model, Relation, Status, now};
@@ -40,19 +40,30 @@ fn derived(model: &Model, app: &App) -> Status {
         _ => 1,
     };
     let units = model.units_of(&app.name).map(|unit| {
-        if unit.agent.word == "error" { &unit.agent } else { &unit.workload }
+        if unit.agent.word == "error" {
+            &unit.agent
+        } else {
+            &unit.workload
+        }
     });
     units
         .max_by_key(|status| rank(&status.word))
         .cloned()
-        .unwrap_or_else(|| Status { word: "unknown".into(), message: String::new(), since: now() })
+        .unwrap_or_else(|| Status {
+            word: "unknown".into(),
+            message: String::new(),
+            since: now(),
+        })
 }
 
 impl Model {
     /// The whole status.
     pub fn status(&self, controller: &str) -> ModelStatus {
-        let applications =
-            self.apps.values().map(|app| (app.name.clone(), self.application(app))).collect();
+        let applications = self
+            .apps
+            .values()
+            .map(|app| (app.name.clone(), self.application(app)))
+            .collect();
         ModelStatus {
             model: ModelInfo {
                 name: self.name.clone(),
@@ -81,7 +92,11 @@ impl Model {
     fn application(&self, app: &App) -> ApplicationStatus {
         let status = app.status.clone().unwrap_or_else(|| derived(self, app));
         let mut relations: BTreeMap<String, Vec<ApplicationRelation>> = BTreeMap::new();
-        for relation in self.relations.values().filter(|relation| relation.has(&app.name)) {
+        for relation in self
+            .relations
+            .values()
+            .filter(|relation| relation.has(&app.name))
+        {
             for end in relation.ends.iter().filter(|end| end.app == app.name) {
                 let one = ApplicationRelation {
                     related_application: relation.other(&app.name),
@@ -96,12 +111,19 @@ impl Model {
             .units_of(&app.name)
             .map(|unit| {
                 let workload = if unit.agent.word == "error" {
-                    StatusInfo { current: "error".into(), ..info(&unit.agent) }
+                    StatusInfo {
+                        current: "error".into(),
+                        ..info(&unit.agent)
+                    }
                 } else {
                     info(&unit.workload)
                 };
                 let agent = if unit.agent.word == "error" {
-                    StatusInfo { current: "idle".into(), message: String::new(), ..info(&unit.agent) }
+                    StatusInfo {
+                        current: "idle".into(),
+                        message: String::new(),
+                        ..info(&unit.agent)
+                    }
                 } else {
                     info(&unit.agent)
                 };
@@ -121,10 +143,16 @@ impl Model {
                 (unit.name.clone(), shown)
             })
             .collect();
-        let alive = self.units_of(&app.name).filter(|unit| unit.life == Life::Alive).count();
+        let alive = self
+            .units_of(&app.name)
+            .filter(|unit| unit.life == Life::Alive)
+            .count();
         ApplicationStatus {
             charm: format!("local:{}-{}", app.charm.name, app.revision),
-            base: Some(Base { name: "ubuntu".into(), channel: "22.04".into() }),
+            base: Some(Base {
+                name: "ubuntu".into(),
+                channel: "22.04".into(),
+            }),
             charm_origin: "local".into(),
             charm_name: app.charm.name.clone(),
             charm_rev: app.revision,
@@ -139,7 +167,9 @@ impl Model {
             relations,
             units,
             version: app.version.clone(),
-            endpoint_bindings: bindings.map(|name| (name.clone(), "alpha".into())).collect(),
+            endpoint_bindings: bindings
+                .map(|name| (name.clone(), "alpha".into()))
+                .collect(),
         }
     }
 
@@ -156,32 +186,54 @@ impl Model {
                     },
                 )]),
             });
-            let current = if one.unit.is_some() { "attached" } else { "detached" };
+            let current = if one.unit.is_some() {
+                "attached"
+            } else {
+                "detached"
+            };
             let shown = StorageInfo {
                 kind: "filesystem".into(),
                 life: "alive".into(),
-                status: StatusInfo { current: current.into(), since: now(), ..StatusInfo::default() },
+                status: StatusInfo {
+                    current: current.into(),
+                    since: now(),
+                    ..StatusInfo::default()
+                },
                 persistent: true,
                 attachments,
             };
             (one.id.clone(), shown)
         });
-        StorageStatus { storage: storage.collect(), filesystems: BTreeMap::new() }
+        StorageStatus {
+            storage: storage.collect(),
+            filesystems: BTreeMap::new(),
+        }
     }
 }
 
 fn relation_row(relation: &Relation) -> RelationStatus {
     let end = |at: usize| {
         let end = relation.ends.get(at).or(relation.ends.first());
-        end.map(|end| format!("{}:{}", end.app, end.endpoint)).unwrap_or_default()
+        end.map(|end| format!("{}:{}", end.app, end.endpoint))
+            .unwrap_or_default()
     };
     RelationStatus {
         id: relation.id,
         provider: end(0),
         requirer: end(1),
         interface: relation.interface.clone(),
-        kind: if relation.is_peer() { "peer" } else { "regular" }.into(),
-        status: if relation.life == Life::Alive { "joined" } else { "removing" }.into(),
+        kind: if relation.is_peer() {
+            "peer"
+        } else {
+            "regular"
+        }
+        .into(),
+        status: if relation.life == Life::Alive {
+            "joined"
+        } else {
+            "removing"
+        }
+        .into(),
         message: String::new(),
     }
 }

@@ -20,7 +20,12 @@ impl Model {
         self.unit(name).map(|unit| unit.name.clone())
     }
 
-    pub fn queue_action(&mut self, units: &[String], action: &str, params: &Value) -> Outcome<Value> {
+    pub fn queue_action(
+        &mut self,
+        units: &[String],
+        action: &str,
+        params: &Value,
+    ) -> Outcome<Value> {
         let mut checked = Vec::new();
         for name in units {
             let unit = self.resolve_unit(name)?;
@@ -29,18 +34,27 @@ impl Model {
         }
         let ids = checked.into_iter().map(|(unit, params)| {
             let id = self.new_task_id();
-            let what = Work::Action(ActionTask { id: id.to_string(), name: action.to_owned(), params });
+            let what = Work::Action(ActionTask {
+                id: id.to_string(),
+                name: action.to_owned(),
+                params,
+            });
             self.queue(id, unit, what)
         });
         Ok(json!(ids.collect::<Vec<String>>()))
     }
 
     pub fn queue_exec(&mut self, units: &[String], commands: &str) -> Outcome<Value> {
-        let units: Vec<String> =
-            units.iter().map(|name| self.resolve_unit(name)).collect::<Outcome<_>>()?;
+        let units: Vec<String> = units
+            .iter()
+            .map(|name| self.resolve_unit(name))
+            .collect::<Outcome<_>>()?;
         let ids = units.into_iter().map(|unit| {
             let id = self.new_task_id();
-            let what = Work::Exec(ExecTask { id: id.to_string(), commands: commands.to_owned() });
+            let what = Work::Exec(ExecTask {
+                id: id.to_string(),
+                commands: commands.to_owned(),
+            });
             self.queue(id, unit, what)
         });
         Ok(json!(ids.collect::<Vec<String>>()))
@@ -114,20 +128,35 @@ impl Task {
     }
 
     fn summary(&self) -> String {
-        format!("{} run on unit-{}", self.action(), self.unit.replace('/', "-"))
+        format!(
+            "{} run on unit-{}",
+            self.action(),
+            self.unit.replace('/', "-")
+        )
     }
 
     fn timing(&self) -> Value {
         let mut timing = json!({"enqueued": self.enqueued});
         if let Some(map) = timing.as_object_mut() {
-            map.extend(self.started.iter().map(|time| ("started".to_owned(), json!(time))));
-            map.extend(self.completed.iter().map(|time| ("completed".to_owned(), json!(time))));
+            map.extend(
+                self.started
+                    .iter()
+                    .map(|time| ("started".to_owned(), json!(time))),
+            );
+            map.extend(
+                self.completed
+                    .iter()
+                    .map(|time| ("completed".to_owned(), json!(time))),
+            );
         }
         timing
     }
 
     pub fn json(&self) -> Value {
-        let log = self.log.iter().map(|(time, message)| json!({"time": time, "message": message}));
+        let log = self
+            .log
+            .iter()
+            .map(|(time, message)| json!({"time": time, "message": message}));
         let mut value = json!({
             "id": self.id.to_string(), "operation": self.id.to_string(), "unit": self.unit,
             "status": self.status, "action": self.action(), "results": self.results,

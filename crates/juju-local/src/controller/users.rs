@@ -32,7 +32,11 @@ async fn part(parts: &Parts, value: Value) -> bool {
 
 impl Controller {
     /// Answers the CLI.
-    pub(super) async fn user(self: &Arc<Self>, request: UserRequest, parts: &Parts) -> Outcome<Value> {
+    pub(super) async fn user(
+        self: &Arc<Self>,
+        request: UserRequest,
+        parts: &Parts,
+    ) -> Outcome<Value> {
         match request {
             UserRequest::ControllerInfo => Ok(json!({
                 "name": self.name, "uuid": self.uuid, "version": JUJU_VERSION,
@@ -56,13 +60,21 @@ impl Controller {
                 "current-model": null,
             })),
             UserRequest::AddModel { name, config } => self.add_model(&name, config).await,
-            UserRequest::DestroyModel { name, release_storage, force } => {
+            UserRequest::DestroyModel {
+                name,
+                release_storage,
+                force,
+            } => {
                 self.read(|state| state.model(&name).map(drop))?;
                 part(parts, json!(format!("destroying model {name}"))).await;
                 self.destroy_model(&name, release_storage, force).await
             }
             UserRequest::Model { model, request } => {
-                let model = model.rsplit(['/', ':']).next().unwrap_or_default().to_owned();
+                let model = model
+                    .rsplit(['/', ':'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 self.read(|state| state.model(&model).map(drop))?;
                 self.model_request(&model, request, parts).await
             }
@@ -77,19 +89,37 @@ impl Controller {
     ) -> Outcome<Value> {
         match request {
             ModelRequest::Deploy(deploy) => self.deploy(name, &deploy),
-            ModelRequest::Refresh { app, path, resources, config, trust, .. } => {
-                self.refresh(name, &app, path.as_deref(), resources, &config, trust)
-            }
+            ModelRequest::Refresh {
+                app,
+                path,
+                resources,
+                config,
+                trust,
+                ..
+            } => self.refresh(name, &app, path.as_deref(), resources, &config, trust),
             ModelRequest::WatchStatus => self.watch_status(name, parts).await,
-            ModelRequest::AddUnit { app, count, attach_storage } => {
-                self.add_units(name, &app, count, &attach_storage)
-            }
-            ModelRequest::RemoveUnit { app, count, destroy_storage, force } => {
-                self.remove_units(name, &app, count, destroy_storage, force).await
+            ModelRequest::AddUnit {
+                app,
+                count,
+                attach_storage,
+            } => self.add_units(name, &app, count, &attach_storage),
+            ModelRequest::RemoveUnit {
+                app,
+                count,
+                destroy_storage,
+                force,
+            } => {
+                self.remove_units(name, &app, count, destroy_storage, force)
+                    .await
             }
             ModelRequest::Scale { app, scale } => self.scale(name, &app, scale).await,
-            ModelRequest::RemoveApplication { app, destroy_storage, force } => {
-                self.remove_application(name, &app, destroy_storage, force).await
+            ModelRequest::RemoveApplication {
+                app,
+                destroy_storage,
+                force,
+            } => {
+                self.remove_application(name, &app, destroy_storage, force)
+                    .await
             }
             ModelRequest::Trust { app, trust } => {
                 self.change(|state| {
@@ -99,13 +129,31 @@ impl Controller {
                 kubernetes::roles(&self.api, name, &app, trust);
                 Ok(Value::Null)
             }
-            ModelRequest::WaitTask { id, wait_ms } => self.wait_task(name, &id, wait_ms, parts).await,
-            ModelRequest::Ssh { unit, container, argv, stdin } => {
-                self.ssh(name, &unit, &container, &argv, &stdin, parts).await
+            ModelRequest::WaitTask { id, wait_ms } => {
+                self.wait_task(name, &id, wait_ms, parts).await
             }
-            ModelRequest::SshPlan { unit, container, argv } => {
-                let argv = if argv.is_empty() { vec!["/bin/bash".to_owned()] } else { argv };
-                Ok(json!(self.container(name, &unit, &container).await?.enter(&argv)))
+            ModelRequest::Ssh {
+                unit,
+                container,
+                argv,
+                stdin,
+            } => {
+                self.ssh(name, &unit, &container, &argv, &stdin, parts)
+                    .await
+            }
+            ModelRequest::SshPlan {
+                unit,
+                container,
+                argv,
+            } => {
+                let argv = if argv.is_empty() {
+                    vec!["/bin/bash".to_owned()]
+                } else {
+                    argv
+                };
+                Ok(json!(
+                    self.container(name, &unit, &container).await?.enter(&argv)
+                ))
             }
             ModelRequest::NetworkPlan => {
                 let namespace = self.infra(name)?.network.namespace().to_owned();
@@ -124,13 +172,17 @@ impl Controller {
         let now = self.read(|state| {
             let model = state.model(model)?;
             model.app(app)?;
-            let alive = model.units_of(app).filter(|unit| unit.life == Life::Alive).count();
+            let alive = model
+                .units_of(app)
+                .filter(|unit| unit.life == Life::Alive)
+                .count();
             Ok(u32::try_from(alive).unwrap_or(u32::MAX))
         })?;
         if scale >= now {
             self.add_units(model, app, scale - now, &[])
         } else {
-            self.remove_units(model, app, now - scale, false, false).await
+            self.remove_units(model, app, now - scale, false, false)
+                .await
         }
     }
 
@@ -147,7 +199,10 @@ impl Controller {
         let loaded = match path {
             Some(path) => {
                 let folder = self.home.path().join("charms").join(model);
-                Some(charm::load(path, &folder.join(format!("{name}-{revision}")))?)
+                Some(charm::load(
+                    path,
+                    &folder.join(format!("{name}-{revision}")),
+                )?)
             }
             None => None,
         };
@@ -165,14 +220,20 @@ impl Controller {
                 app.config.insert(key.clone(), value);
             }
             app.trust = trust.unwrap_or(app.trust);
-            let mut units: Vec<(u32, String)> =
-                model.units_of(name).map(|unit| (unit.number, unit.name.clone())).collect();
+            let mut units: Vec<(u32, String)> = model
+                .units_of(name)
+                .map(|unit| (unit.number, unit.name.clone()))
+                .collect();
             units.sort();
             Ok(units)
         })?;
         // As a StatefulSet does it: from the highest number, each pod replaced by a new one.
         for (_, unit) in units.into_iter().rev() {
-            self.tell_pod(model, &unit, super::pods::PodCommand::Replace { grace: true });
+            self.tell_pod(
+                model,
+                &unit,
+                super::pods::PodCommand::Replace { grace: true },
+            );
         }
         Ok(json!(name))
     }
@@ -243,13 +304,19 @@ impl Controller {
         parts: &Parts,
     ) -> Outcome<Value> {
         let line = self.container(model, unit, container).await?.enter(argv);
-        let failed =
-            |error: std::io::Error| ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"));
-        let Some((program, args)) = line.split_first() else { return Ok(json!(1)) };
+        let failed = |error: std::io::Error| {
+            ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"))
+        };
+        let Some((program, args)) = line.split_first() else {
+            return Ok(json!(1));
+        };
         let mut child = tokio::process::Command::new(program)
             .args(args)
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HOME", "/root")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
@@ -302,7 +369,9 @@ fn plain(
         ModelRequest::SuspendRelation { ids, suspend } => {
             for id in ids {
                 let relation = model.relations.get_mut(&id);
-                relation.ok_or_else(|| not_found("relation", &id.to_string()))?.suspended = suspend;
+                relation
+                    .ok_or_else(|| not_found("relation", &id.to_string()))?
+                    .suspended = suspend;
             }
             Ok(Value::Null)
         }
@@ -320,17 +389,34 @@ fn plain(
             Ok(Value::Null)
         }
         ModelRequest::Actions { app } => Ok(json!(model.app(&app)?.charm.actions)),
-        ModelRequest::Run { units, action, params } => model.queue_action(&units, &action, &params),
+        ModelRequest::Run {
+            units,
+            action,
+            params,
+        } => model.queue_action(&units, &action, &params),
         ModelRequest::Exec { units, commands } => model.queue_exec(&units, &commands),
         ModelRequest::Operations => Ok(model.operations()),
         ModelRequest::CancelTask(ids) => model.cancel_tasks(&ids),
         ModelRequest::ShowUnit { unit } => model.show_unit(&unit),
         ModelRequest::ShowApplication { app } => model.show_application(&app),
-        ModelRequest::Resolved { units, all, no_retry } => {
-            let how = if no_retry { Resolved::Skip } else { Resolved::Retry };
+        ModelRequest::Resolved {
+            units,
+            all,
+            no_retry,
+        } => {
+            let how = if no_retry {
+                Resolved::Skip
+            } else {
+                Resolved::Retry
+            };
             let failed = |unit: &super::model::Unit| unit.agent.word == "error";
             let names: Vec<String> = if all {
-                model.units.values().filter(|unit| failed(unit)).map(|u| u.name.clone()).collect()
+                model
+                    .units
+                    .values()
+                    .filter(|unit| failed(unit))
+                    .map(|u| u.name.clone())
+                    .collect()
             } else {
                 units
             };
@@ -358,9 +444,9 @@ fn plain(
         }
         ModelRequest::Resources { app } => {
             let app = model.app(&app)?;
-            let shown = app.charm.resources.keys().map(|name| {
-                json!({"name": name, "type": "oci-image", "value": app.resources.get(name)})
-            });
+            let shown = app.charm.resources.keys().map(
+                |name| json!({"name": name, "type": "oci-image", "value": app.resources.get(name)}),
+            );
             Ok(json!({"resources": shown.collect::<Vec<_>>()}))
         }
         other => user_secrets(model, other),
@@ -371,11 +457,19 @@ fn plain(
 fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outcome<Value> {
     let find = |model: &super::model::Model, name: &str| -> Outcome<String> {
         let wanted = |s: &&Secret| s.owner.is_empty() && (s.id == bare(name) || s.label == name);
-        let found = model.secrets.values().find(wanted).map(|secret| secret.id.clone());
+        let found = model
+            .secrets
+            .values()
+            .find(wanted)
+            .map(|secret| secret.id.clone());
         found.ok_or_else(|| not_found("secret", name))
     };
     match request {
-        ModelRequest::AddSecret { name, content, info } => {
+        ModelRequest::AddSecret {
+            name,
+            content,
+            info,
+        } => {
             if find(model, &name).is_ok() {
                 let text = format!("secret with name \"{name}\" already exists");
                 return refuse(ErrorKind::AlreadyExists, text);
@@ -397,7 +491,13 @@ fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outco
             model.secrets.insert(id.clone(), secret);
             Ok(json!(format!("secret:{id}")))
         }
-        ModelRequest::UpdateSecret { secret, content, name, info, .. } => {
+        ModelRequest::UpdateSecret {
+            secret,
+            content,
+            name,
+            info,
+            ..
+        } => {
             let id = find(model, &secret)?;
             if let Some(secret) = model.secrets.get_mut(&id) {
                 if !content.is_empty() {
@@ -408,14 +508,21 @@ fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outco
             }
             Ok(Value::Null)
         }
-        ModelRequest::GrantSecret { secret, apps, grant } => {
+        ModelRequest::GrantSecret {
+            secret,
+            apps,
+            grant,
+        } => {
             let id = find(model, &secret)?;
             for app in apps {
                 model.app(&app)?;
                 if let Some(secret) = model.secrets.get_mut(&id) {
                     secret.grants.retain(|one| one.to != app);
                     if grant {
-                        secret.grants.push(Grant { relation: None, to: app });
+                        secret.grants.push(Grant {
+                            relation: None,
+                            to: app,
+                        });
                     }
                 }
             }
@@ -429,15 +536,21 @@ fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outco
             }
             Ok(Value::Null)
         }
-        ModelRequest::Secrets { secret, reveal, revision, .. } => {
-            model.show_secrets(secret.as_deref(), reveal, revision)
-        }
+        ModelRequest::Secrets {
+            secret,
+            reveal,
+            revision,
+            ..
+        } => model.show_secrets(secret.as_deref(), reveal, revision),
         ModelRequest::RemoveStorage(ids) => {
             for id in ids {
                 match model.storage.get(&id) {
                     None => return Err(not_found("storage", &id)),
                     Some(one) if one.unit.is_some() => {
-                        return refuse(ErrorKind::Conflict, format!("storage \"{id}\" is attached"));
+                        return refuse(
+                            ErrorKind::Conflict,
+                            format!("storage \"{id}\" is attached"),
+                        );
                     }
                     Some(_) => drop(model.storage.remove(&id)),
                 }

@@ -17,8 +17,14 @@ impl Model {
         let (config, config_unset) = app.charm.values(&app.config);
         let waiting = |task: &&super::model::Task| task.unit == name && task.status == "pending";
         let tasks: Vec<_> = self.tasks.values().filter(waiting).collect();
-        let storage = self.storage.values().filter(|s| s.unit.as_deref() == Some(name));
-        let planned = self.units_of(&unit.app).filter(|u| u.life == Life::Alive).count();
+        let storage = self
+            .storage
+            .values()
+            .filter(|s| s.unit.as_deref() == Some(name));
+        let planned = self
+            .units_of(&unit.app)
+            .filter(|u| u.life == Life::Alive)
+            .count();
         let setting = |key: &str| self.config.get(key).map(String::as_str);
         let interval = setting("update-status-hook-interval").and_then(milliseconds);
         let mut view = UnitView {
@@ -88,10 +94,15 @@ impl Model {
     }
 
     fn proxies(&self) -> BTreeMap<String, String> {
-        let known = ["http", "https", "ftp", "no"].into_iter().filter_map(|kind| {
-            let value = self.config.get(&format!("juju-{kind}-proxy"))?;
-            Some((format!("JUJU_CHARM_{}_PROXY", kind.to_uppercase()), value.clone()))
-        });
+        let known = ["http", "https", "ftp", "no"]
+            .into_iter()
+            .filter_map(|kind| {
+                let value = self.config.get(&format!("juju-{kind}-proxy"))?;
+                Some((
+                    format!("JUJU_CHARM_{}_PROXY", kind.to_uppercase()),
+                    value.clone(),
+                ))
+            });
         known.collect()
     }
 }
@@ -103,7 +114,9 @@ fn milliseconds(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(end);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let factor = match unit {
             "ms" => 1.0,

@@ -144,8 +144,10 @@ impl FieldSet {
                 Some(("k:", fields)) => {
                     let fields: BTreeMap<String, Value> =
                         serde_json::from_str(fields).unwrap_or_default();
-                    let parts: Vec<String> =
-                        fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    let parts: Vec<String> = fields
+                        .iter()
+                        .map(|(name, value)| format!("{name}={value}"))
+                        .collect();
                     format!("[{}]", parts.join(","))
                 }
                 Some(("v:", value)) => format!("[={value}]"),
@@ -190,7 +192,10 @@ fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
             let mut children = BTreeMap::new();
             for item in items {
                 let Some(key) = element_key(item, list) else {
-                    return FieldSet { here: true, children: BTreeMap::new() };
+                    return FieldSet {
+                        here: true,
+                        children: BTreeMap::new(),
+                    };
                 };
                 let mut inner = match list {
                     ApplyList::Map(_) => collect(item, at, whole),
@@ -199,9 +204,15 @@ fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
                 inner.here = true;
                 children.insert(key, inner);
             }
-            FieldSet { here: whole, children }
+            FieldSet {
+                here: whole,
+                children,
+            }
         }
-        _ => FieldSet { here: true, children: BTreeMap::new() },
+        _ => FieldSet {
+            here: true,
+            children: BTreeMap::new(),
+        },
     }
 }
 
@@ -222,17 +233,21 @@ pub(crate) fn compare(old: &Value, new: &Value, kind: &str) -> Comparison {
 fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparison {
     match (old, new) {
         (None, None) => Comparison::default(),
-        (None, Some(new)) => {
-            Comparison { changed: collect(new, at, true), removed: FieldSet::default() }
-        }
-        (Some(old), None) => {
-            Comparison { changed: FieldSet::default(), removed: collect(old, at, true) }
-        }
+        (None, Some(new)) => Comparison {
+            changed: collect(new, at, true),
+            removed: FieldSet::default(),
+        },
+        (Some(old), None) => Comparison {
+            changed: FieldSet::default(),
+            removed: collect(old, at, true),
+        },
         (Some(Value::Object(a)), Some(Value::Object(b)))
             if !at.is_atomic_map() && !a.is_empty() && !b.is_empty() =>
         {
             let mut found = Comparison::default();
-            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            let names = a
+                .keys()
+                .chain(b.keys().filter(|name| !a.contains_key(*name)));
             for name in names {
                 let inner = differ(a.get(name), b.get(name), &at.field(name));
                 found.insert(format!("f:{name}"), inner);
@@ -245,9 +260,10 @@ fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparis
             differ_lists(a, b, at)
         }
         (Some(a), Some(b)) if a == b => Comparison::default(),
-        (Some(_), Some(new)) => {
-            Comparison { changed: collect(new, at, true), removed: FieldSet::default() }
-        }
+        (Some(_), Some(new)) => Comparison {
+            changed: collect(new, at, true),
+            removed: FieldSet::default(),
+        },
     }
 }
 
@@ -316,7 +332,13 @@ mod tests {
         let set = FieldSet::parse(&json!({
             "f:spec": {"f:replicas": {}, "f:ports": {"k:{\"port\":1,\"protocol\":\"TCP\"}": {"f:name": {}}}}
         }));
-        assert_eq!(set.texts(), [".spec.ports[port=1,protocol=\"TCP\"].name", ".spec.replicas"]);
+        assert_eq!(
+            set.texts(),
+            [
+                ".spec.ports[port=1,protocol=\"TCP\"].name",
+                ".spec.replicas"
+            ]
+        );
     }
 
     #[test]
@@ -324,23 +346,47 @@ mod tests {
         let old = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"ports": [{"port": 1, "name": "x"}]}});
         let new = json!({"metadata": {"labels": {"a": "3"}}, "spec": {"ports": [{"port": 2, "name": "x"}]}});
         let found = compare(&old, &new, "Service");
-        assert!(found.changed.texts().contains(&".metadata.labels.a".to_owned()));
-        assert!(found.changed.texts().contains(&".spec.ports[port=2,protocol=\"TCP\"]".to_owned()));
-        assert!(found.removed.texts().contains(&".metadata.labels.b".to_owned()));
-        assert!(found.removed.texts().contains(&".spec.ports[port=1,protocol=\"TCP\"]".to_owned()));
+        assert!(
+            found
+                .changed
+                .texts()
+                .contains(&".metadata.labels.a".to_owned())
+        );
+        assert!(
+            found
+                .changed
+                .texts()
+                .contains(&".spec.ports[port=2,protocol=\"TCP\"]".to_owned())
+        );
+        assert!(
+            found
+                .removed
+                .texts()
+                .contains(&".metadata.labels.b".to_owned())
+        );
+        assert!(
+            found
+                .removed
+                .texts()
+                .contains(&".spec.ports[port=1,protocol=\"TCP\"]".to_owned())
+        );
     }
 
     fn set() -> impl Strategy<Value = FieldSet> {
         let leaf = Just(json!({}));
         leaf.prop_recursive(3, 12, 3, |inner| {
-            proptest::collection::btree_map(prop_oneof![Just("."), Just("f:a"), Just("f:b"), Just("v:1")], inner, 1..4)
-                .prop_map(|map| {
-                    let mut map: BTreeMap<_, _> = map;
-                    if let Some(dot) = map.get_mut(".") {
-                        *dot = json!({});
-                    }
-                    json!(map)
-                })
+            proptest::collection::btree_map(
+                prop_oneof![Just("."), Just("f:a"), Just("f:b"), Just("v:1")],
+                inner,
+                1..4,
+            )
+            .prop_map(|map| {
+                let mut map: BTreeMap<_, _> = map;
+                if let Some(dot) = map.get_mut(".") {
+                    *dot = json!({});
+                }
+                json!(map)
+            })
         })
         .prop_map(|value| FieldSet::parse(&value))
     }

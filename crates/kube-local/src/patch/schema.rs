@@ -31,13 +31,19 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn root(kind: &'a str) -> Self {
-        Self { kind, path: Vec::new() }
+        Self {
+            kind,
+            path: Vec::new(),
+        }
     }
 
     pub(super) fn field(&self, name: &str) -> Self {
         let mut path = self.path.clone();
         path.push(name.to_owned());
-        Self { kind: self.kind, path }
+        Self {
+            kind: self.kind,
+            path,
+        }
     }
 
     fn name(&self) -> &str {
@@ -49,7 +55,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn in_container(&self) -> bool {
-        matches!(self.parent(), "containers" | "initContainers" | "ephemeralContainers")
+        matches!(
+            self.parent(),
+            "containers" | "initContainers" | "ephemeralContainers"
+        )
     }
 
     /// In a map of the user's own keys nothing has a meaning by its name.
@@ -62,8 +71,13 @@ impl<'a> Cursor<'a> {
             return MergeList::Replace;
         }
         match self.name() {
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env"
-            | "imagePullSecrets" | "resourceClaims" => MergeList::By("name"),
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "volumes"
+            | "env"
+            | "imagePullSecrets"
+            | "resourceClaims" => MergeList::By("name"),
             "secrets" if self.kind == "ServiceAccount" => MergeList::By("name"),
             "ports" if self.in_container() => MergeList::By("containerPort"),
             "ports" if self.kind == "Service" => MergeList::By("port"),
@@ -129,8 +143,17 @@ impl<'a> Cursor<'a> {
 fn is_free_map(name: &str) -> bool {
     matches!(
         name,
-        "labels" | "annotations" | "data" | "binaryData" | "stringData" | "limits" | "requests"
-            | "capacity" | "allocatable" | "matchLabels" | "nodeSelector"
+        "labels"
+            | "annotations"
+            | "data"
+            | "binaryData"
+            | "stringData"
+            | "limits"
+            | "requests"
+            | "capacity"
+            | "allocatable"
+            | "matchLabels"
+            | "nodeSelector"
     )
 }
 

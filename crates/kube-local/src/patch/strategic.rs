@@ -11,14 +11,24 @@ use crate::{
 /// The object after the patch.
 pub(super) fn patch(mut object: Value, patch: Value, kind: &str) -> Served<Value> {
     let Value::Object(patch) = patch else {
-        return Err(Failure::bad_request("cannot apply a strategic merge patch that is not an object"));
+        return Err(Failure::bad_request(
+            "cannot apply a strategic merge patch that is not an object",
+        ));
     };
     merge_map(json::object(&mut object), patch, &Cursor::root(kind))?;
     Ok(object)
 }
 
-fn merge_map(object: &mut Map<String, Value>, mut patch: Map<String, Value>, at: &Cursor<'_>) -> Served<()> {
-    match patch.remove("$patch").as_ref().map(|directive| directive.as_str().unwrap_or_default()) {
+fn merge_map(
+    object: &mut Map<String, Value>,
+    mut patch: Map<String, Value>,
+    at: &Cursor<'_>,
+) -> Served<()> {
+    match patch
+        .remove("$patch")
+        .as_ref()
+        .map(|directive| directive.as_str().unwrap_or_default())
+    {
         None | Some("merge") => {}
         Some("replace") => {
             *object = stripped_map(patch);
@@ -215,7 +225,10 @@ mod tests {
             json!({"subsets": [{"addresses": [{"ip": "2.2.2.2"}]}]}),
             "Endpoints",
         );
-        assert_eq!(after.unwrap(), json!({"subsets": [{"addresses": [{"ip": "2.2.2.2"}]}]}));
+        assert_eq!(
+            after.unwrap(),
+            json!({"subsets": [{"addresses": [{"ip": "2.2.2.2"}]}]})
+        );
     }
 
     #[test]
@@ -228,8 +241,17 @@ mod tests {
             "Service",
         )
         .unwrap();
-        assert_eq!(after["metadata"]["ownerReferences"].as_array().unwrap().len(), 2);
-        assert_eq!(after["spec"]["ports"], json!([{"port": 1, "name": "y"}, {"port": 2}]));
+        assert_eq!(
+            after["metadata"]["ownerReferences"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(
+            after["spec"]["ports"],
+            json!([{"port": 1, "name": "y"}, {"port": 2}])
+        );
     }
 
     #[test]
@@ -244,7 +266,10 @@ mod tests {
     #[test]
     fn replace_retain_keys_and_element_order_are_directives() {
         assert_eq!(
-            pod(json!({"spec": {"a": 1, "b": 2}}), json!({"spec": {"$patch": "replace", "c": 3}})),
+            pod(
+                json!({"spec": {"a": 1, "b": 2}}),
+                json!({"spec": {"$patch": "replace", "c": 3}})
+            ),
             json!({"spec": {"c": 3}})
         );
         assert_eq!(
@@ -272,12 +297,20 @@ mod tests {
 
     #[test]
     fn an_element_without_its_key_is_refused() {
-        let failure = patch(json!({}), json!({"spec": {"containers": [{"image": "x"}]}}), "Pod");
+        let failure = patch(
+            json!({}),
+            json!({"spec": {"containers": [{"image": "x"}]}}),
+            "Pod",
+        );
         assert_eq!(failure.unwrap_err().code, 400);
     }
 
     fn tree() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<i8>().prop_map(Value::from), "[a-c]{0,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i8>().prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

@@ -23,7 +23,11 @@ impl FieldSelector {
     /// Reads the text of a `fieldSelector` query parameter.
     pub(crate) fn parse(text: &str, resource: &Resource) -> Served<Self> {
         let mut terms = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             let (field, value, equal) = split(part).ok_or_else(|| {
                 Failure::bad_request(format!(
                     "unable to parse field selector: invalid selector: '{part}'; can't understand '{part}'"
@@ -34,7 +38,11 @@ impl FieldSelector {
                     "field label not supported: {field}"
                 )));
             }
-            terms.push(Term { field: field.to_owned(), value: value.to_owned(), equal });
+            terms.push(Term {
+                field: field.to_owned(),
+                value: value.to_owned(),
+                equal,
+            });
         }
         Ok(Self(terms))
     }
@@ -66,17 +74,30 @@ fn split(part: &str) -> Option<(&str, &str, bool)> {
 fn known(resource: &Resource, field: &str) -> bool {
     let more: &[&str] = match resource.plural {
         "pods" => &[
-            "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-            "status.phase", "status.podIP", "status.nominatedNodeName",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
         ],
         "services" => &["spec.clusterIP", "spec.type"],
         "secrets" => &["type"],
         "namespaces" => &["status.phase"],
         "nodes" => &["spec.unschedulable"],
         "events" => &[
-            "involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
-            "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
-            "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
         ],
         _ => &[],
     };
@@ -100,15 +121,32 @@ mod tests {
             ("spec.nodeName=other", false),
             ("spec.nodeName!=", true),
         ] {
-            assert_eq!(FieldSelector::parse(selector, pods).unwrap().matches(&pod), expected, "{selector}");
+            assert_eq!(
+                FieldSelector::parse(selector, pods).unwrap().matches(&pod),
+                expected,
+                "{selector}"
+            );
         }
-        assert_eq!(FieldSelector::parse("metadata.name=a", pods).unwrap().name(), Some("a"));
+        assert_eq!(
+            FieldSelector::parse("metadata.name=a", pods)
+                .unwrap()
+                .name(),
+            Some("a")
+        );
     }
 
     #[test]
     fn a_field_that_cannot_be_selected_by_is_a_bad_request() {
         let pods = resource::by_plural("pods").unwrap();
-        assert_eq!(FieldSelector::parse("spec.hostname=a", pods).unwrap_err().code, 400);
-        assert_eq!(FieldSelector::parse("nonsense", pods).unwrap_err().code, 400);
+        assert_eq!(
+            FieldSelector::parse("spec.hostname=a", pods)
+                .unwrap_err()
+                .code,
+            400
+        );
+        assert_eq!(
+            FieldSelector::parse("nonsense", pods).unwrap_err().code,
+            400
+        );
     }
 }

@@ -140,7 +140,8 @@ impl<'a> Parser<'a> {
 /// Letters, digits, `-`, `_`, `.`, beginning and ending with a letter or digit.
 fn label_chars(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && edge(text.chars().next())
         && edge(text.chars().next_back())
 }
@@ -153,22 +154,41 @@ mod tests {
     use super::*;
 
     fn matches(selector: &str, labels: &Value) -> bool {
-        LabelSelector::parse(selector).unwrap().matches(labels.as_object())
+        LabelSelector::parse(selector)
+            .unwrap()
+            .matches(labels.as_object())
     }
 
     #[test]
     fn every_operator_selects_what_it_says() {
         let labels = json!({"app": "pg", "role": "primary", "x/y": ""});
         for yes in [
-            "", "app=pg", "app==pg", "app = pg , role=primary", "app!=other", "gone!=x", "app",
-            "!gone", "role in (primary, replica)", "role notin (replica)", "gone notin (a)",
-            "x/y=", "x/y in ()", "app,role,!gone",
+            "",
+            "app=pg",
+            "app==pg",
+            "app = pg , role=primary",
+            "app!=other",
+            "gone!=x",
+            "app",
+            "!gone",
+            "role in (primary, replica)",
+            "role notin (replica)",
+            "gone notin (a)",
+            "x/y=",
+            "x/y in ()",
+            "app,role,!gone",
         ] {
             assert!(matches(yes, &labels), "{yes}");
         }
         for no in [
-            "app=other", "app!=pg", "gone", "!app", "role in (replica)", "role notin (primary)",
-            "gone in (a)", "app=pg,role=replica",
+            "app=other",
+            "app!=pg",
+            "gone",
+            "!app",
+            "role in (replica)",
+            "role notin (primary)",
+            "gone in (a)",
+            "app=pg,role=replica",
         ] {
             assert!(!matches(no, &labels), "{no}");
         }
@@ -176,7 +196,17 @@ mod tests {
 
     #[test]
     fn a_selector_that_cannot_be_read_is_a_bad_request() {
-        for bad in ["=x", "a in b", "a in (b", "a b", "a=-x", "a=b c", "a/=b=c", "(", "a in (b) c"] {
+        for bad in [
+            "=x",
+            "a in b",
+            "a in (b",
+            "a b",
+            "a=-x",
+            "a=b c",
+            "a/=b=c",
+            "(",
+            "a in (b) c",
+        ] {
             let failure = LabelSelector::parse(bad).unwrap_err();
             assert_eq!((failure.code, failure.reason), (400, "BadRequest"), "{bad}");
         }

@@ -15,7 +15,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn parse(words: &[String], valued: &[&str], plain: &[&str]) -> Result<Self, Refusal> {
+    pub(super) fn parse(
+        words: &[String],
+        valued: &[&str],
+        plain: &[&str],
+    ) -> Result<Self, Refusal> {
         let mut args = Self::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -33,9 +37,8 @@ impl Args {
                 None => (name, None),
             };
             if plain.contains(&name) {
-                let on = given.is_none_or(|value| {
-                    ["true", "True", "1", "t", "T"].contains(&value.as_str())
-                });
+                let on = given
+                    .is_none_or(|value| ["true", "True", "1", "t", "T"].contains(&value.as_str()));
                 if on {
                     args.flags.insert(name.to_owned(), String::new());
                 }
@@ -48,7 +51,9 @@ impl Args {
                 };
                 args.flags.insert(name.to_owned(), value);
             } else {
-                return Err(Refusal::usage(format!("option provided but not defined: {word}")));
+                return Err(Refusal::usage(format!(
+                    "option provided but not defined: {word}"
+                )));
             }
         }
         Ok(args)
@@ -111,7 +116,16 @@ mod tests {
 
     #[test]
     fn flags_and_words_may_be_mixed() {
-        let args = parse(&["-r", "db:1", "--format=json", "-", "--app", "x", "--", "--y"]);
+        let args = parse(&[
+            "-r",
+            "db:1",
+            "--format=json",
+            "-",
+            "--app",
+            "x",
+            "--",
+            "--y",
+        ]);
         assert_eq!(args.flag("r"), Some("db:1"));
         assert_eq!(args.flag("format"), Some("json"));
         assert!(args.has("app"));

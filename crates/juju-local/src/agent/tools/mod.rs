@@ -48,7 +48,10 @@ impl HookContext {
         view: UnitView,
         relation: Option<HookRelation>,
     ) -> Self {
-        let changes = HookChanges { hook: name.clone(), ..HookChanges::default() };
+        let changes = HookChanges {
+            hook: name.clone(),
+            ..HookChanges::default()
+        };
         Self {
             id,
             name,
@@ -97,10 +100,27 @@ async fn converse(
         Err(error) => failed(1, &error.to_string()),
         Ok(call) => {
             let mut context = context.lock().await;
-            match context.as_mut().filter(|context| context.id == call.context) {
-                None => failed(1, &format!("bad request: no context \"{}\" runs", call.context)),
-                Some(context) => match (Tool { controller, context, call: &call }).run().await {
-                    Ok(stdout) => Answer { code: 0, stdout, stderr: String::new() },
+            match context
+                .as_mut()
+                .filter(|context| context.id == call.context)
+            {
+                None => failed(
+                    1,
+                    &format!("bad request: no context \"{}\" runs", call.context),
+                ),
+                Some(context) => match (Tool {
+                    controller,
+                    context,
+                    call: &call,
+                })
+                .run()
+                .await
+                {
+                    Ok(stdout) => Answer {
+                        code: 0,
+                        stdout,
+                        stderr: String::new(),
+                    },
                     Err(refusal) => failed(refusal.code, &refusal.text),
                 },
             }
@@ -112,7 +132,11 @@ async fn converse(
 }
 
 fn failed(code: u8, text: &str) -> Answer {
-    Answer { code, stdout: String::new(), stderr: format!("ERROR {text}\n") }
+    Answer {
+        code,
+        stdout: String::new(),
+        stderr: format!("ERROR {text}\n"),
+    }
 }
 
 type Done = Result<String, Refusal>;
@@ -126,9 +150,19 @@ pub(super) struct Tool<'a> {
 
 /// Tools that change something; the fault that kills a charm counts them.
 const EFFECTS: &[&str] = &[
-    "action-set", "application-version-set", "close-port", "open-port", "relation-set",
-    "secret-add", "secret-grant", "secret-remove", "secret-revoke", "secret-set", "state-delete",
-    "state-set", "status-set",
+    "action-set",
+    "application-version-set",
+    "close-port",
+    "open-port",
+    "relation-set",
+    "secret-add",
+    "secret-grant",
+    "secret-remove",
+    "secret-revoke",
+    "secret-set",
+    "state-delete",
+    "state-set",
+    "status-set",
 ];
 
 impl Tool<'_> {
@@ -167,20 +201,32 @@ impl Tool<'_> {
             "network-get" | "unit-get" => self.network().await,
             "goal-state" => {
                 let args = self.args(&[], &[])?;
-                print(&args, Print::Yaml, &self.ask::<Value>(AgentRequest::GoalState).await?)
+                print(
+                    &args,
+                    Print::Yaml,
+                    &self.ask::<Value>(AgentRequest::GoalState).await?,
+                )
             }
             "resource-get" => {
                 let args = self.args(&[], &[])?;
-                let name = args.one(0).ok_or_else(|| Refusal::usage("no resource name specified"))?;
+                let name = args
+                    .one(0)
+                    .ok_or_else(|| Refusal::usage("no resource name specified"))?;
                 self.ask(AgentRequest::Resource(name.to_owned())).await
             }
             "credential-get" => {
                 let args = self.args(&[], &[])?;
-                print(&args, Print::Smart, &self.ask::<Value>(AgentRequest::Credential).await?)
+                print(
+                    &args,
+                    Print::Smart,
+                    &self.ask::<Value>(AgentRequest::Credential).await?,
+                )
             }
             "juju-log" => self.log().await,
             "juju-reboot" => Ok(String::new()),
-            other => Err(Refusal::run(format!("bad request: unknown command: {other}"))),
+            other => Err(Refusal::run(format!(
+                "bad request: unknown command: {other}"
+            ))),
         }
     }
 
@@ -194,8 +240,14 @@ impl Tool<'_> {
         STANDARD.decode(&self.call.stdin).unwrap_or_default()
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(&self, request: AgentRequest) -> Result<T, Refusal> {
-        let answer = self.controller.ask(request, std::time::Duration::from_secs(10)).await;
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        request: AgentRequest,
+    ) -> Result<T, Refusal> {
+        let answer = self
+            .controller
+            .ask(request, std::time::Duration::from_secs(10))
+            .await;
         answer.map_err(|error| match error {
             CallError::Api(error) => Refusal::run(error.message),
             other => Refusal::run(other.to_string()),
@@ -226,7 +278,11 @@ impl Tool<'_> {
             None => {
                 let mut map: Map<String, Value> = view.config.clone().into_iter().collect();
                 if args.has("all") || args.has("a") {
-                    map.extend(view.config_unset.iter().map(|key| (key.clone(), Value::Null)));
+                    map.extend(
+                        view.config_unset
+                            .iter()
+                            .map(|key| (key.clone(), Value::Null)),
+                    );
                 }
                 Value::Object(map)
             }
@@ -247,7 +303,15 @@ impl Tool<'_> {
         }
         let plain = json!({"status": word});
         let smart = args.flag("format").is_none_or(|format| format == "smart");
-        print(&args, Print::Smart, if smart { plain.get("status").unwrap_or(&plain) } else { &plain })
+        print(
+            &args,
+            Print::Smart,
+            if smart {
+                plain.get("status").unwrap_or(&plain)
+            } else {
+                &plain
+            },
+        )
     }
 
     async fn status_set(&mut self) -> Done {
@@ -260,8 +324,11 @@ impl Tool<'_> {
         }
         let message = args.rest(1).join(" ");
         let application = args.has("application");
-        let request =
-            AgentRequest::SetStatus { application, status: word.clone(), message: message.clone() };
+        let request = AgentRequest::SetStatus {
+            application,
+            status: word.clone(),
+            message: message.clone(),
+        };
         self.ask::<Value>(request).await?;
         if !application {
             self.context.view.unit_status = (word, message);
@@ -271,9 +338,12 @@ impl Tool<'_> {
 
     async fn version_set(&self) -> Done {
         let args = self.args(&[], &[])?;
-        let version =
-            args.one(0).ok_or_else(|| Refusal::usage("no version specified"))?.to_owned();
-        self.ask::<Value>(AgentRequest::SetWorkloadVersion(version)).await?;
+        let version = args
+            .one(0)
+            .ok_or_else(|| Refusal::usage("no version specified"))?
+            .to_owned();
+        self.ask::<Value>(AgentRequest::SetWorkloadVersion(version))
+            .await?;
         Ok(String::new())
     }
 
@@ -287,7 +357,8 @@ impl Tool<'_> {
                 let found = match args.one(0) {
                     Some(path) => {
                         let keys = path.split('.');
-                        keys.fold(Some(&task.params), |at, key| at?.get(key)).cloned()
+                        keys.fold(Some(&task.params), |at, key| at?.get(key))
+                            .cloned()
                     }
                     None => Some(task.params.clone()),
                 };
@@ -307,12 +378,20 @@ impl Tool<'_> {
             "action-fail" => {
                 let text = args.rest(0).join(" ");
                 let default = "action failed without reason given, check action for errors";
-                self.context.failed = Some(if text.is_empty() { default.to_owned() } else { text });
+                self.context.failed = Some(if text.is_empty() {
+                    default.to_owned()
+                } else {
+                    text
+                });
                 Ok(String::new())
             }
             _ => {
                 let message = args.rest(0).join(" ");
-                self.ask::<Value>(AgentRequest::ActionLog { id: task.id, message }).await?;
+                self.ask::<Value>(AgentRequest::ActionLog {
+                    id: task.id,
+                    message,
+                })
+                .await?;
                 Ok(String::new())
             }
         }
@@ -367,11 +446,13 @@ impl Tool<'_> {
                 print(&args, Print::Smart, &json!(ids))
             }
             "storage-get" => {
-                let id = args.flag("s").ok_or_else(|| {
-                    Refusal::usage("no storage instance specified")
-                })?;
+                let id = args
+                    .flag("s")
+                    .ok_or_else(|| Refusal::usage("no storage instance specified"))?;
                 let storage = all.iter().find(|storage| storage.id == id).ok_or_else(|| {
-                    Refusal::usage(format!("invalid value \"{id}\" for option -s: storage not found"))
+                    Refusal::usage(format!(
+                        "invalid value \"{id}\" for option -s: storage not found"
+                    ))
                 })?;
                 let whole = json!({"kind": storage.kind, "location": storage.location});
                 let value = match args.one(0) {
@@ -382,7 +463,9 @@ impl Tool<'_> {
                 };
                 print(&args, Print::Smart, &value)
             }
-            _ => Err(Refusal::run("storage cannot be added to a running unit in the local model")),
+            _ => Err(Refusal::run(
+                "storage cannot be added to a running unit in the local model",
+            )),
         }
     }
 
@@ -402,9 +485,15 @@ impl Tool<'_> {
         }
         let port = format!("{number}/{protocol}");
         let (to, from) = if self.call.tool == "open-port" {
-            (&mut self.context.changes.open_ports, &mut self.context.changes.close_ports)
+            (
+                &mut self.context.changes.open_ports,
+                &mut self.context.changes.close_ports,
+            )
         } else {
-            (&mut self.context.changes.close_ports, &mut self.context.changes.open_ports)
+            (
+                &mut self.context.changes.close_ports,
+                &mut self.context.changes.open_ports,
+            )
         };
         from.retain(|known| *known != port);
         if !to.contains(&port) {
@@ -422,21 +511,38 @@ impl Tool<'_> {
         ports.sort();
         ports.dedup();
         if args.has("endpoints") {
-            ports = ports.into_iter().map(|port| format!("{port} (*)")).collect();
+            ports = ports
+                .into_iter()
+                .map(|port| format!("{port} (*)"))
+                .collect();
         }
         print(&args, Print::Smart, &json!(ports))
     }
 
     async fn network(&self) -> Done {
-        let selectors = ["bind-address", "ingress-address", "egress-subnets", "primary-address"];
+        let selectors = [
+            "bind-address",
+            "ingress-address",
+            "egress-subnets",
+            "primary-address",
+        ];
         let args = self.args(&["r", "relation"], &selectors)?;
         if self.call.tool == "unit-get" {
             return print(&args, Print::Smart, &json!(self.context.view.address));
         }
-        let binding =
-            args.one(0).ok_or_else(|| Refusal::usage("no arguments specified"))?.to_owned();
-        let whole: Value = self.ask(AgentRequest::NetworkInfo { binding, relation: None }).await?;
-        let bind = whole.pointer("/bind-addresses/0/addresses/0/value").cloned();
+        let binding = args
+            .one(0)
+            .ok_or_else(|| Refusal::usage("no arguments specified"))?
+            .to_owned();
+        let whole: Value = self
+            .ask(AgentRequest::NetworkInfo {
+                binding,
+                relation: None,
+            })
+            .await?;
+        let bind = whole
+            .pointer("/bind-addresses/0/addresses/0/value")
+            .cloned();
         let picked: Vec<(&str, Value)> = selectors
             .into_iter()
             .filter(|name| args.has(name))
@@ -453,8 +559,10 @@ impl Tool<'_> {
             [] => print(&args, Print::Smart, &whole),
             [(_, one)] => print(&args, Print::Smart, one),
             many => {
-                let map: Map<String, Value> =
-                    many.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+                let map: Map<String, Value> = many
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect();
                 print(&args, Print::Smart, &Value::Object(map))
             }
         }
@@ -462,8 +570,16 @@ impl Tool<'_> {
 
     async fn log(&self) -> Done {
         let args = self.args(&["l", "log-level"], &["debug"])?;
-        let level = args.flag("log-level").or(args.flag("l")).unwrap_or("INFO").to_uppercase();
-        let level = if level == "WARN" { "WARNING".to_owned() } else { level };
+        let level = args
+            .flag("log-level")
+            .or(args.flag("l"))
+            .unwrap_or("INFO")
+            .to_uppercase();
+        let level = if level == "WARN" {
+            "WARNING".to_owned()
+        } else {
+            level
+        };
         let mut message = args.rest(0).join(" ");
         if message.is_empty() {
             return Err(Refusal::usage("no message specified"));

@@ -13,11 +13,17 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn run(text: impl Into<String>) -> Self {
-        Self { code: 1, text: text.into() }
+        Self {
+            code: 1,
+            text: text.into(),
+        }
     }
 
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self { code: 2, text: text.into() }
+        Self {
+            code: 2,
+            text: text.into(),
+        }
     }
 }
 
@@ -86,18 +92,26 @@ pub(super) fn set_result(results: &mut Value, path: &str, value: &str) -> Result
     let parts: Vec<&str> = path.split('.').collect();
     for part in &parts {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if part.is_empty() || !part.chars().all(good) || part.starts_with('-') || part.ends_with('-') {
+        if part.is_empty()
+            || !part.chars().all(good)
+            || part.starts_with('-')
+            || part.ends_with('-')
+        {
             return Err(Refusal::usage(format!(
                 "key \"{part}\" must start and end with lowercase alphanumeric, and contain only lowercase alphanumeric, hyphens and periods"
             )));
         }
         if ["stdout", "stdout-encoding", "stderr", "stderr-encoding"].contains(part) {
-            return Err(Refusal::usage(format!("cannot set reserved action key \"{part}\"")));
+            return Err(Refusal::usage(format!(
+                "cannot set reserved action key \"{part}\""
+            )));
         }
         if !at.is_object() {
             *at = Value::Object(Map::new());
         }
-        let Value::Object(map) = at else { return Ok(()) };
+        let Value::Object(map) = at else {
+            return Ok(());
+        };
         at = map.entry((*part).to_owned()).or_insert(Value::Null);
     }
     *at = json!(value);

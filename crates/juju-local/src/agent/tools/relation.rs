@@ -10,11 +10,22 @@ use super::{Done, Tool};
 impl Tool<'_> {
     pub(super) fn relation_ids(&self) -> Done {
         let args = self.args(&[], &[])?;
-        let hook = self.context.relation.as_ref().map(|relation| relation.endpoint.as_str());
-        let endpoint =
-            args.one(0).or(hook).ok_or_else(|| Refusal::usage("no endpoint name specified"))?;
+        let hook = self
+            .context
+            .relation
+            .as_ref()
+            .map(|relation| relation.endpoint.as_str());
+        let endpoint = args
+            .one(0)
+            .or(hook)
+            .ok_or_else(|| Refusal::usage("no endpoint name specified"))?;
         let broken = self.context.name.ends_with("-relation-broken");
-        let gone = self.context.relation.as_ref().filter(|_| broken).map(|relation| relation.id);
+        let gone = self
+            .context
+            .relation
+            .as_ref()
+            .filter(|_| broken)
+            .map(|relation| relation.id);
         let mut ids: Vec<String> = self
             .context
             .view
@@ -36,7 +47,9 @@ impl Tool<'_> {
                 .next()
                 .and_then(|number| number.parse::<u32>().ok())
                 .ok_or_else(|| {
-                    Refusal::usage(format!("invalid value \"{text}\" for option -r: invalid relation id"))
+                    Refusal::usage(format!(
+                        "invalid value \"{text}\" for option -r: invalid relation id"
+                    ))
                 })?,
             None => {
                 let hook = self.context.relation.as_ref();
@@ -44,9 +57,19 @@ impl Tool<'_> {
                     .ok_or_else(|| Refusal::usage("no relation id specified"))?
             }
         };
-        let known = self.context.view.relations.iter().find(|relation| relation.id == id).cloned();
+        let known = self
+            .context
+            .view
+            .relations
+            .iter()
+            .find(|relation| relation.id == id)
+            .cloned();
         // In its last hooks a relation may be forgotten already.
-        let last = self.context.relation.as_ref().filter(|relation| relation.id == id);
+        let last = self
+            .context
+            .relation
+            .as_ref()
+            .filter(|relation| relation.id == id);
         known
             .or_else(|| {
                 last.map(|relation| RelationView {
@@ -64,7 +87,9 @@ impl Tool<'_> {
             })
             .ok_or_else(|| {
                 let text = named.unwrap_or_default();
-                Refusal::usage(format!("invalid value \"{text}\" for option -r: relation not found"))
+                Refusal::usage(format!(
+                    "invalid value \"{text}\" for option -r: relation not found"
+                ))
             })
     }
 
@@ -81,14 +106,22 @@ impl Tool<'_> {
     pub(super) fn relation_model(&self) -> Done {
         let args = self.args(&["r", "relation"], &[])?;
         let relation = self.relation(&args)?;
-        print(&args, Print::Smart, &json!({"uuid": relation.remote_model_uuid}))
+        print(
+            &args,
+            Print::Smart,
+            &json!({"uuid": relation.remote_model_uuid}),
+        )
     }
 
     pub(super) async fn relation_get(&mut self) -> Done {
         let args = self.args(&["r", "relation"], &["app"])?;
         let relation = self.relation(&args)?;
         let (key, entity) = (args.one(0).filter(|key| *key != "-"), args.one(1));
-        let hook = self.context.relation.clone().filter(|hook| hook.id == relation.id);
+        let hook = self
+            .context
+            .relation
+            .clone()
+            .filter(|hook| hook.id == relation.id);
         let entity = match (entity, hook) {
             (Some(entity), _) if args.has("app") => {
                 entity.split('/').next().unwrap_or_default().to_owned()
@@ -117,15 +150,28 @@ impl Tool<'_> {
         let mut bag = match self.context.bags.get(&key) {
             Some(bag) => bag.clone(),
             None => {
-                let request = AgentRequest::ReadBag { relation, entity: entity.to_owned() };
+                let request = AgentRequest::ReadBag {
+                    relation,
+                    entity: entity.to_owned(),
+                };
                 let bag: Bag = self.ask(request).await?;
                 self.context.bags.insert(key, bag.clone());
                 bag
             }
         };
         let own_app = self.controller.unit.split('/').next().unwrap_or_default();
-        for write in self.context.changes.databags.iter().filter(|w| w.relation == relation) {
-            let target = if write.application { own_app } else { self.controller.unit.as_str() };
+        for write in self
+            .context
+            .changes
+            .databags
+            .iter()
+            .filter(|w| w.relation == relation)
+        {
+            let target = if write.application {
+                own_app
+            } else {
+                self.controller.unit.as_str()
+            };
             if target == entity {
                 for (name, value) in &write.values {
                     if value.is_empty() {
@@ -151,7 +197,11 @@ impl Tool<'_> {
         let same = |w: &&mut BagWrite| w.relation == relation.id && w.application == application;
         match writes.iter_mut().find(same) {
             Some(write) => write.values.extend(values),
-            None => writes.push(BagWrite { relation: relation.id, application, values }),
+            None => writes.push(BagWrite {
+                relation: relation.id,
+                application,
+                values,
+            }),
         }
         Ok(String::new())
     }

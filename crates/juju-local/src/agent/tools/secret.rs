@@ -16,17 +16,25 @@ use super::{Done, Tool};
 type Content = BTreeMap<String, String>;
 
 fn bare(id: &str) -> String {
-    id.rsplit('/').next().unwrap_or(id).trim_start_matches("secret:").to_owned()
+    id.rsplit('/')
+        .next()
+        .unwrap_or(id)
+        .trim_start_matches("secret:")
+        .to_owned()
 }
 
 /// Content from words and a file, each value base64.
 fn content(args: &Args, from: usize) -> Result<Content, Refusal> {
     let mut content = Content::new();
     if let Some(file) = args.flag("file") {
-        let bytes = std::fs::read(file).map_err(|error| Refusal::run(format!("cannot read {file}: {error}")))?;
+        let bytes = std::fs::read(file)
+            .map_err(|error| Refusal::run(format!("cannot read {file}: {error}")))?;
         let map: BTreeMap<String, String> = serde_yaml::from_slice(&bytes)
             .map_err(|_| Refusal::run("cannot parse the secret's file"))?;
-        content.extend(map.into_iter().map(|(key, value)| (key, STANDARD.encode(value))));
+        content.extend(
+            map.into_iter()
+                .map(|(key, value)| (key, STANDARD.encode(value))),
+        );
     }
     for pair in args.rest(from) {
         let Some((key, value)) = pair.split_once('=') else {
@@ -35,7 +43,8 @@ fn content(args: &Args, from: usize) -> Result<Content, Refusal> {
         let (key, value) = match key.split_once('#') {
             Some((key, "base64")) => (key, value.to_owned()),
             Some((key, "file")) => {
-                let bytes = std::fs::read(value).map_err(|error| Refusal::run(error.to_string()))?;
+                let bytes =
+                    std::fs::read(value).map_err(|error| Refusal::run(error.to_string()))?;
                 (key, STANDARD.encode(bytes))
             }
             _ => (key, STANDARD.encode(value)),
@@ -44,7 +53,9 @@ fn content(args: &Args, from: usize) -> Result<Content, Refusal> {
     }
     let bad = content.keys().find(|key| {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        key.len() < 3 || !key.chars().all(good) || !key.starts_with(|c: char| c.is_ascii_lowercase())
+        key.len() < 3
+            || !key.chars().all(good)
+            || !key.starts_with(|c: char| c.is_ascii_lowercase())
     });
     match bad {
         Some(key) => Err(Refusal::usage(format!("key \"{key}\" not valid"))),
@@ -58,10 +69,19 @@ impl Tool<'_> {
         let args = self.args(&valued, &[])?;
         let given = |name: &str| args.flag(name).map(str::to_owned);
         if self.call.tool == "secret-set" {
-            let id = bare(args.one(0).ok_or_else(|| Refusal::usage("missing secret URI"))?);
+            let id = bare(
+                args.one(0)
+                    .ok_or_else(|| Refusal::usage("missing secret URI"))?,
+            );
             let new = content(&args, 1)?;
             let new = (!new.is_empty()).then_some(new);
-            if let Some(add) = self.context.changes.secrets_add.iter_mut().find(|add| add.id == id) {
+            if let Some(add) = self
+                .context
+                .changes
+                .secrets_add
+                .iter_mut()
+                .find(|add| add.id == id)
+            {
                 if let Some(new) = new {
                     add.content = new;
                 }
@@ -111,10 +131,14 @@ impl Tool<'_> {
         let args = self.args(&["label"], &["refresh", "peek"])?;
         let label = args.flag("label");
         let looks_like_id = |word: &&str| word.starts_with("secret:") || bare(word).len() == 20;
-        let id = args.one(0).filter(|word| looks_like_id(word) || label.is_none());
+        let id = args
+            .one(0)
+            .filter(|word| looks_like_id(word) || label.is_none());
         let key_at = usize::from(id.is_some());
         if args.has("refresh") && args.has("peek") {
-            return Err(Refusal::usage("specify one of --peek or --refresh but not both"));
+            return Err(Refusal::usage(
+                "specify one of --peek or --refresh but not both",
+            ));
         }
         let encoded: Content = if let Some(add) = self.pending(id, label) {
             add.content.clone()
@@ -129,12 +153,23 @@ impl Tool<'_> {
             let set_label = id.and(label).map(str::to_owned);
             let refresh = args.has("refresh");
             let peek = args.has("peek") || refresh;
-            let value: SecretValue =
-                self.ask(AgentRequest::SecretGet { key, set_label, peek }).await?;
+            let value: SecretValue = self
+                .ask(AgentRequest::SecretGet {
+                    key,
+                    set_label,
+                    peek,
+                })
+                .await?;
             if refresh && !self.context.changes.secrets_track.contains(&value.id) {
                 self.context.changes.secrets_track.push(value.id.clone());
             }
-            let changed = self.context.changes.secrets_set.iter().rev().find(|s| s.id == value.id);
+            let changed = self
+                .context
+                .changes
+                .secrets_set
+                .iter()
+                .rev()
+                .find(|s| s.id == value.id);
             let changed = changed.and_then(|set| set.content.clone()).filter(|_| peek);
             changed.unwrap_or(value.content)
         };
@@ -169,7 +204,8 @@ impl Tool<'_> {
         let args = self.args(&["label"], &[])?;
         let (id, label) = (args.one(0), args.flag("label"));
         let (id, value) = if let Some(add) = self.pending(id, label) {
-            let value = json!({"revision": 1, "label": add.label, "owner": add.owner, "rotation": "never"});
+            let value =
+                json!({"revision": 1, "label": add.label, "owner": add.owner, "rotation": "never"});
             (add.id.clone(), value)
         } else {
             let key = match (id, label) {
@@ -185,7 +221,10 @@ impl Tool<'_> {
                 if !info.description.is_empty() {
                     map.insert("description".into(), json!(info.description));
                 }
-                map.extend(info.expiry.map(|expiry| ("expiry".to_owned(), json!(expiry))));
+                map.extend(
+                    info.expiry
+                        .map(|expiry| ("expiry".to_owned(), json!(expiry))),
+                );
                 if !info.access.is_empty() {
                     map.insert("access".into(), json!(info.access));
                 }
@@ -199,16 +238,33 @@ impl Tool<'_> {
         let args = self.args(&[], &[])?;
         let owned: Vec<SecretInfo> = self.ask(AgentRequest::SecretsOwned).await?;
         let mut ids: Vec<String> = owned.into_iter().map(|info| info.id).collect();
-        ids.extend(self.context.changes.secrets_add.iter().map(|add| add.id.clone()));
-        let value = if ids.is_empty() { Value::Null } else { json!(ids) };
+        ids.extend(
+            self.context
+                .changes
+                .secrets_add
+                .iter()
+                .map(|add| add.id.clone()),
+        );
+        let value = if ids.is_empty() {
+            Value::Null
+        } else {
+            json!(ids)
+        };
         print(&args, Print::Smart, &value)
     }
 
     pub(super) fn secret_grant(&mut self) -> Done {
         let args = self.args(&["r", "relation", "unit", "app"], &[])?;
-        let id = bare(args.one(0).ok_or_else(|| Refusal::usage("missing secret URI"))?);
+        let id = bare(
+            args.one(0)
+                .ok_or_else(|| Refusal::usage("missing secret URI"))?,
+        );
         let named = args.has("r") || args.has("relation") || self.context.relation.is_some();
-        let relation = if named { Some(self.relation(&args)?.id) } else { None };
+        let relation = if named {
+            Some(self.relation(&args)?.id)
+        } else {
+            None
+        };
         let grant = SecretGrant {
             id,
             relation,
@@ -225,7 +281,10 @@ impl Tool<'_> {
 
     pub(super) fn secret_remove(&mut self) -> Done {
         let args = self.args(&["revision"], &[])?;
-        let id = bare(args.one(0).ok_or_else(|| Refusal::usage("missing secret URI"))?);
+        let id = bare(
+            args.one(0)
+                .ok_or_else(|| Refusal::usage("missing secret URI"))?,
+        );
         let revision = args.flag("revision").and_then(|text| text.parse().ok());
         self.context.changes.secrets_remove.push((id, revision));
         Ok(String::new())
