@@ -67,7 +67,7 @@ impl Network {
         )?;
         let script = format!(
             "link set lo up\n\
-             link add br0 type bridge\n\
+             link add br0 address 02:00:0a:01:00:01 type bridge\n\
              addr add {GATEWAY}/16 dev br0\n\
              link set br0 up\n\
              route add 10.152.183.0/24 dev br0\n\
