@@ -4,7 +4,12 @@ pub mod actions;
 pub mod leave;
 pub mod reconcile;
 
+use juju::Event;
+
+use self::reconcile::{Wish, reconcile};
+use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
+use crate::observe::Scope;
 use crate::ports::Ports;
 
 /// What a handler works with.
@@ -27,4 +32,38 @@ pub enum HandlerError {
     /// A template has a defect.
     #[error("cannot work out the configuration")]
     Render(#[from] crate::render::RenderError),
+}
+
+/// Runs what the dispatch table says for a hook; actions answer with a result and are run apart.
+///
+/// # Errors
+/// When Juju refuses something; all else ends in a status.
+pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
+    match dispatch::handler(event) {
+        Handler::Nothing | Handler::Action(_) => Ok(()),
+        Handler::StorageDetaching => leave::storage_detaching(hook),
+        Handler::Stop => leave::stop(hook),
+        Handler::Reconcile {
+            workload_version,
+            database,
+            dynamic,
+            open_ports,
+        } => {
+            let leaving = match event {
+                Event::RelationDeparted(event) => event.departing_unit.as_deref(),
+                _ => None,
+            };
+            let scope = Scope {
+                workload_version,
+                database,
+                dynamic,
+            };
+            let wish = Wish {
+                scope,
+                leaving,
+                open_ports,
+            };
+            reconcile(hook, wish)
+        }
+    }
 }

@@ -12,10 +12,8 @@ use tracing_subscriber::prelude::*;
 use crate::dispatch::{self, Action, Handler};
 use crate::error_chain;
 use crate::handlers::actions::{self, ActionError};
-use crate::handlers::reconcile::{Wish, reconcile};
-use crate::handlers::{HandlerError, Hook, leave};
+use crate::handlers::{self, HandlerError, Hook};
 use crate::juju_port::{ActionResult, HookJuju, JujuError, JujuPort, ResultValue};
-use crate::observe::Scope;
 use crate::ports::{
     ClusterApi, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemRandom,
 };
@@ -95,36 +93,9 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
 
 fn handle(env: &HookEnv, context: &Context<'_>, hook: &Hook<'_>) -> Result<(), RunError> {
     match dispatch::handler(env.event()) {
-        Handler::Nothing => {}
-        Handler::StorageDetaching => leave::storage_detaching(hook)?,
-        Handler::Stop => leave::stop(hook)?,
-        Handler::Reconcile {
-            workload_version,
-            database,
-            dynamic,
-            open_ports,
-        } => {
-            let leaving = match env.event() {
-                Event::RelationDeparted(event) => event.departing_unit.as_deref(),
-                _ => None,
-            };
-            let scope = Scope {
-                workload_version,
-                database,
-                dynamic,
-            };
-            reconcile(
-                hook,
-                Wish {
-                    scope,
-                    leaving,
-                    open_ports,
-                },
-            )?;
-        }
-        Handler::Action(action) => return answer(context, perform(env, context, hook, action)),
+        Handler::Action(action) => answer(context, perform(env, context, hook, action)),
+        _ => Ok(handlers::handle(env.event(), hook)?),
     }
-    Ok(())
 }
 
 fn perform(
@@ -185,23 +156,10 @@ fn answer(
     Ok(told.map_err(JujuError::from)?)
 }
 
-/// Why the charm does nothing at all: an operator's file `disable`, or another architecture's
-/// build (told by the manifest that charmcraft writes).
+/// Why the charm does nothing at all: an operator's file `disable` in the charm's folder.
 fn out_of_service(charm_dir: &Path) -> Option<String> {
-    if charm_dir.join("disable").exists() {
-        return Some("Disabled".to_owned());
-    }
-    let manifest = std::fs::read_to_string(charm_dir.join("manifest.yaml")).ok()?;
-    let machine = std::env::consts::ARCH;
-    let name = match machine {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let line = manifest
-        .lines()
-        .find(|line| line.trim_start().starts_with("architectures:"))?;
-    let listed = line.split_once(':')?.1.trim();
-    let foreign = listed.starts_with('[') && !listed.contains(name);
-    foreign.then(|| format!("Error: Charm version incompatible with {machine} architecture"))
+    charm_dir
+        .join("disable")
+        .exists()
+        .then(|| "Disabled".to_owned())
 }

@@ -55,10 +55,12 @@ fn derive(password: &SecretString, salt: &[u8], iterations: u32) -> String {
 
 /// PBKDF2 with one block, which is `Hi` of RFC 5802.
 fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut block = hmac(password, &[salt, &1_u32.to_be_bytes()]);
+    // Keyed once: that is half of the work of each round.
+    let keyed = keyed(password);
+    let mut block = authenticate(&keyed, &[salt, &1_u32.to_be_bytes()]);
     let mut result = block;
     for _ in 1..iterations {
-        block = hmac(password, &[&block]);
+        block = authenticate(&keyed, &[&block]);
         for (sum, byte) in result.iter_mut().zip(block) {
             *sum ^= byte;
         }
@@ -66,15 +68,24 @@ fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     result
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes a key of any length, so this cannot fail; an empty result would fit nothing.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+/// None never is: HMAC takes a key of any length.
+fn keyed(key: &[u8]) -> Option<Hmac<Sha256>> {
+    Hmac::new_from_slice(key).ok()
+}
+
+/// What it gives without a key would fit nothing.
+fn authenticate(keyed: &Option<Hmac<Sha256>>, parts: &[&[u8]]) -> [u8; 32] {
+    let Some(mut mac) = keyed.clone() else {
         return [0; 32];
     };
     for part in parts {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    authenticate(&keyed(key), parts)
 }
 
 #[cfg(test)]

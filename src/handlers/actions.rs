@@ -1,6 +1,6 @@
 //! The actions: what an operator runs by hand.
 
-use cluster_plan::observed::SystemUser;
+use cluster_plan::observed::{Cluster, SystemUser};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -135,7 +135,7 @@ fn change(
     user: SystemUser,
     password: &SecretString,
 ) -> Result<(), ActionError> {
-    let view = cluster::look(facts, hook.ports.members, false).filter(|view| view.all_ready());
+    let view = cluster::look(facts, hook.ports.members, false).filter(Cluster::all_ready);
     let view = view.ok_or_else(|| {
         refused("Failed changing the password: Not all members healthy or finished initial sync.")
     })?;

@@ -49,13 +49,12 @@ fn facts(
             }
         }
     }
-    if juju.peer_data.as_ref().is_none_or(|data| !data.initialised) {
-        if let Some(registered) = port.endpoints(&format!("{scope}-config"))? {
-            let ours = port.stateful_set_created(names.app())?;
-            // Both are the API server's own stamps in UTC, so their text sorts as their time does.
-            facts.registered_before_us = ours.is_some_and(|ours| registered.created < ours);
-            facts.registered = registered.initialize.filter(|id| !id.is_empty());
-        }
+    let initialised = juju.peer_data.as_ref().is_some_and(|data| data.initialised);
+    if !initialised && let Some(registered) = port.endpoints(&format!("{scope}-config"))? {
+        let ours = port.stateful_set_created(names.app())?;
+        // Both are the API server's own stamps in UTC, so their text sorts as their time does.
+        facts.registered_before_us = ours.is_some_and(|ours| registered.created < ours);
+        facts.registered = registered.initialize.filter(|id| !id.is_empty());
     }
     let machine = machine(&pod, port)?;
     Ok((facts, machine))

@@ -27,11 +27,16 @@ pub struct Image {
     pub preload: Vec<&'static str>,
 }
 
-/// Looks at image, volume and service.
+/// Looks at image and service, and at the volume: always while nothing runs on it, and while
+/// something does only `with_volume`.
 ///
 /// # Errors
 /// When Pebble does not answer.
-pub fn image(port: &dyn Workload, with_version: bool) -> PortResult<(Image, WorkloadFacts)> {
+pub fn image(
+    port: &dyn Workload,
+    with_version: bool,
+    with_volume: bool,
+) -> PortResult<(Image, WorkloadFacts)> {
     let installed = port.list(INSTALLATIONS)?.unwrap_or_default();
     let major = installed
         .iter()
@@ -50,7 +55,7 @@ pub fn image(port: &dyn Workload, with_version: bool) -> PortResult<(Image, Work
     } else {
         major.to_string()
     });
-    if facts.service != ServiceState::Active {
+    if with_volume || facts.service != ServiceState::Active {
         facts.volume = Some(volume(port, major)?);
     }
     let libraries = port

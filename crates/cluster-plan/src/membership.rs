@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::names::Member;
-use crate::observed::{Kubernetes, Observed, Volume};
+use crate::observed::{Kubernetes, Observed, ServiceState, Volume};
 use crate::options::{Config, SyncCount};
 
 /// Whether this unit's Patroni may bootstrap a new cluster.
@@ -37,7 +37,10 @@ pub fn bootstrap(observed: &Observed) -> Bootstrap {
         .workload
         .facts()
         .and_then(|facts| facts.volume.as_ref());
-    if own == Some(&Volume::Empty) {
+    let Some(own) = own else {
+        return Bootstrap::MustNot("what this unit's volume holds is not known");
+    };
+    if *own == Volume::Empty {
         let holder = peer_data
             .volumes
             .iter()
@@ -49,7 +52,8 @@ pub fn bootstrap(observed: &Observed) -> Bootstrap {
     Bootstrap::May
 }
 
-/// The system identifier on the own volume and the registered one, where they differ.
+/// The system identifier on the own volume and the registered one, where they differ. A volume on
+/// which something runs may be in the middle of a base backup: Patroni itself refuses a foreign one.
 #[must_use]
 pub fn foreign_volume(observed: &Observed) -> Option<(String, String)> {
     let Some(Kubernetes::Answers(kubernetes)) = &observed.kubernetes else {
@@ -59,7 +63,11 @@ pub fn foreign_volume(observed: &Observed) -> Option<(String, String)> {
         .registered
         .as_ref()
         .filter(|_| !leftovers(observed))?;
-    match observed.workload.facts()?.volume.as_ref()? {
+    let facts = observed.workload.facts()?;
+    if facts.service == ServiceState::Active {
+        return None;
+    }
+    match facts.volume.as_ref()? {
         Volume::Holds(id) if id != registered => Some((id.clone(), registered.clone())),
         _ => None,
     }

@@ -136,7 +136,14 @@ fn as_nobody(server: &Server, args: &[&str]) -> (Option<i32>, String) {
     // The build folder may be closed to others.
     let binary = server.path("client");
     if !binary.exists() {
-        std::fs::copy(crate::support::BINARY, &binary).unwrap();
+        // By a process: a copy of our own could still be open for writing in a child that another
+        // test forks at this moment, and then cannot be run.
+        let copied = std::process::Command::new("cp")
+            .arg(crate::support::BINARY)
+            .arg(&binary)
+            .status()
+            .unwrap();
+        assert!(copied.success());
     }
     let output = std::process::Command::new(binary)
         .args(args)

@@ -1,0 +1,162 @@
+//! Runs the charm's hooks and actions in the world, as Juju would.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use juju::{Event, NoticeEvent, RelationEvent, WorkloadEvent};
+use postgresql_k8s::handlers::actions::ActionError;
+use postgresql_k8s::handlers::{self, Hook};
+use postgresql_k8s::juju_port::ActionResult;
+use postgresql_k8s::ports::{Ports, Random};
+use secrecy::SecretString;
+
+use super::juju::{FakeJuju, Pending};
+use super::kubernetes::FakeKubernetes;
+use super::patroni::FakeMembers;
+use super::postgres::FakeDatabase;
+use super::workload::FakeWorkload;
+use super::{Died, World};
+
+/// How a hook ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit 0.
+    Done,
+    /// Not exit 0: Juju would show the unit in error.
+    Failed(String),
+    /// The process died on the way.
+    Died,
+}
+
+/// Passwords by counting: no two are the same.
+struct Counting<'a>(&'a World);
+
+impl Random for Counting<'_> {
+    fn password(&self) -> SecretString {
+        let n = self.0.with(|state| {
+            state.made_up += 1;
+            state.made_up
+        });
+        format!("made-up-secret-{n:04}").into()
+    }
+
+    fn salt(&self) -> [u8; 16] {
+        [3; 16]
+    }
+}
+
+impl World {
+    fn run<T>(
+        &self,
+        ordinal: u32,
+        work: impl FnOnce(&Hook<'_>) -> Result<T, String>,
+    ) -> Result<T, Outcome> {
+        let juju = FakeJuju {
+            world: self,
+            ordinal,
+            pending: Pending::default().into(),
+        };
+        let ports = Ports {
+            workload: &FakeWorkload {
+                world: self,
+                ordinal,
+            },
+            members: &FakeMembers { world: self },
+            kubernetes: &FakeKubernetes {
+                world: self,
+                ordinal,
+            },
+            database: &FakeDatabase {
+                world: self,
+                ordinal,
+            },
+            random: &Counting(self),
+        };
+        let hook = Hook {
+            juju: &juju,
+            ports: &ports,
+        };
+        self.with(|state| state.effects.clear());
+        let result = match catch_unwind(AssertUnwindSafe(|| work(&hook))) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Outcome::Failed(error)),
+            Err(panic) if panic.is::<Died>() => Err(Outcome::Died),
+            Err(panic) => resume_unwind(panic),
+        };
+        if result.is_ok() {
+            juju.commit();
+        }
+        result
+    }
+
+    /// Runs a hook.
+    pub fn hook(&self, ordinal: u32, event: &Event) -> Outcome {
+        let ran = self.run(ordinal, |hook| {
+            handlers::handle(event, hook).map_err(|e| postgresql_k8s::error_chain(&e))
+        });
+        ran.err().unwrap_or(Outcome::Done)
+    }
+
+    /// Runs an action: its result, or the message it fails with.
+    pub fn action(
+        &self,
+        ordinal: u32,
+        action: impl FnOnce(&Hook<'_>) -> Result<ActionResult, ActionError>,
+    ) -> Result<ActionResult, String> {
+        self.run(ordinal, |hook| match action(hook) {
+            Err(ActionError::Juju(error)) => Err(error.to_string()),
+            answer => Ok(answer.map_err(|error| error.to_string())),
+        })
+        .unwrap_or_else(|outcome| panic!("the action did not end: {outcome:?}"))
+    }
+
+    /// Lets Patroni work, wakes every unit as it would be, and so on until all is quiet.
+    pub fn settle(&self) {
+        for _ in 0..20 {
+            let before = self.with(|state| state.outcome());
+            self.with(super::State::let_patroni_work);
+            let units: Vec<u32> = self.with(|state| state.units.keys().copied().collect());
+            for ordinal in units {
+                for event in [notice(), peers_changed()] {
+                    assert_eq!(self.hook(ordinal, &event), Outcome::Done);
+                }
+            }
+            if self.with(|state| state.outcome()) == before {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+}
+
+/// `postgresql-pebble-ready`
+pub fn pebble_ready() -> Event {
+    Event::PebbleReady(WorkloadEvent {
+        container: "postgresql".into(),
+    })
+}
+
+/// The notice that Patroni's callbacks send.
+pub fn notice() -> Event {
+    Event::PebbleCustomNotice(NoticeEvent {
+        container: "postgresql".into(),
+        ..NoticeEvent::default()
+    })
+}
+
+/// `database-peers-relation-changed`
+pub fn peers_changed() -> Event {
+    Event::RelationChanged(peers())
+}
+
+/// `database-peers-relation-created`
+pub fn peers_created() -> Event {
+    Event::RelationCreated(peers())
+}
+
+/// The peer relation.
+pub fn peers() -> RelationEvent {
+    RelationEvent {
+        endpoint: "database-peers".into(),
+        ..RelationEvent::default()
+    }
+}

@@ -1,0 +1,203 @@
+//! Juju: what a hook writes counts only once it has ended well, but for statuses.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgresql_k8s::juju_port::{Bag, Goal, JujuError, JujuPort};
+use postgresql_k8s::secrets::Passwords;
+use serde_json::Value;
+
+use super::{APP, MODEL, World};
+
+/// Juju as one hook of one unit sees it.
+pub struct FakeJuju<'a> {
+    pub world: &'a World,
+    pub ordinal: u32,
+    pub pending: RefCell<Pending>,
+}
+
+/// What is committed when the hook ends well.
+#[derive(Default)]
+pub struct Pending {
+    pub app_bag: Vec<(String, String)>,
+    pub unit_bag: Vec<(String, String)>,
+    pub secret: Option<Passwords>,
+    pub ports: BTreeSet<u16>,
+}
+
+impl FakeJuju<'_> {
+    pub fn commit(self) {
+        let pending = self.pending.into_inner();
+        self.world.with(|state| {
+            write(&mut state.app_bag, pending.app_bag);
+            if let Some(secret) = pending.secret {
+                state.secret = Some(secret);
+            }
+            let unit = state.unit(self.ordinal);
+            write(&mut unit.bag, pending.unit_bag);
+            unit.ports.extend(pending.ports);
+        });
+    }
+
+    fn refuse(text: &str) -> JujuError {
+        JujuError(text.to_owned(), None)
+    }
+}
+
+fn write(bag: &mut BTreeMap<String, String>, pairs: Vec<(String, String)>) {
+    for (key, value) in pairs {
+        if value.is_empty() {
+            bag.remove(&key);
+        } else {
+            bag.insert(key, value);
+        }
+    }
+}
+
+fn unit(ordinal: u32) -> String {
+    format!("{APP}/{ordinal}")
+}
+
+impl JujuPort for FakeJuju<'_> {
+    fn application(&self) -> &str {
+        APP
+    }
+
+    fn model(&self) -> &str {
+        MODEL
+    }
+
+    fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    fn is_leader(&self) -> Result<bool, JujuError> {
+        Ok(self.world.with(|state| state.leader) == self.ordinal)
+    }
+
+    fn goal(&self) -> Result<Goal, JujuError> {
+        Ok(self.world.with(|state| {
+            let dying: BTreeSet<String> = state
+                .units
+                .iter()
+                .filter(|(_, unit)| unit.dying)
+                .map(|(ordinal, _)| unit(*ordinal))
+                .collect();
+            let planned = u32::try_from(state.units.len() - dying.len()).unwrap();
+            let mut endpoints = state.relations.clone();
+            if state.peer_relation {
+                endpoints.insert("database-peers".into());
+            }
+            Goal {
+                planned,
+                dying,
+                endpoints,
+            }
+        }))
+    }
+
+    fn peers(&self) -> Result<Vec<String>, JujuError> {
+        Ok(self.world.with(|state| {
+            if !state.peer_relation {
+                return Vec::new();
+            }
+            state.units[&self.ordinal]
+                .joined
+                .iter()
+                .filter(|ordinal| state.units.contains_key(ordinal))
+                .map(|ordinal| unit(*ordinal))
+                .collect()
+        }))
+    }
+
+    fn peer_bag(&self, bag: &Bag) -> Result<Option<BTreeMap<String, String>>, JujuError> {
+        let pending = self.pending.borrow();
+        self.world.with(|state| {
+            if !state.peer_relation {
+                return Ok(None);
+            }
+            let (mut bag, own) = match bag {
+                Bag::Application => (state.app_bag.clone(), pending.app_bag.clone()),
+                Bag::Unit => (
+                    state.units[&self.ordinal].bag.clone(),
+                    pending.unit_bag.clone(),
+                ),
+                Bag::Other(name) => {
+                    let ordinal: u32 = name
+                        .strip_prefix(&format!("{APP}/"))
+                        .and_then(|n| n.parse().ok())
+                        .ok_or_else(|| Self::refuse("unknown unit"))?;
+                    let bag = state.units.get(&ordinal).map(|unit| unit.bag.clone());
+                    (bag.unwrap_or_default(), Vec::new())
+                }
+            };
+            write(&mut bag, own);
+            Ok(Some(bag))
+        })
+    }
+
+    fn set_peer(&self, bag: Bag, key: &str, value: &str) -> Result<(), JujuError> {
+        if bag == Bag::Application && !self.is_leader()? {
+            return Err(Self::refuse("cannot write relation settings: not leader"));
+        }
+        self.world
+            .with(|state| state.effect(format!("relation-set {key}")));
+        let mut pending = self.pending.borrow_mut();
+        let pair = (key.to_owned(), value.to_owned());
+        match bag {
+            Bag::Application => pending.app_bag.push(pair),
+            Bag::Unit => pending.unit_bag.push(pair),
+            Bag::Other(_) => return Err(Self::refuse("permission denied")),
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Result<BTreeMap<String, Value>, JujuError> {
+        Ok(self.world.with(|state| state.config.clone()))
+    }
+
+    fn passwords(&self) -> Result<Option<Passwords>, JujuError> {
+        if let Some(pending) = &self.pending.borrow().secret {
+            return Ok(Some(pending.clone()));
+        }
+        Ok(self.world.with(|state| state.secret.clone()))
+    }
+
+    fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {
+        if !self.is_leader()? {
+            return Err(Self::refuse("not leader"));
+        }
+        self.world.with(|state| state.effect("secret-set"));
+        self.pending.borrow_mut().secret = Some(passwords.clone());
+        Ok(())
+    }
+
+    fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {
+        self.world.with(|state| {
+            state.unit(self.ordinal).version = version.to_owned();
+            state.effect("application-version-set");
+        });
+        Ok(())
+    }
+
+    fn set_status(&self, application: bool, word: &str, message: &str) -> Result<(), JujuError> {
+        self.world.with(|state| {
+            let told = (word.to_owned(), message.to_owned());
+            state.said.push_str(message);
+            state.said.push('\n');
+            if application {
+                state.app_status = told;
+            } else {
+                state.unit(self.ordinal).status = told;
+            }
+            state.effect("status-set");
+        });
+        Ok(())
+    }
+
+    fn open_ports(&self, ports: &[u16]) -> Result<(), JujuError> {
+        self.pending.borrow_mut().ports.extend(ports);
+        self.world.with(|state| state.effect("open-port"));
+        Ok(())
+    }
+}

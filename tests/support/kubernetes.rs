@@ -1,0 +1,135 @@
+//! The Kubernetes API, and its ways to fail.
+
+use std::collections::BTreeMap;
+
+use cluster_plan::names::ServiceKind;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use postgresql_k8s::ports::{Kubernetes, NodeSize, PortError, PortResult, Registered};
+
+use super::{APP, World};
+
+/// How the API fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KubeFault {
+    /// 403: no `--trust`.
+    Forbidden,
+    /// 500.
+    Internal,
+    /// No answer in time.
+    Silent,
+}
+
+/// The API as one unit sees it.
+pub struct FakeKubernetes<'a> {
+    pub world: &'a World,
+    pub ordinal: u32,
+}
+
+impl FakeKubernetes<'_> {
+    fn up(&self) -> PortResult<()> {
+        let name = "the Kubernetes API";
+        match self.world.with(|state| state.kube_fault) {
+            None => Ok(()),
+            Some(KubeFault::Forbidden) => {
+                Err(PortError::Forbidden(name, "pods is forbidden".into()))
+            }
+            Some(KubeFault::Internal) => {
+                Err(PortError::Failed("get pod".into(), "status 500".into()))
+            }
+            Some(KubeFault::Silent) => Err(PortError::Unreachable(name, "timed out".into())),
+        }
+    }
+}
+
+impl Kubernetes for FakeKubernetes<'_> {
+    fn pod(&self, name: &str) -> PortResult<Option<Pod>> {
+        self.up()?;
+        assert_eq!(name, format!("{APP}-{}", self.ordinal));
+        let labels = self.world.with(|s| s.unit(self.ordinal).labels.clone());
+        Ok(Some(Pod {
+            metadata: ObjectMeta {
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            spec: Some(PodSpec {
+                node_name: Some("node".into()),
+                ..PodSpec::default()
+            }),
+            status: None,
+        }))
+    }
+
+    fn label_pod(&self, _: &str, labels: &[(&str, &str)]) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            for (key, value) in labels {
+                let unit = state.unit(self.ordinal);
+                unit.labels.insert((*key).into(), (*value).into());
+            }
+            state.effect("label pod");
+        });
+        Ok(())
+    }
+
+    fn service(&self, name: &str) -> PortResult<Option<Service>> {
+        self.up()?;
+        Ok(self.world.with(|state| {
+            if name == format!("{APP}-endpoints") {
+                return state.headless.then(Service::default);
+            }
+            state.services.get(name).cloned()
+        }))
+    }
+
+    fn apply_service(&self, service: &Service, _: &str) -> PortResult<()> {
+        self.up()?;
+        let name = service.metadata.name.clone().unwrap_or_default();
+        self.world.with(|state| {
+            state.services.insert(name.clone(), service.clone());
+            state.effect(format!("apply Service {name}"));
+        });
+        Ok(())
+    }
+
+    fn endpoints(&self, name: &str) -> PortResult<Option<Registered>> {
+        self.up()?;
+        assert!(name.ends_with("-config"), "{name}");
+        Ok(self.world.with(|state| state.registered.clone()))
+    }
+
+    fn delete_registration(&self, name: &str) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            if name.ends_with("-config") {
+                state.registered = None;
+            }
+            state.effect(format!("delete {name}"));
+        });
+        Ok(())
+    }
+
+    fn stateful_set_created(&self, _: &str) -> PortResult<Option<String>> {
+        self.up()?;
+        Ok(Some(self.world.with(|state| state.stateful_set.clone())))
+    }
+
+    fn node(&self, _: &str) -> PortResult<Option<NodeSize>> {
+        self.up()?;
+        Ok(Some(NodeSize {
+            cpu: "4".into(),
+            memory: "8Gi".into(),
+        }))
+    }
+
+    fn adopt(&self, _: &str, _: &str, _: &[String]) -> PortResult<usize> {
+        self.up()?;
+        self.world.with(|state| state.effect("adopt"));
+        Ok(1)
+    }
+}
+
+/// The Services that lead to members, by kind.
+pub fn leads_to(services: &BTreeMap<String, Service>, kind: ServiceKind) -> bool {
+    services.contains_key(&format!("{APP}-{kind}"))
+}

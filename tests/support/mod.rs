@@ -1,0 +1,227 @@
+//! A world in memory for the charm's hooks: a Juju model, its pods, Kubernetes, Patroni and
+//! PostgreSQL, as far as the charm can tell them from the real ones. The hooks are the charm's own.
+
+#![allow(dead_code)] // each test file uses its own part
+
+mod hooks;
+mod juju;
+mod kubernetes;
+mod patroni;
+mod postgres;
+mod workload;
+
+pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
+pub use kubernetes::KubeFault;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::observed::ServiceState;
+use k8s_openapi::api::core::v1::Service;
+use postgresql_k8s::ports::Registered;
+use postgresql_k8s::secrets::Passwords;
+use serde_json::Value;
+
+/// Name of the application.
+pub const APP: &str = "postgresql-k8s";
+/// Name of the model.
+pub const MODEL: &str = "m";
+
+/// A process that dies at an effect: unwound, never reported as a panic.
+pub struct Died;
+
+/// The world. Ports borrow it for as long as a hook runs.
+pub struct World(pub RefCell<State>);
+
+/// All that there is.
+pub struct State {
+    pub leader: u32,
+    pub units: BTreeMap<u32, Unit>,
+    pub peer_relation: bool,
+    pub app_bag: BTreeMap<String, String>,
+    pub app_status: (String, String),
+    pub secret: Option<Passwords>,
+    pub config: BTreeMap<String, Value>,
+    /// Endpoints with a relation, beside the peers'.
+    pub relations: BTreeSet<String>,
+    pub services: BTreeMap<String, Service>,
+    pub stateful_set: String,
+    pub kube_fault: Option<KubeFault>,
+    pub headless: bool,
+    /// What Patroni has registered in Kubernetes.
+    pub registered: Option<Registered>,
+    /// The member that holds the leader key.
+    pub holder: Option<u32>,
+    pub dynamic: Value,
+    pub roles: BTreeMap<String, Role>,
+    pub public_revoked: bool,
+    /// Bootstraps of a new cluster so far.
+    pub bootstraps: usize,
+    /// Effects of the hook that runs, or ran last.
+    pub effects: Vec<String>,
+    /// The process dies right after this effect.
+    pub dies_after: Option<usize>,
+    /// Text of every log line and status so far.
+    pub said: String,
+    pub made_up: u32,
+}
+
+/// A role in the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Role {
+    pub login: bool,
+    pub superuser: bool,
+    pub verifier: Option<String>,
+    pub groups: BTreeSet<String>,
+    pub connects: bool,
+}
+
+/// A unit: its pod, its volume and what it told Juju.
+#[derive(Default)]
+pub struct Unit {
+    pub bag: BTreeMap<String, String>,
+    /// Peers whose relation-joined this unit has seen.
+    pub joined: BTreeSet<u32>,
+    pub dying: bool,
+    pub status: (String, String),
+    pub ports: BTreeSet<u16>,
+    pub version: String,
+    pub pebble: bool,
+    pub labels: BTreeMap<String, String>,
+    pub files: BTreeMap<String, File>,
+    pub layer: pebble::Layer,
+    pub service: ServiceState,
+    /// The `patroni.yml` that the running Patroni has read.
+    pub loaded: Option<String>,
+    pub postgres_runs: bool,
+    /// The cluster on the volume: system identifier and how far it has come.
+    pub volume: Option<(String, u64)>,
+    /// The image has neither PostgreSQL nor Patroni.
+    pub bare_image: bool,
+    pub starts: usize,
+    pub replans: usize,
+}
+
+/// A file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub content: Vec<u8>,
+    pub mode: u32,
+    pub user: String,
+}
+
+impl World {
+    /// Units 0 to n-1, unit 0 leads, nothing has run yet.
+    pub fn of(units: u32) -> Self {
+        let mut state = State {
+            leader: 0,
+            units: BTreeMap::new(),
+            peer_relation: true,
+            app_bag: BTreeMap::new(),
+            app_status: Default::default(),
+            secret: None,
+            config: BTreeMap::new(),
+            relations: BTreeSet::new(),
+            services: BTreeMap::new(),
+            stateful_set: "2026-01-02T00:00:00Z".into(),
+            kube_fault: None,
+            headless: true,
+            registered: None,
+            holder: None,
+            dynamic: Value::Null,
+            roles: BTreeMap::new(),
+            public_revoked: false,
+            bootstraps: 0,
+            effects: Vec::new(),
+            dies_after: None,
+            said: String::new(),
+            made_up: 0,
+        };
+        for ordinal in 0..units {
+            state.add_unit(ordinal);
+        }
+        Self(RefCell::new(state))
+    }
+
+    /// Looks at or changes the world between hooks.
+    pub fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.borrow_mut())
+    }
+
+    /// Status word and message of a unit.
+    pub fn status(&self, ordinal: u32) -> (String, String) {
+        self.with(|state| state.units[&ordinal].status.clone())
+    }
+}
+
+impl State {
+    pub fn add_unit(&mut self, ordinal: u32) {
+        let unit = Unit {
+            pebble: true,
+            ..Unit::default()
+        };
+        self.units.insert(ordinal, unit);
+        let all: Vec<u32> = self.units.keys().copied().collect();
+        for (own, unit) in &mut self.units {
+            unit.joined = all.iter().copied().filter(|n| n != own).collect();
+        }
+    }
+
+    pub fn unit(&mut self, ordinal: u32) -> &mut Unit {
+        self.units.get_mut(&ordinal).expect("there is such a unit")
+    }
+
+    /// Notes an effect, and lets the process die where it shall.
+    pub fn effect(&mut self, what: impl Into<String>) {
+        self.effects.push(what.into());
+        if self.dies_after == Some(self.effects.len()) {
+            std::panic::resume_unwind(Box::new(Died));
+        }
+    }
+
+    /// What the world is in the end, for comparing two runs: without what chance decides.
+    pub fn outcome(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "holder {:?} bootstraps {} app {:?} roles {:?} revoked {} dynamic {}",
+            self.holder,
+            self.bootstraps,
+            self.app_status,
+            self.roles
+                .iter()
+                .map(|(name, role)| (
+                    name,
+                    role.login,
+                    role.superuser,
+                    &role.groups,
+                    role.connects
+                ))
+                .collect::<Vec<_>>(),
+            self.public_revoked,
+            self.dynamic
+        )];
+        let services: Vec<_> = self.services.iter().map(|(n, s)| (n, &s.spec)).collect();
+        lines.push(format!("bag {:?} services {services:?}", self.app_bag));
+        for (ordinal, unit) in &self.units {
+            let files: Vec<_> = unit
+                .files
+                .iter()
+                .map(|(path, file)| (path, file.mode, &file.user))
+                .collect();
+            // A volume may hold a cluster by the time that a repeated hook looks at it.
+            let mut bag = unit.bag.clone();
+            bag.entry("pgdata".into()).and_modify(String::clear);
+            lines.push(format!(
+                "{ordinal} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?}",
+                unit.status,
+                bag,
+                unit.ports,
+                unit.labels,
+                unit.version,
+                files,
+                unit.layer,
+                (unit.service, unit.postgres_runs, unit.volume.is_some()),
+            ));
+        }
+        lines
+    }
+}

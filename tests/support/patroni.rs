@@ -1,0 +1,244 @@
+//! Patroni of all members: what they do by themselves between hooks, and their REST API.
+
+use cluster_plan::observed::ServiceState;
+use cluster_plan::planner::PATRONI_YML;
+use postgresql_k8s::ports::{Members, PortError, PortResult, Registered};
+use postgresql_k8s::scram;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{APP, Role, State, World};
+
+/// The REST API as one unit sees it.
+pub struct FakeMembers<'a> {
+    pub world: &'a World,
+}
+
+fn ordinal(host: &str) -> u32 {
+    let name = host.split('.').next().unwrap_or(host);
+    name.rsplit('-')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap()
+}
+
+impl State {
+    /// Whether a Patroni runs there.
+    fn patroni(&self, ordinal: u32) -> bool {
+        self.units
+            .get(&ordinal)
+            .is_some_and(|unit| unit.pebble && unit.service == ServiceState::Active)
+    }
+
+    fn yml(&self, ordinal: u32) -> Option<Value> {
+        serde_yaml::from_str(self.units[&ordinal].loaded.as_deref()?).ok()
+    }
+
+    /// All Patronis go on for as long as there is something for them to do.
+    pub fn let_patroni_work(&mut self) {
+        while self.one_round() {}
+    }
+
+    fn one_round(&mut self) -> bool {
+        let ordinals: Vec<u32> = self.units.keys().copied().collect();
+        let mut changed = false;
+        if self
+            .holder
+            .is_some_and(|holder| !self.units.get(&holder).is_some_and(|u| u.postgres_runs))
+        {
+            self.holder = None;
+            changed = true;
+        }
+        for ordinal in ordinals {
+            if !self.patroni(ordinal) {
+                let unit = self.unit(ordinal);
+                changed |= std::mem::take(&mut unit.postgres_runs);
+                continue;
+            }
+            if self.units[&ordinal].loaded.is_none() {
+                let unit = self.unit(ordinal);
+                let file = unit
+                    .files
+                    .get(PATRONI_YML)
+                    .expect("patroni.yml before Patroni");
+                assert_eq!((file.mode, file.user.as_str()), (0o600, "postgres"));
+                unit.loaded = Some(String::from_utf8(file.content.clone()).unwrap());
+                changed = true;
+            }
+            changed |= self.member(ordinal);
+        }
+        if self.holder.is_none() {
+            let freshest = self
+                .units
+                .iter()
+                .filter(|(_, unit)| unit.postgres_runs)
+                .max_by_key(|(ordinal, unit)| {
+                    (
+                        unit.volume.as_ref().map(|v| v.1),
+                        std::cmp::Reverse(**ordinal),
+                    )
+                })
+                .map(|(ordinal, _)| *ordinal);
+            changed |= freshest.is_some();
+            self.holder = freshest;
+        }
+        changed
+    }
+
+    fn member(&mut self, ordinal: u32) -> bool {
+        if self.units[&ordinal].postgres_runs {
+            return false;
+        }
+        let registered = self.registered.as_ref().and_then(|r| r.initialize.clone());
+        match (self.units[&ordinal].volume.clone(), registered) {
+            (Some((id, _)), Some(registered)) if id == registered => {}
+            (Some(_), Some(_)) => return false,
+            (Some((id, _)), None) => self.register(&id),
+            (None, None) => return self.bootstrap(ordinal),
+            (None, Some(_)) => return self.base_backup(ordinal),
+        }
+        self.unit(ordinal).postgres_runs = true;
+        true
+    }
+
+    fn register(&mut self, id: &str) {
+        self.registered = Some(Registered {
+            initialize: Some(id.to_owned()),
+            created: "2026-01-03T00:00:00Z".into(),
+        });
+    }
+
+    fn bootstrap(&mut self, ordinal: u32) -> bool {
+        let yml = self.yml(ordinal).expect("patroni.yml is YAML");
+        let Some(section) = yml.get("bootstrap") else {
+            return false;
+        };
+        self.bootstraps += 1;
+        let id = (7_000 + self.bootstraps).to_string();
+        self.register(&id);
+        self.dynamic = section["dcs"].clone();
+        for (user, superuser) in [
+            ("superuser", true),
+            ("replication", false),
+            ("rewind", false),
+        ] {
+            let user = &yml["postgresql"]["authentication"][user];
+            let password = SecretString::from(user["password"].as_str().unwrap());
+            let verifier = scram::verifier(&password, &[7; 16]);
+            let role = Role {
+                login: true,
+                superuser,
+                verifier: Some(secrecy::ExposeSecret::expose_secret(&verifier).to_owned()),
+                ..Role::default()
+            };
+            self.roles
+                .insert(user["username"].as_str().unwrap().to_owned(), role);
+        }
+        let unit = self.unit(ordinal);
+        unit.volume = Some((id, 1));
+        unit.postgres_runs = true;
+        self.holder = Some(ordinal);
+        true
+    }
+
+    fn base_backup(&mut self, ordinal: u32) -> bool {
+        let Some(holder) = self.holder else {
+            return false;
+        };
+        if !self.may_replicate(ordinal) {
+            return false;
+        }
+        let data = self.units[&holder].volume.clone();
+        let unit = self.unit(ordinal);
+        unit.volume = data;
+        unit.postgres_runs = true;
+        true
+    }
+
+    /// Whether the primary lets this member replicate, with the password in its file.
+    pub fn may_replicate(&self, ordinal: u32) -> bool {
+        let Some(yml) = self.yml(ordinal) else {
+            return false;
+        };
+        let password = &yml["postgresql"]["authentication"]["replication"]["password"];
+        let password = SecretString::from(password.as_str().unwrap());
+        let role = self
+            .roles
+            .get("replication")
+            .and_then(|r| r.verifier.as_ref());
+        role.is_some_and(|verifier| scram::fits(&password, verifier))
+    }
+}
+
+impl Members for FakeMembers<'_> {
+    fn cluster(&self, hosts: &[String]) -> PortResult<patroni::Cluster> {
+        self.world.with(|state| {
+            if !hosts.iter().any(|host| state.patroni(ordinal(host))) {
+                return Err(PortError::Unreachable(
+                    "Patroni",
+                    "connection refused".into(),
+                ));
+            }
+            let members: Vec<Value> = state
+                .units
+                .iter()
+                .filter(|(ordinal, unit)| state.patroni(**ordinal) && unit.loaded.is_some())
+                .map(|(ordinal, unit)| {
+                    let leads = state.holder == Some(*ordinal);
+                    json!({
+                        "name": format!("{APP}-{ordinal}"),
+                        "role": if leads { "leader" } else { "sync_standby" },
+                        "state": match (unit.postgres_runs, leads) {
+                            (true, true) => "running",
+                            (true, false) => "streaming",
+                            _ => "stopped",
+                        },
+                        "timeline": 1,
+                    })
+                })
+                .collect();
+            Ok(serde_json::from_value(json!({"members": members})).unwrap())
+        })
+    }
+
+    fn dynamic_config(&self, _: &str) -> PortResult<Value> {
+        Ok(self.world.with(|state| state.dynamic.clone()))
+    }
+
+    fn patch_dynamic_config(&self, _: &str, patch: &Value) -> PortResult<()> {
+        self.world.with(|state| {
+            merge(&mut state.dynamic, patch);
+            state.effect("patch dynamic configuration");
+        });
+        Ok(())
+    }
+
+    fn switchover(&self, _: &str, leader: &str, candidate: Option<&str>) -> PortResult<()> {
+        self.world.with(|state| {
+            assert_eq!(state.holder, Some(ordinal(leader)));
+            let candidate = ordinal(candidate.expect("a candidate is named"));
+            assert!(state.units[&candidate].postgres_runs, "the candidate runs");
+            state.holder = Some(candidate);
+            state.effect("switchover");
+        });
+        Ok(())
+    }
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let map = target.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}

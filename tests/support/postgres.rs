@@ -1,0 +1,153 @@
+//! The primary's catalogue, and the statements that the charm runs: each must be one that this
+//! catalogue understands and that fits it, as PostgreSQL would insist.
+
+use std::collections::BTreeSet;
+
+use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
+use postgresql_k8s::scram;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{APP, Role, State, World};
+
+/// The database as one unit sees it.
+pub struct FakeDatabase<'a> {
+    pub world: &'a World,
+    pub ordinal: u32,
+}
+
+impl FakeDatabase<'_> {
+    fn enter(&self, server: &Server) -> PortResult<()> {
+        self.world.with(|state| {
+            let refused = |why: &str| PortError::Unreachable("PostgreSQL", why.into());
+            match server {
+                Server::Own if state.units[&self.ordinal].postgres_runs => Ok(()),
+                Server::Host(host, password) => {
+                    let holder = state.holder.ok_or_else(|| refused("no primary"))?;
+                    assert!(host.starts_with(&format!("{APP}-{holder}.")), "{host}");
+                    let verifier = state.roles["operator"].verifier.clone().unwrap_or_default();
+                    if scram::fits(password, &verifier) {
+                        Ok(())
+                    } else {
+                        Err(refused("password authentication failed"))
+                    }
+                }
+                Server::Own => Err(refused("no such socket")),
+            }
+        })
+    }
+}
+
+impl Database for FakeDatabase<'_> {
+    fn query(&self, server: &Server, _: &str) -> PortResult<Vec<Vec<Option<String>>>> {
+        self.enter(server)?;
+        Ok(self.world.with(|state| {
+            let text = |value: bool| Some(value.to_string());
+            let mut rows = vec![vec![
+                Some("public".into()),
+                Some("postgres".into()),
+                text(state.public_revoked),
+            ]];
+            rows.extend(state.roles.iter().map(|(name, role)| {
+                let groups: Vec<_> = role.groups.iter().cloned().collect();
+                vec![
+                    Some("role".into()),
+                    Some(name.clone()),
+                    text(role.login),
+                    text(role.superuser),
+                    role.verifier.clone(),
+                    (!groups.is_empty()).then(|| groups.join(",")),
+                    text(role.connects),
+                ]
+            }));
+            rows
+        }))
+    }
+
+    fn execute(&self, server: &Server, statements: &[SecretString]) -> PortResult<()> {
+        self.enter(server)?;
+        self.world.with(|state| {
+            // One transaction: all of them, or none.
+            for statement in statements {
+                state.run(statement.expose_secret());
+            }
+            state.effect(format!("{} statements", statements.len()));
+        });
+        Ok(())
+    }
+}
+
+impl State {
+    fn run(&mut self, sql: &str) {
+        let bare = sql.replace('"', "");
+        let words: Vec<&str> = bare.split_whitespace().collect();
+        match words.as_slice() {
+            [
+                "REVOKE",
+                "ALL",
+                "PRIVILEGES",
+                "ON",
+                "DATABASE",
+                "postgres",
+                "FROM",
+                "PUBLIC",
+            ] => {
+                self.public_revoked = true;
+            }
+            [
+                "REVOKE",
+                "CREATE",
+                "ON",
+                "SCHEMA",
+                "public",
+                "FROM",
+                "PUBLIC",
+            ] => {}
+            ["CREATE", "ROLE", name, attributes @ ..] => {
+                let attributes: BTreeSet<_> = attributes.iter().copied().collect();
+                let role = Role {
+                    login: attributes.contains("LOGIN"),
+                    superuser: attributes.contains("SUPERUSER"),
+                    ..Role::default()
+                };
+                let old = self.roles.insert((*name).to_owned(), role);
+                assert!(old.is_none(), "role {name} already exists");
+            }
+            ["ALTER", "ROLE", name, "PASSWORD", verifier] => {
+                let verifier = verifier.trim_matches('\'');
+                assert!(verifier.starts_with("SCRAM-SHA-256$"), "a verifier alone");
+                self.role(name).verifier = Some(verifier.to_owned());
+            }
+            ["GRANT", "CONNECT", "ON", "DATABASE", "postgres", "TO", name]
+            | [
+                "GRANT",
+                "ALL",
+                "PRIVILEGES",
+                "ON",
+                "DATABASE",
+                "postgres",
+                "TO",
+                name,
+            ] => {
+                self.role(name).connects = true;
+            }
+            ["GRANT", "EXECUTE", "ON", "FUNCTION", .., "TO", "rewind"] => {
+                self.role("rewind");
+            }
+            ["GRANT", groups @ .., "TO", name] => {
+                let names = groups.iter().map(|g| g.trim_end_matches(',').to_owned());
+                let names: Vec<String> = names.collect();
+                for group in &names {
+                    let known = self.roles.contains_key(group) || group.starts_with("pg_");
+                    assert!(known, "role {group} does not exist");
+                }
+                self.role(name).groups.extend(names);
+            }
+            _ => panic!("syntax error: {sql}"),
+        }
+    }
+
+    fn role(&mut self, name: &str) -> &mut Role {
+        let found = self.roles.get_mut(name);
+        found.unwrap_or_else(|| panic!("role {name} does not exist"))
+    }
+}

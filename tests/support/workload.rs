@@ -1,0 +1,195 @@
+//! A workload container under Pebble: its files, its layer, its one service.
+
+use cluster_plan::names::{PGDATA, STORAGE};
+use cluster_plan::observed::ServiceState;
+use postgresql_k8s::ports::{FileInfo, Output, PortError, PortResult, Workload};
+
+use super::{File, Unit, World};
+
+/// The container as the unit's charm sees it.
+pub struct FakeWorkload<'a> {
+    pub world: &'a World,
+    pub ordinal: u32,
+}
+
+fn printed(stdout: &str) -> Output {
+    Output {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: String::new(),
+    }
+}
+
+impl FakeWorkload<'_> {
+    fn unit<T>(&self, work: impl FnOnce(&mut Unit) -> T) -> PortResult<T> {
+        self.world.with(|state| {
+            let unit = state.unit(self.ordinal);
+            if unit.pebble {
+                Ok(work(unit))
+            } else {
+                Err(PortError::Unreachable("Pebble", "no such socket".into()))
+            }
+        })
+    }
+
+    fn effect(&self, what: &str) {
+        self.world.with(|state| state.effect(what));
+    }
+}
+
+fn info(path: &str, file: &File) -> FileInfo {
+    FileInfo {
+        name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+        mode: file.mode,
+        user: file.user.clone(),
+    }
+}
+
+fn entry(name: &str) -> FileInfo {
+    FileInfo {
+        name: name.to_owned(),
+        mode: 0o755,
+        user: "root".into(),
+    }
+}
+
+impl Workload for FakeWorkload<'_> {
+    fn list(&self, directory: &str) -> PortResult<Option<Vec<FileInfo>>> {
+        self.unit(|unit| match directory {
+            "/usr/lib/postgresql" => (!unit.bare_image).then(|| vec![entry("15")]),
+            "/usr/lib/postgresql/15/lib" => Some(vec![entry("pg_stat_statements.so")]),
+            PGDATA if !unit.files.contains_key(PGDATA) && unit.volume.is_none() => None,
+            PGDATA => Some(unit.volume.iter().map(|_| entry("PG_VERSION")).collect()),
+            _ => Some(
+                unit.files
+                    .iter()
+                    .filter(|(path, _)| path.rsplit_once('/').is_some_and(|(d, _)| d == directory))
+                    .map(|(path, file)| info(path, file))
+                    .collect(),
+            ),
+        })
+    }
+
+    fn stat(&self, path: &str) -> PortResult<Option<FileInfo>> {
+        self.unit(|unit| match unit.files.get(path) {
+            None if path == STORAGE => Some(entry("data")),
+            found => found.map(|file| info(path, file)),
+        })
+    }
+
+    fn pull(&self, path: &str) -> PortResult<Option<Vec<u8>>> {
+        self.unit(|unit| {
+            if path.ends_with("patroni/version.py") {
+                return (!unit.bare_image).then(|| b"__version__ = '3.3.0'\n".to_vec());
+            }
+            unit.files.get(path).map(|file| file.content.clone())
+        })
+    }
+
+    fn push(&self, path: &str, content: &[u8], mode: u32, owner: &str) -> PortResult<()> {
+        self.unit(|unit| {
+            let file = File {
+                content: content.to_vec(),
+                mode,
+                user: owner.to_owned(),
+            };
+            unit.files.insert(path.to_owned(), file);
+        })?;
+        self.effect(&format!("push {path}"));
+        Ok(())
+    }
+
+    fn make_directory(&self, path: &str, mode: u32, owner: &str) -> PortResult<()> {
+        self.unit(|unit| {
+            let file = File {
+                content: Vec::new(),
+                mode,
+                user: owner.to_owned(),
+            };
+            unit.files.entry(path.to_owned()).or_insert(file);
+        })?;
+        self.effect(&format!("mkdir {path}"));
+        Ok(())
+    }
+
+    fn exec(&self, command: &[&str]) -> PortResult<Output> {
+        let text = command.join(" ");
+        let result = self.unit(|unit| match command {
+            ["patroni", "--version"] => Err(PortError::Failed(
+                "patroni".into(),
+                "executable not found".into(),
+            )),
+            [server, "--version"] if server.ends_with("/postgres") => {
+                Ok(printed("postgres (PostgreSQL) 15.18\n"))
+            }
+            ["env", "LC_ALL=C", _, directory] if *directory == PGDATA => {
+                let id = unit.volume.as_ref().map_or("", |(id, _)| id);
+                Ok(printed(&format!("Database system identifier: {id}\n")))
+            }
+            ["chmod", mode, path] => {
+                let mode = u32::from_str_radix(mode, 8).unwrap();
+                unit.files.get_mut(*path).unwrap().mode = mode;
+                Ok(printed(""))
+            }
+            ["chown", "postgres:postgres", paths @ ..] => {
+                for path in paths {
+                    let directory = File {
+                        content: Vec::new(),
+                        mode: 0o755,
+                        user: String::new(),
+                    };
+                    let file = unit.files.entry((*path).to_owned()).or_insert(directory);
+                    file.user = "postgres".into();
+                }
+                Ok(printed(""))
+            }
+            _ => panic!("the container has no {text}"),
+        })??;
+        if matches!(command.first(), Some(&"chmod" | &"chown")) {
+            self.effect(&text);
+        }
+        Ok(result)
+    }
+
+    fn plan(&self) -> PortResult<pebble::Layer> {
+        self.unit(|unit| unit.layer.clone())
+    }
+
+    fn add_layer(&self, _: &str, layer: &pebble::Layer) -> PortResult<()> {
+        self.unit(|unit| unit.layer = layer.clone())?;
+        self.effect("add layer");
+        Ok(())
+    }
+
+    fn service(&self, name: &str) -> PortResult<Option<ServiceState>> {
+        self.unit(|unit| {
+            unit.layer
+                .services
+                .contains_key(name)
+                .then_some(match unit.service {
+                    ServiceState::Absent => ServiceState::Inactive,
+                    other => other,
+                })
+        })
+    }
+
+    fn replan(&self) -> PortResult<()> {
+        self.unit(|unit| {
+            unit.replans += 1;
+            if unit.service != ServiceState::Active {
+                unit.service = ServiceState::Active;
+                unit.starts += 1;
+                unit.loaded = None;
+            }
+        })?;
+        self.effect("replan");
+        Ok(())
+    }
+
+    fn signal(&self, _: &str, signal: &str) -> PortResult<()> {
+        assert_eq!(signal, "SIGHUP");
+        self.unit(|unit| unit.loaded = None)?;
+        self.effect("SIGHUP");
+        Ok(())
+    }
+}
