@@ -57,10 +57,11 @@ fn derive(password: &SecretString, salt: &[u8], iterations: u32) -> String {
 fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     // Keyed once: that is half of the work of each round.
     let keyed = keyed(password);
-    let mut block = authenticate(&keyed, &[salt, &1_u32.to_be_bytes()]);
+    let keyed = keyed.as_ref();
+    let mut block = authenticate(keyed, &[salt, &1_u32.to_be_bytes()]);
     let mut result = block;
     for _ in 1..iterations {
-        block = authenticate(&keyed, &[&block]);
+        block = authenticate(keyed, &[&block]);
         for (sum, byte) in result.iter_mut().zip(block) {
             *sum ^= byte;
         }
@@ -74,8 +75,8 @@ fn keyed(key: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 /// What it gives without a key would fit nothing.
-fn authenticate(keyed: &Option<Hmac<Sha256>>, parts: &[&[u8]]) -> [u8; 32] {
-    let Some(mut mac) = keyed.clone() else {
+fn authenticate(keyed: Option<&Hmac<Sha256>>, parts: &[&[u8]]) -> [u8; 32] {
+    let Some(mut mac) = keyed.cloned() else {
         return [0; 32];
     };
     for part in parts {
@@ -85,7 +86,7 @@ fn authenticate(keyed: &Option<Hmac<Sha256>>, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    authenticate(&keyed(key), parts)
+    authenticate(keyed(key).as_ref(), parts)
 }
 
 #[cfg(test)]

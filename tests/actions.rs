@@ -1,5 +1,16 @@
 //! The actions: what an operator gets, and what is refused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
 mod support;
 
 use juju::Event;

@@ -1,5 +1,16 @@
 //! From nothing to a cluster: the hooks of one to several units, in any order that Juju allows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;

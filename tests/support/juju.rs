@@ -174,7 +174,7 @@ impl JujuPort for FakeJuju<'_> {
 
     fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {
         self.world.with(|state| {
-            state.unit(self.ordinal).version = version.to_owned();
+            version.clone_into(&mut state.unit(self.ordinal).version);
             state.effect("application-version-set");
         });
         Ok(())

@@ -1,5 +1,14 @@
 //! What a unit plans, from first light to a cluster, and where something stands in the way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by them"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
