@@ -19,6 +19,8 @@ use crate::home::JUJU_VERSION;
 const END: Duration = Duration::from_mins(10);
 /// Longest wait for a daemon that is told to end, or killed, to be gone.
 const GONE: Duration = Duration::from_secs(20);
+/// Longest wait for one that breaks connections to turn out to be dying.
+const DYING: Duration = Duration::from_secs(2);
 
 /// Runs `destroy-controller`.
 ///
@@ -29,6 +31,7 @@ pub async fn destroy(session: &Session, args: &DestroyControllerArgs) -> Result<
         Ok(info) => Some(info),
         Err(CliError::NoController { .. }) => None,
         Err(_) if args.force => None,
+        Err(_) if has_died(session).await => None,
         Err(error) => return Err(error),
     };
     if let (Some(info), Some(name)) = (&running, &args.name)
@@ -79,6 +82,16 @@ async fn end(session: &Session, release_storage: bool) -> Result<(), CliError> {
         .map_err(|_| CliError::message(format!("the controller did not end within {END:?}")))?
 }
 
+/// Whether the daemon that answered badly is one that was just killed: its socket outlives it by a
+/// moment.
+async fn has_died(session: &Session) -> bool {
+    let pid = std::fs::read_to_string(session.home.daemon_pid()).ok();
+    let Some(pid) = pid.and_then(|text| text.trim().parse::<i32>().ok()) else {
+        return false;
+    };
+    tokio::time::timeout(DYING, gone(pid)).await.is_ok()
+}
+
 /// Kills a daemon of this home that no longer answers.
 async fn stop_leftover(session: &Session) -> Result<(), CliError> {
     let Ok(text) = std::fs::read_to_string(session.home.daemon_pid()) else {
@@ -104,14 +117,15 @@ fn is_daemon(pid: i32) -> bool {
     program.ends_with(b"juju-local") && words.next() == Some(b"daemon")
 }
 
+async fn gone(pid: i32) {
+    let mut attempts = tokio::time::interval(Duration::from_millis(20));
+    while pid > 0 && is_daemon(pid) {
+        attempts.tick().await;
+    }
+}
+
 async fn wait_gone(pid: i32) -> Result<(), CliError> {
-    let gone = async {
-        let mut attempts = tokio::time::interval(Duration::from_millis(20));
-        while pid > 0 && is_daemon(pid) {
-            attempts.tick().await;
-        }
-    };
-    tokio::time::timeout(GONE, gone)
+    tokio::time::timeout(GONE, gone(pid))
         .await
         .map_err(|_| CliError::message(format!("process {pid} did not end within {GONE:?}")))
 }

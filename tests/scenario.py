@@ -1,0 +1,197 @@
+"""What the scenarios on the local model share: a controller in a home of its own, the charm's
+status, actions, SQL through the Services, and a client that writes all the time."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+APP = "postgresql-k8s"
+MODEL = "t"
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+JUJU = os.path.realpath(os.path.join(TARGET, "release", "juju-local"))
+
+
+def packed_charm():
+    """Path of the charm that scripts/pack made."""
+    folder = "target/charm"
+    names = [name for name in os.listdir(folder) if name.endswith(".charm")]
+    return os.path.realpath(os.path.join(folder, names[0]))
+
+
+class Failed(Exception):
+    """A check did not hold."""
+
+
+class Cluster:
+    """A controller with one model; everything it made is gone at the end."""
+
+    def __init__(self, *bootstrap):
+        self.home = tempfile.mkdtemp(prefix="scenario-")
+        self.env = dict(os.environ, JUJU_LOCAL_HOME=self.home)
+        self.bootstrap = bootstrap
+
+    def __enter__(self):
+        try:
+            self.juju("bootstrap", *self.bootstrap)
+            self.juju("add-model", MODEL)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            for command in (["status"], ["debug-log", "--replay", "--no-tail"]):
+                done = self.call(*command, check=False)
+                print("\n".join(done.stdout.splitlines()[-60:]))
+        self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def call(self, *args, check=True, model=True, timeout=300, text=None):
+        """Runs juju-local with these arguments."""
+        env = dict(self.env, JUJU_MODEL=MODEL) if model else self.env
+        done = subprocess.run(
+            [JUJU, *args], env=env, capture_output=True, text=True, timeout=timeout, input=text
+        )
+        if check and done.returncode:
+            raise Failed(f"{' '.join(args)}: exit {done.returncode}: {done.stderr.strip()}")
+        return done
+
+    def juju(self, *args, **options):
+        """The same, in a model where the command wants one: its standard output."""
+        plain = args[0] in ("bootstrap", "add-model", "destroy-model", "models")
+        return self.call(*args, model=not plain, **options).stdout
+
+    def deploy(self, units, *args):
+        """Deploys the packed charm."""
+        self.juju("deploy", packed_charm(), APP, "-n", str(units), "--trust", *args)
+
+    def status(self):
+        """The application's part of `status --format json`."""
+        return json.loads(self.juju("status", "--format", "json"))["applications"].get(APP, {})
+
+    def units(self):
+        """Status word and message by unit."""
+        units = self.status().get("units") or {}
+        return {
+            name: (unit["workload-status"]["current"], unit["workload-status"].get("message", ""))
+            for name, unit in units.items()
+        }
+
+    def address(self, unit):
+        """The address of a unit's pod."""
+        return self.status()["units"][unit]["address"]
+
+    def stands(self, count):
+        """So many units are active, one of them Primary."""
+        units = self.units()
+        whole = len(units) == count and all(word == "active" for word, _ in units.values())
+        return whole and [message for _, message in units.values()].count("Primary") == 1
+
+    def action(self, unit, name, **params):
+        """Results of an action; Failed with its message."""
+        pairs = [f"{key}={value}" for key, value in params.items()]
+        done = self.call("run", unit, name, *pairs, "--format", "json", check=False)
+        try:
+            (answer,) = json.loads(done.stdout).values()
+        except ValueError:
+            raise Failed(f"{name}: {done.stderr.strip()}") from None
+        if answer["status"] != "completed":
+            raise Failed(answer.get("message") or done.stderr.strip())
+        return answer.get("results", {})
+
+    def password(self, unit=f"{APP}/0"):
+        """The password of operator."""
+        return self.action(unit, "get-password")["password"]
+
+    def primary(self, unit=f"{APP}/0"):
+        """The unit that get-primary names."""
+        return self.action(unit, "get-primary")["primary"]
+
+    def psql(self, service, password, statement, timeout=20):
+        """psql's completed process, through a Service, from within the model's network."""
+        host = f"{service}.{MODEL}.svc.cluster.local"
+        command = ["net", "--", "env", f"PGPASSWORD={password}", "PGCONNECT_TIMEOUT=2", "psql", "-X",
+                   "-h", host, "-U", "operator", "-d", "postgres", "-qAtc", statement]
+        return self.call(*command, check=False, timeout=timeout)
+
+    def sql(self, statement, service=f"{APP}-primary", password=None):
+        """What a statement prints."""
+        done = self.psql(service, password or self.password(), statement)
+        if done.returncode:
+            raise Failed(f"{statement}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def inside(self, unit, command, container="postgresql"):
+        """Standard output of a shell command in a container."""
+        return self.call("ssh", "--container", container, unit, command, check=False).stdout.strip()
+
+
+def until(seconds, what, condition, every=0.2):
+    """Waits for a condition with a deadline: the seconds it took."""
+    begun = time.monotonic()
+    last = None
+    while time.monotonic() - begun < seconds:
+        try:
+            if condition():
+                return time.monotonic() - begun
+            last = None
+        except (Failed, KeyError, ValueError) as error:
+            last = error
+        time.sleep(every)
+    raise Failed(f"not within {seconds} s: {what}" + (f" ({last})" if last else ""))
+
+
+def check(what, holds, detail=""):
+    """Prints that something holds, or fails."""
+    if not holds:
+        raise Failed(f"{what} {detail}")
+    print(f"ok: {what}", flush=True)
+
+
+class Writer(threading.Thread):
+    """Writes uniquely numbered rows through the primary's Service, one at a time, and remembers
+    which were acknowledged."""
+
+    def __init__(self, cluster):
+        super().__init__(daemon=True)
+        self.cluster, self.password = cluster, cluster.password()
+        self.acknowledged, self.times, self.done = [], [], threading.Event()
+        cluster.sql("create table if not exists written (n bigint primary key)")
+
+    def run(self):
+        number = 0
+        while not self.done.is_set():
+            number += 1
+            try:
+                done = self.cluster.psql(
+                    f"{APP}-primary", self.password, f"insert into written values ({number})"
+                )
+            except subprocess.TimeoutExpired:
+                continue
+            if done.returncode == 0:
+                self.acknowledged.append(number)
+                self.times.append(time.monotonic())
+
+    def __enter__(self):
+        self.start()
+        until(30, "the first write is acknowledged", lambda: self.acknowledged)
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join(30)
+
+    def gap(self):
+        """Seconds of the longest time without an acknowledged write."""
+        return max((b - a for a, b in zip(self.times, self.times[1:])), default=0.0)
+
+    def lost(self):
+        """Acknowledged rows that are not there."""
+        rows = {int(n) for n in self.cluster.sql("select n from written").split()}
+        return sorted(set(self.acknowledged) - rows)
