@@ -87,6 +87,18 @@ pub struct SecretInfo {
     /// Owner's label.
     #[serde(default)]
     pub label: String,
+    /// Description.
+    #[serde(default)]
+    pub description: String,
+    /// `never`, `daily`, ...
+    #[serde(default)]
+    pub rotation: String,
+    /// When it expires, RFC 3339.
+    #[serde(default)]
+    pub expiry: Option<String>,
+    /// When it is to be rotated next, RFC 3339.
+    #[serde(default)]
+    pub rotates: Option<String>,
     /// `application` or `unit`.
     #[serde(default)]
     pub owner: String,
