@@ -40,6 +40,8 @@
 mod context;
 mod env;
 mod event;
+#[cfg(feature = "harness")]
+pub mod harness;
 mod log;
 mod run;
 mod secrets;

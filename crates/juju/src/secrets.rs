@@ -45,6 +45,17 @@ impl SecretContent {
     }
 }
 
+impl<K: Into<String>, V: Into<SecretString>> FromIterator<(K, V)> for SecretContent {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(values: I) -> Self {
+        let values = values.into_iter();
+        Self(
+            values
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
 /// A secret to be made; empty fields are left to Juju.
 #[derive(Debug, Clone, Default)]
 pub struct SecretSpec {
