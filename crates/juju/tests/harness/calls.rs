@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use juju::harness::{Network, State, Storage};
-use juju::{Context, Event, Refusal, Status};
+use juju::{Context, Event, JujuLog, Refusal, Status};
 use serde::Deserialize;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{db, members, run, shop, tool};
 
@@ -198,4 +199,27 @@ fn an_argument_that_linux_would_not_pass_is_not_passed() {
         let error = context.set_status(&Status::active(long)).unwrap_err();
         assert_eq!(error.refusal, Refusal::NotRun);
     });
+}
+
+#[test]
+fn log_lines_of_one_level_go_in_one_call() {
+    let log: &'static JujuLog = Box::leak(Box::default());
+    let subscriber = tracing_subscriber::registry().with(log);
+    let charm = |_: &juju::HookEnv, tools: &dyn juju::HookTools| {
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(unit = "shop/0", "one");
+            tracing::info!("-- two");
+            tracing::warn!("three");
+        });
+        log.flush(tools);
+    };
+    let outcome = shop().run(Event::Start, &State::default(), charm);
+    let lines: Vec<_> = outcome
+        .unwrap()
+        .logs
+        .into_iter()
+        .map(|line| (line.level, line.message))
+        .collect();
+    let expected = [("INFO", "one unit=shop/0\n-- two"), ("WARNING", "three")];
+    assert_eq!(lines, expected.map(|(l, m)| (l.to_owned(), m.to_owned())));
 }
