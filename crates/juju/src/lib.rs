@@ -39,15 +39,23 @@
 
 mod context;
 mod env;
+mod event;
+#[cfg(feature = "harness")]
+pub mod harness;
 mod log;
+mod run;
 mod secrets;
+mod status;
 mod tools;
 
-pub use context::{Context, Goal, GoalState, Read, SecretKey, Status, StatusWord};
-pub use env::{
-    ActionEvent, CheckEvent, EnvError, Event, HookEnv, NoticeEvent, RelationEvent, SecretEvent,
-    StorageEvent, WorkloadEvent,
+pub use context::{Context, LogLevel, Read, SecretKey};
+pub use env::{EnvError, HookEnv};
+pub use event::{
+    ActionEvent, CheckEvent, Event, NoticeEvent, RelationEvent, SecretEvent, StorageEvent,
+    WorkloadEvent,
 };
 pub use log::JujuLog;
+pub use run::{HookError, main, run_hook};
 pub use secrets::{SecretContent, SecretInfo, SecretSpec};
+pub use status::{Goal, GoalState, Status, StatusWord};
 pub use tools::{HookTools, Output, ProcessTools, Refusal, ToolError};

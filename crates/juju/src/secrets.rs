@@ -45,6 +45,17 @@ impl SecretContent {
     }
 }
 
+impl<K: Into<String>, V: Into<SecretString>> FromIterator<(K, V)> for SecretContent {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(values: I) -> Self {
+        let values = values.into_iter();
+        Self(
+            values
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
 /// A secret to be made; empty fields are left to Juju.
 #[derive(Debug, Clone, Default)]
 pub struct SecretSpec {
@@ -87,6 +98,18 @@ pub struct SecretInfo {
     /// Owner's label.
     #[serde(default)]
     pub label: String,
+    /// Description.
+    #[serde(default)]
+    pub description: String,
+    /// `never`, `daily`, ...
+    #[serde(default)]
+    pub rotation: String,
+    /// When it expires, RFC 3339.
+    #[serde(default)]
+    pub expiry: Option<String>,
+    /// When it is to be rotated next, RFC 3339.
+    #[serde(default)]
+    pub rotates: Option<String>,
     /// `application` or `unit`.
     #[serde(default)]
     pub owner: String,
