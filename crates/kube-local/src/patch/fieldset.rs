@@ -24,7 +24,8 @@ impl FieldSet {
         let empty = Map::new();
         let map = value.as_object().unwrap_or(&empty);
         Self {
-            here: map.contains_key(".") || (map.is_empty() && !root),
+            // The object as a whole is never a member.
+            here: !root && (map.is_empty() || map.contains_key(".")),
             children: map
                 .iter()
                 .filter(|(key, _)| *key != ".")
