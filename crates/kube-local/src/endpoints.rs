@@ -56,7 +56,7 @@ fn reconcile(tx: &mut Tx<'_>) {
         let name = field::text(&service, &["metadata", "name"]).to_owned();
         let members: Vec<Arc<Value>> = tx
             .list(pods, Some(&namespace))
-            .filter(|pod| matches_labels(&service["spec"]["selector"], pod))
+            .filter(|pod| matches_labels(&field::part(&service, &["spec", "selector"]), pod))
             .filter(|pod| !field::text(pod, &["status", "podIP"]).is_empty())
             .filter(|pod| field::text(pod, &["metadata", "deletionTimestamp"]).is_empty())
             .cloned()
@@ -95,8 +95,8 @@ fn reconcile(tx: &mut Tx<'_>) {
 }
 
 fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
-    let publish = service["spec"]["publishNotReadyAddresses"]
-        .as_bool()
+    let publish = field::get(service, &["spec", "publishNotReadyAddresses"])
+        .and_then(Value::as_bool)
         .unwrap_or(false);
     let name = field::text(service, &["metadata", "name"]);
     let address = |pod: &Arc<Value>| {
@@ -128,7 +128,7 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
     let ports: Vec<Value> = field::list(service, &["spec", "ports"])
         .iter()
         .map(|port| {
-            let mut one = json!({"port": port["targetPort"], "protocol": port["protocol"]});
+            let mut one = json!({"port": field::part(port, &["targetPort"]), "protocol": field::part(port, &["protocol"])});
             if let Some(name) = port.get("name") {
                 field::set(&mut one, &["name"], name.clone());
             }

@@ -15,11 +15,14 @@ mod handlers;
 mod journal;
 mod json;
 mod patch;
+mod remove;
+mod request;
 mod resource;
 mod selector;
 mod server;
 mod store;
 mod watch;
+mod write;
 
 pub use error::Error;
 pub use server::{ApiServer, Config, Fault};

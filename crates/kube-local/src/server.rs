@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{Tokens, User};
-use crate::handlers::{self, Call};
+use crate::handlers;
+use crate::request::Call;
 use crate::resource;
 use crate::store::Store;
 use crate::{Error, endpoints};
