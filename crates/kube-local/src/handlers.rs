@@ -38,16 +38,11 @@ pub(crate) async fn serve(
     let user = inner.tokens.user(Some(&header("authorization")));
     let (media, accept) = (header("content-type"), header("accept"));
     let fault = *inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
-    if matches!(user, Ok(User::Account(..)) | Err(_)) {
-        match fault {
-            Fault::None => {}
-            Fault::Hang => std::future::pending::<()>().await,
-            Fault::Delay(pause) => tokio::time::sleep(pause).await,
-            Fault::Status(code) => {
-                let failure = Failure::new(code, "ServiceUnavailable", "a fault on purpose");
-                return Ok(respond(code, &failure.body()));
-            }
-        }
+    if let Fault::Status(code) = fault
+        && matches!(user, Ok(User::Account(..)) | Err(_))
+    {
+        let failure = Failure::new(code, "ServiceUnavailable", "a fault on purpose");
+        return Ok(respond(code, &failure.body()));
     }
     let path = request
         .uri()

@@ -63,7 +63,13 @@ pub(crate) fn update(tx: &mut Tx<'_>, target: &Target, object: Value) -> Served<
         // Said of the resource here, not of the kind.
         let (about, name) = (target.resource, &target.name);
         let (said, plural) = (about.qualified(), about.plural);
-        return Err(Failure::invalid_kind(&said, plural, about.group, name, &[cause]));
+        return Err(Failure::invalid_kind(
+            &said,
+            plural,
+            about.group,
+            name,
+            &[cause],
+        ));
     }
     store_changed(tx, target, &current, object)
 }
