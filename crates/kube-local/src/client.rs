@@ -21,6 +21,7 @@ type Connection = SendRequest<Full<Bytes>>;
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    accept: String,
 }
 
 struct Shared {
@@ -83,6 +84,7 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self {
+            accept: "application/json".to_owned(),
             shared: Arc::new(Shared {
                 host: format!("{host}:{}", address.port()),
                 name,
@@ -102,6 +104,15 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Result<Self, Error> {
         let url = format!("https://{}", self.shared.host);
         Self::new(&url, token, &self.shared.ca_pem)
+    }
+
+    /// The same client with another `Accept` header.
+    #[must_use]
+    pub fn accepting(&self, accept: &str) -> Self {
+        Self {
+            accept: accept.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Where the server listens.
@@ -145,7 +156,7 @@ impl Client {
             .header("host", &self.shared.host)
             .header("authorization", format!("Bearer {}", self.shared.token))
             .header("user-agent", "juju-local")
-            .header("accept", "application/json")
+            .header("accept", &self.accept)
             .header("content-type", media)
             .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(Error::Request)
