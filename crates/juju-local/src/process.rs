@@ -36,13 +36,17 @@ pub fn main() -> ExitCode {
 pub fn daemon(home: &Home, args: &DaemonArgs) -> ExitCode {
     // It fails for a process that leads one already, which is as good.
     let _ = nix::unistd::setsid();
-    if args.kubernetes.is_some() {
-        eprintln!("ERROR a kube-apiserver of one's own can't be used in this build yet");
-        return ExitCode::FAILURE;
-    }
+    let kubernetes = match args.kubernetes.choice() {
+        Ok(choice) => choice,
+        Err(text) => {
+            eprintln!("ERROR {text}");
+            return ExitCode::from(2);
+        }
+    };
     let options = controller::DaemonOptions {
         home: home.clone(),
         name: args.name.clone(),
+        kubernetes,
     };
     controller::daemon_main(&options)
 }

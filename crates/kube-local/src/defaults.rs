@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Cause, Failure, Served};
 use crate::json as field;
-use crate::resource::Resource;
+use crate::resource::{Resource, Trait};
 use crate::store::Tx;
 
 /// First address of the network of Services; `.1` is the API itself.
@@ -46,7 +46,7 @@ pub(crate) fn on_create(
         uuid::Uuid::new_v4().to_string(),
     );
     field::set(object, &["metadata", "creationTimestamp"], now());
-    if resource.generation {
+    if resource.is(Trait::Generation) {
         field::set(object, &["metadata", "generation"], 1);
     }
     match resource.plural {

@@ -38,32 +38,55 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 fn reconcile(tx: &mut Tx<'_>) {
-    let kind = |plural: &str| resource::by_plural(plural);
-    let (Some(services), Some(pods), Some(endpoints)) =
-        (kind("services"), kind("pods"), kind("endpoints"))
-    else {
+    let all = |plural: &str| -> Vec<Arc<Value>> {
+        let kind = resource::by_plural(plural);
+        kind.map_or_else(Vec::new, |kind| tx.list(kind, None).cloned().collect())
+    };
+    let changed = wanted(&all("services"), &all("pods"), &all("endpoints"));
+    let Some(kind) = resource::by_plural("endpoints") else {
         return;
     };
-    let selecting: Vec<Arc<Value>> = tx
-        .list(services, None)
-        .filter(|service| {
-            field::get(service, &["spec", "selector"]).is_some_and(|s| !field::is_empty(s))
-        })
-        .cloned()
-        .collect();
+    for mut object in changed {
+        field::default(
+            &mut object,
+            &["metadata", "uid"],
+            uuid::Uuid::new_v4().to_string(),
+        );
+        let now = crate::defaults::now();
+        field::default(&mut object, &["metadata", "creationTimestamp"], now);
+        tx.put(kind, object);
+    }
+}
+
+/// The Endpoints that should be otherwise, as they should be; those that are there already keep
+/// their version.
+pub(crate) fn wanted(
+    services: &[Arc<Value>],
+    pods: &[Arc<Value>],
+    endpoints: &[Arc<Value>],
+) -> Vec<Value> {
+    let place = |object: &Value| {
+        let text = |key| field::text(object, &["metadata", key]).to_owned();
+        (text("namespace"), text("name"))
+    };
+    let selecting = services.iter().filter(|service| {
+        field::get(service, &["spec", "selector"]).is_some_and(|s| !field::is_empty(s))
+    });
+    let mut changed = Vec::new();
     for service in selecting {
-        let namespace = field::text(&service, &["metadata", "namespace"]).to_owned();
-        let name = field::text(&service, &["metadata", "name"]).to_owned();
-        let members: Vec<Arc<Value>> = tx
-            .list(pods, Some(&namespace))
-            .filter(|pod| matches_labels(&service["spec"]["selector"], pod))
+        let (namespace, name) = place(service);
+        let selector = field::part(service, &["spec", "selector"]);
+        let members: Vec<Arc<Value>> = pods
+            .iter()
+            .filter(|pod| field::text(pod, &["metadata", "namespace"]) == namespace)
+            .filter(|pod| matches_labels(&selector, pod))
             .filter(|pod| !field::text(pod, &["status", "podIP"]).is_empty())
             .filter(|pod| field::text(pod, &["metadata", "deletionTimestamp"]).is_empty())
             .cloned()
             .collect();
-        let subsets = subsets(&service, &members);
-        let current = tx.get(endpoints, &namespace, &name);
-        let same = current.as_ref().is_some_and(|object| {
+        let subsets = subsets(service, &members);
+        let current = endpoints.iter().find(|one| place(one) == place(service));
+        let same = current.is_some_and(|object| {
             object.get("subsets").cloned().unwrap_or_else(|| json!([])) == subsets
         });
         if same {
@@ -73,30 +96,27 @@ fn reconcile(tx: &mut Tx<'_>) {
             || {
                 json!({
                     "apiVersion": "v1", "kind": "Endpoints",
-                    "metadata": {
-                        "name": name, "namespace": namespace,
-                        "uid": uuid::Uuid::new_v4().to_string(),
-                        "creationTimestamp": crate::defaults::now(),
-                    },
+                    "metadata": {"name": name, "namespace": namespace},
                 })
             },
-            |object| (*object).clone(),
+            |object| (**object).clone(),
         );
         // They go with their Service, by the same means as any other owned object.
         let owner = json!([{
             "apiVersion": "v1", "kind": "Service", "name": name,
-            "uid": field::text(&service, &["metadata", "uid"]),
+            "uid": field::text(service, &["metadata", "uid"]),
         }]);
         field::set(&mut object, &["metadata", "ownerReferences"], owner);
-        field::carry(&service, &mut object, &["metadata", "labels"]);
+        field::carry(service, &mut object, &["metadata", "labels"]);
         field::set(&mut object, &["subsets"], subsets);
-        tx.put(endpoints, object);
+        changed.push(object);
     }
+    changed
 }
 
 fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
-    let publish = service["spec"]["publishNotReadyAddresses"]
-        .as_bool()
+    let publish = field::get(service, &["spec", "publishNotReadyAddresses"])
+        .and_then(Value::as_bool)
         .unwrap_or(false);
     let name = field::text(service, &["metadata", "name"]);
     let address = |pod: &Arc<Value>| {
@@ -127,12 +147,14 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
     }
     let ports: Vec<Value> = field::list(service, &["spec", "ports"])
         .iter()
-        .map(|port| {
-            let mut one = json!({"port": port["targetPort"], "protocol": port["protocol"]});
+        .filter_map(|port| {
+            let number = target(port, pods)?;
+            let protocol = field::part(port, &["protocol"]);
+            let mut one = json!({"port": number, "protocol": protocol});
             if let Some(name) = port.get("name") {
                 field::set(&mut one, &["name"], name.clone());
             }
-            one
+            Some(one)
         })
         .collect();
     let mut subset = json!({});
@@ -155,4 +177,16 @@ fn is_ready(pod: &Value) -> bool {
             field::text(condition, &["type"]) == "Ready"
                 && field::text(condition, &["status"]) == "True"
         })
+}
+
+/// The pods' number of a Service's port; a named one is looked up in the first pod.
+fn target(port: &Value, pods: &[Arc<Value>]) -> Option<Value> {
+    let wanted = port.get("targetPort").or_else(|| port.get("port"))?;
+    let Some(name) = wanted.as_str() else {
+        return Some(wanted.clone());
+    };
+    let containers = field::list(pods.first()?, &["spec", "containers"]);
+    let mut ports = containers.iter().flat_map(|c| field::list(c, &["ports"]));
+    let found = ports.find(|port| field::text(port, &["name"]) == name)?;
+    found.get("containerPort").cloned()
 }

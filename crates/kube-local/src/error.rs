@@ -48,18 +48,50 @@ pub enum Error {
     /// A PEM text is not what it should be.
     #[error("cannot read a PEM text")]
     Pem(#[source] rustls::pki_types::pem::Error),
-    /// The service network is not an IPv4 network in CIDR notation.
-    #[error(
-        "cannot use {0:?} as the network of service addresses: not an IPv4 CIDR with room for addresses"
-    )]
-    ServiceNetwork(String),
-    /// The address of an API server could not be parsed.
-    #[error("cannot use {url:?} as the address of an API server")]
+    /// The address of an API server can't be used.
+    #[error("cannot use {url:?} as the address of an API server: {why}")]
     Url {
         /// The address as given.
         url: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// An API server did not accept a connection.
+    #[error("cannot reach the API server at {host}")]
+    Unreachable {
+        /// Host and port.
+        host: String,
+        /// What the system said.
         #[source]
-        source: hyper::http::uri::InvalidUri,
+        source: std::io::Error,
+    },
+    /// A request is none that could be sent.
+    #[error("cannot make a request of the API server")]
+    Request(#[source] hyper::http::Error),
+    /// The API server went away in the middle of a request.
+    #[error("cannot finish a request of the API server")]
+    Http(#[source] hyper::Error),
+    /// The API server refused a watch.
+    #[error("cannot watch {path}: the API server answered {status}")]
+    Refused {
+        /// What was to be watched.
+        path: String,
+        /// The answer's status.
+        status: u16,
+    },
+    /// A program could not be started.
+    #[error("cannot start {program}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The real API server ended, or took too long.
+    #[error("cannot use kube-apiserver: it did not become ready; its logs are in {}", logs.display())]
+    NotReady {
+        /// The folder of the logs.
+        logs: PathBuf,
     },
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::json as field;
 use crate::resource::Resource;
 
 /// One reason why a field is not acceptable.
@@ -33,34 +34,6 @@ impl Cause {
             field: field.into(),
         }
     }
-
-    pub(crate) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self {
-            reason: "FieldValueForbidden",
-            message: format!("Forbidden: {detail}"),
-            field: field.into(),
-        }
-    }
-
-    pub(crate) fn unsupported(field: impl Into<String>, value: &Value, known: &[&str]) -> Self {
-        let known: Vec<String> = known.iter().map(|one| format!("\"{one}\"")).collect();
-        Self {
-            reason: "FieldValueNotSupported",
-            message: format!(
-                "Unsupported value: {value}: supported values: {}",
-                known.join(", ")
-            ),
-            field: field.into(),
-        }
-    }
-
-    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self {
-            reason: "FieldValueDuplicate",
-            message: format!("Duplicate value: {value}"),
-            field: field.into(),
-        }
-    }
 }
 
 /// A request that cannot be served, as the client is told about it.
@@ -88,10 +61,10 @@ impl Failure {
     fn about(mut self, resource: &Resource, name: &str) -> Self {
         let mut details = json!({ "kind": resource.plural });
         if !name.is_empty() {
-            details["name"] = json!(name);
+            field::set(&mut details, &["name"], name);
         }
         if !resource.group.is_empty() {
-            details["group"] = json!(resource.group);
+            field::set(&mut details, &["group"], resource.group);
         }
         self.details = Some(details);
         self
@@ -181,6 +154,11 @@ impl Failure {
         )
     }
 
+    /// What the real server also gives no reason for.
+    pub(crate) fn unexplained(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "InternalError", message)
     }
@@ -217,10 +195,10 @@ impl Failure {
             })).collect::<Vec<_>>(),
         });
         if !name.is_empty() {
-            details["name"] = json!(name);
+            field::set(&mut details, &["name"], name);
         }
         if !group.is_empty() {
-            details["group"] = json!(group);
+            field::set(&mut details, &["group"], group);
         }
         Self {
             code: 422,
@@ -238,11 +216,13 @@ impl Failure {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            field::set(&mut body, &["reason"], self.reason);
+        }
         if let Some(details) = &self.details {
-            body["details"] = details.clone();
+            field::set(&mut body, &["details"], details.clone());
         }
         body
     }

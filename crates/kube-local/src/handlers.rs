@@ -11,116 +11,17 @@ use serde_json::{Value, json};
 
 use crate::auth::{self, Attempt, User};
 use crate::failure::{Failure, Served};
+use crate::gc;
 use crate::json as field;
-use crate::patch::{self, PatchType, fieldset::FieldSet};
-use crate::resource::{self, Resource};
-use crate::selector::{field::FieldSelector, label::LabelSelector};
+use crate::remove::{delete, delete_all};
+use crate::request::{Call, Query, Shape, Target, target};
+use crate::resource;
 use crate::server::{Fault, Inner};
 use crate::store::Tx;
 use crate::watch::Watch;
-use crate::{defaults, gc};
+use crate::write::{apply_patch, body, create, existing, update};
 
 type Body = BoxBody<Bytes, Infallible>;
-
-/// A request as far as it matters here.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) media: String,
-    pub(crate) accept: String,
-    pub(crate) body: Vec<u8>,
-}
-
-/// The query of a list or watch.
-#[derive(Debug, Default)]
-pub(crate) struct Query {
-    labels: Option<LabelSelector>,
-    fields: Option<FieldSelector>,
-    pub(crate) version: Option<u64>,
-    pub(crate) timeout: Option<u64>,
-    watch: bool,
-    force: bool,
-    manager: String,
-    grace: Option<i64>,
-}
-
-impl Query {
-    fn parse(text: &str, resource: &Resource) -> Served<Self> {
-        let mut query = Self::default();
-        for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            match key.as_ref() {
-                "labelSelector" if !value.is_empty() => {
-                    query.labels = Some(LabelSelector::parse(&value)?);
-                }
-                "fieldSelector" if !value.is_empty() => {
-                    query.fields = Some(FieldSelector::parse(&value, resource)?);
-                }
-                "resourceVersion" if !value.is_empty() => {
-                    let number = value.parse().map_err(|_| {
-                        Failure::bad_request(format!("resourceVersion: Invalid value: \"{value}\""))
-                    })?;
-                    query.version = Some(number);
-                }
-                "timeoutSeconds" => query.timeout = value.parse().ok(),
-                "watch" => query.watch = matches!(value.as_ref(), "true" | "True" | "1"),
-                "force" => query.force = value == "true",
-                "fieldManager" => query.manager = value.into_owned(),
-                "gracePeriodSeconds" => query.grace = value.parse().ok(),
-                _ => {}
-            }
-        }
-        Ok(query)
-    }
-
-    pub(crate) fn matches(&self, object: &Value) -> bool {
-        let labels = field::get(object, &["metadata", "labels"]).and_then(Value::as_object);
-        self.labels
-            .as_ref()
-            .is_none_or(|selector| selector.matches(labels))
-            && self
-                .fields
-                .as_ref()
-                .is_none_or(|selector| selector.matches(object))
-    }
-}
-
-/// Whether the client wants whole objects or their metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Whole,
-    Metadata,
-}
-
-impl Shape {
-    fn of(accept: &str) -> Self {
-        if accept.contains("as=PartialObjectMetadata") {
-            Self::Metadata
-        } else {
-            Self::Whole
-        }
-    }
-
-    pub(crate) fn apply(self, object: Value) -> Value {
-        match self {
-            Self::Whole => object,
-            Self::Metadata => json!({
-                "kind": "PartialObjectMetadata",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": object["metadata"],
-            }),
-        }
-    }
-}
-
-/// What a path names.
-#[derive(Debug)]
-struct Target {
-    resource: &'static Resource,
-    namespace: Option<String>,
-    name: String,
-    subresource: String,
-}
 
 /// Serves a request of the network.
 pub(crate) async fn serve(
@@ -137,16 +38,11 @@ pub(crate) async fn serve(
     let user = inner.tokens.user(Some(&header("authorization")));
     let (media, accept) = (header("content-type"), header("accept"));
     let fault = *inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
-    if matches!(user, Ok(User::Account(..)) | Err(_)) {
-        match fault {
-            Fault::None => {}
-            Fault::Hang => std::future::pending::<()>().await,
-            Fault::Delay(pause) => tokio::time::sleep(pause).await,
-            Fault::Status(code) => {
-                let failure = Failure::new(code, "ServiceUnavailable", "a fault on purpose");
-                return Ok(respond(code, &failure.body()));
-            }
-        }
+    if let Fault::Status(code) = fault
+        && matches!(user, Ok(User::Account(..)) | Err(_))
+    {
+        let failure = Failure::new(code, "ServiceUnavailable", "a fault on purpose");
+        return Ok(respond(code, &failure.body()));
     }
     let path = request
         .uri()
@@ -253,49 +149,6 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
     }
 }
 
-impl Shape {
-    /// Lists are shaped item by item.
-    fn apply_any(self, mut value: Value) -> Value {
-        if self == Self::Whole || field::text(&value, &["kind"]) == "Status" {
-            return value;
-        }
-        if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
-            for item in items {
-                *item = self.apply(item.take());
-            }
-            field::set(&mut value, &["kind"], "PartialObjectMetadataList");
-            field::set(&mut value, &["apiVersion"], "meta.k8s.io/v1");
-            return value;
-        }
-        self.apply(value)
-    }
-}
-
-fn target(path: &str) -> Served<Target> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let (group, version, rest) = match parts.as_slice() {
-        ["api", version, rest @ ..] => ("", *version, rest),
-        ["apis", group, version, rest @ ..] => (*group, *version, rest),
-        _ => return Err(Failure::no_such_resource()),
-    };
-    let (namespace, rest) = match rest {
-        ["namespaces", namespace, plural, rest @ ..] if *plural != "status" => {
-            (Some((*namespace).to_owned()), [&[*plural], rest].concat())
-        }
-        _ => (None, rest.to_vec()),
-    };
-    let text = |at: usize| rest.get(at).map_or_else(String::new, ToString::to_string);
-    let resource =
-        resource::find(group, version, &text(0)).ok_or_else(Failure::no_such_resource)?;
-    let namespace = namespace.filter(|_| resource.namespaced);
-    Ok(Target {
-        resource,
-        namespace,
-        name: text(1),
-        subresource: text(2),
-    })
-}
-
 fn permitted(tx: &Tx<'_>, user: &User, verb: &str, target: &Target) -> Served<()> {
     let attempt = Attempt {
         verb,
@@ -344,33 +197,6 @@ fn object_request(
     done
 }
 
-fn body(call: &Call) -> Served<Value> {
-    let bad = |error: &dyn std::fmt::Display| {
-        Failure::bad_request(format!("the object provided is unrecognized: {error}"))
-    };
-    if call.media.contains("yaml") {
-        return serde_yaml::from_slice(&call.body).map_err(|error| bad(&error));
-    }
-    serde_json::from_slice(&call.body).map_err(|error| bad(&error))
-}
-
-fn typed(resource: &'static Resource, mut object: Value) -> Served<Value> {
-    field::set(&mut object, &["apiVersion"], resource.api_version());
-    field::set(&mut object, &["kind"], resource.kind);
-    (resource.codec)(object).map_err(|error| {
-        Failure::bad_request(format!(
-            "{} in version \"{}\" cannot be handled as a {}: {error}",
-            resource.kind, resource.version, resource.kind
-        ))
-    })
-}
-
-fn existing(tx: &Tx<'_>, target: &Target) -> Served<Arc<Value>> {
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    tx.get(target.resource, namespace, &target.name)
-        .ok_or_else(|| Failure::not_found(target.resource, &target.name))
-}
-
 fn list(tx: &Tx<'_>, target: &Target, query: &Query) -> Value {
     let found = tx.list(target.resource, target.namespace.as_deref());
     let items: Vec<Value> = found
@@ -382,283 +208,6 @@ fn list(tx: &Tx<'_>, target: &Target, query: &Query) -> Value {
         "apiVersion": target.resource.api_version(),
         "metadata": {"resourceVersion": tx.revision().to_string()},
         "items": items,
-    })
-}
-
-fn create(tx: &mut Tx<'_>, target: &Target, object: Value) -> Served<(u16, Value)> {
-    let mut object = typed(target.resource, object)?;
-    let namespace = target.namespace.clone().unwrap_or_default();
-    defaults::on_create(tx, target.resource, &namespace, &mut object)?;
-    let name = field::text(&object, &["metadata", "name"]).to_owned();
-    if tx.get(target.resource, &namespace, &name).is_some() {
-        return Err(Failure::exists(target.resource, &name));
-    }
-    Ok((201, (*tx.put(target.resource, object)).clone()))
-}
-
-fn update(tx: &mut Tx<'_>, target: &Target, object: Value) -> Served<(u16, Value)> {
-    let object = typed(target.resource, object)?;
-    let current = match existing(tx, target) {
-        Err(_) if target.resource.create_on_update => return create(tx, target, object),
-        found => found?,
-    };
-    store_changed(tx, target, &current, object)
-}
-
-/// Stores what an update or a patch made of an object, unless it is as it was.
-fn store_changed(
-    tx: &mut Tx<'_>,
-    target: &Target,
-    current: &Value,
-    mut object: Value,
-) -> Served<(u16, Value)> {
-    let resource = target.resource;
-    let version = field::text(&object, &["metadata", "resourceVersion"]);
-    if !version.is_empty() && version != field::text(current, &["metadata", "resourceVersion"]) {
-        return Err(Failure::stale(resource, &target.name));
-    }
-    for key in [
-        "uid",
-        "creationTimestamp",
-        "name",
-        "namespace",
-        "generation",
-        "deletionTimestamp",
-    ] {
-        field::carry(current, &mut object, &["metadata", key]);
-    }
-    field::carry(current, &mut object, &["metadata", "resourceVersion"]);
-    if target.subresource == "status" {
-        let mut next = current.clone();
-        field::carry(&object, &mut next, &["status"]);
-        for key in ["labels", "annotations"] {
-            field::carry(&object, &mut next, &["metadata", key]);
-        }
-        object = next;
-    } else if resource.has_status() {
-        field::carry(current, &mut object, &["status"]);
-    }
-    if resource.plural == "services" {
-        for key in ["clusterIP", "clusterIPs"] {
-            if field::get(&object, &["spec", key]).is_none() {
-                field::carry(current, &mut object, &["spec", key]);
-            }
-        }
-        defaults::port_defaults(&mut object);
-    }
-    if object == *current {
-        return Ok((200, object));
-    }
-    if resource.generation && object.get("spec") != current.get("spec") {
-        let generation = current["metadata"]["generation"].as_i64().unwrap_or(1) + 1;
-        field::set(&mut object, &["metadata", "generation"], generation);
-    }
-    let finished = !field::text(&object, &["metadata", "deletionTimestamp"]).is_empty()
-        && field::list(&object, &["metadata", "finalizers"]).is_empty()
-        && !field::list(current, &["metadata", "finalizers"]).is_empty();
-    if finished {
-        let namespace = target.namespace.as_deref().unwrap_or_default();
-        tx.remove(resource, namespace, &target.name);
-        return Ok((200, object));
-    }
-    Ok((200, (*tx.put(resource, object)).clone()))
-}
-
-fn apply_patch(
-    tx: &mut Tx<'_>,
-    target: &Target,
-    query: &Query,
-    call: &Call,
-) -> Served<(u16, Value)> {
-    let kind = PatchType::from_media_type(&call.media)?;
-    let resource = target.resource;
-    let patch: Value = if kind == PatchType::Apply {
-        serde_yaml::from_slice(&call.body)
-            .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?
-    } else {
-        body(call)?
-    };
-    let current = existing(tx, target);
-    if kind == PatchType::Apply {
-        return server_side_apply(tx, target, query, current.ok(), patch);
-    }
-    let current = current?;
-    let version = field::text(&patch, &["metadata", "resourceVersion"]);
-    if !version.is_empty() && version != field::text(&current, &["metadata", "resourceVersion"]) {
-        return Err(Failure::stale(resource, &target.name));
-    }
-    let changed = match kind {
-        PatchType::Json => patch::json((*current).clone(), patch)?,
-        PatchType::Merge => patch::merge((*current).clone(), &patch),
-        _ => patch::strategic((*current).clone(), patch, resource.kind)?,
-    };
-    let changed = typed(resource, changed)?;
-    store_changed(tx, target, &current, changed)
-}
-
-/// Server-side apply: the applied fields win, those that the same manager applied before and left
-/// out now go. Without `force`, a field that another manager applied with another value conflicts.
-fn server_side_apply(
-    tx: &mut Tx<'_>,
-    target: &Target,
-    query: &Query,
-    current: Option<Arc<Value>>,
-    mut applied: Value,
-) -> Served<(u16, Value)> {
-    let resource = target.resource;
-    if query.manager.is_empty() {
-        return Err(Failure::bad_request(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
-    }
-    field::set(&mut applied, &["metadata", "name"], target.name.clone());
-    field::take(&mut applied, &["metadata", "managedFields"]);
-    let fields = FieldSet::of_applied(&applied, resource.kind)
-        .without(&["f:metadata", "f:name"])
-        .without(&["f:apiVersion"])
-        .without(&["f:kind"]);
-    let entry = json!({
-        "manager": query.manager, "operation": "Apply", "apiVersion": resource.api_version(),
-        "time": defaults::now(), "fieldsType": "FieldsV1", "fieldsV1": fields.to_value(),
-    });
-    let Some(current) = current else {
-        let mut object = applied;
-        field::set(&mut object, &["metadata", "managedFields"], json!([entry]));
-        return create(tx, target, object);
-    };
-    let managed = field::list(&current, &["metadata", "managedFields"]).to_vec();
-    let own = |one: &&Value| {
-        field::text(one, &["manager"]) == query.manager
-            && field::text(one, &["operation"]) == "Apply"
-    };
-    let mut next = patch::strategic((*current).clone(), applied.clone(), resource.kind)?;
-    let changed = patch::fieldset::compare(&current, &next, resource.kind).changed;
-    if !query.force {
-        for other in managed.iter().filter(|one| !own(one)) {
-            let theirs = FieldSet::parse(&other["fieldsV1"]);
-            let clash = theirs.intersection(&changed).intersection(&fields);
-            if !clash.is_empty() {
-                let manager = field::text(other, &["manager"]);
-                let texts = clash.texts().join(", ");
-                return Err(Failure::new(
-                    409,
-                    "Conflict",
-                    format!("Apply failed with 1 conflict: conflict with \"{manager}\": {texts}"),
-                ));
-            }
-        }
-    }
-    if let Some(before) = managed.iter().find(own) {
-        let dropped = FieldSet::parse(&before["fieldsV1"]).difference(&fields);
-        remove_fields(&mut next, &dropped);
-    }
-    // The time of an entry moves only when something else does.
-    let same = managed
-        .iter()
-        .find(own)
-        .is_some_and(|one| one["fieldsV1"] == entry["fieldsV1"]);
-    let mut entries: Vec<Value> = managed
-        .iter()
-        .filter(|one| !own(one) || same)
-        .cloned()
-        .collect();
-    if !same {
-        entries.push(entry);
-    }
-    field::set(&mut next, &["metadata", "managedFields"], entries);
-    let next = typed(resource, next)?;
-    store_changed(tx, target, &current, next)
-}
-
-/// Removes plain fields; items of lists stay, which is what the charm's objects need.
-fn remove_fields(object: &mut Value, fields: &FieldSet) {
-    for (key, inner) in fields.children() {
-        let Some(name) = key.strip_prefix("f:") else {
-            continue;
-        };
-        if inner.is_member() && inner.children().next().is_none() {
-            field::take(object, &[name]);
-        } else if let Some(child) = object.get_mut(name) {
-            remove_fields(child, inner);
-        }
-    }
-}
-
-fn delete(tx: &mut Tx<'_>, target: &Target, query: &Query, call: &Call) -> Served<(u16, Value)> {
-    let current = existing(tx, target)?;
-    let options: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-    let wanted = field::text(&options, &["preconditions", "uid"]);
-    let uid = field::text(&current, &["metadata", "uid"]);
-    if !wanted.is_empty() && wanted != uid {
-        let why = format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        );
-        return Err(Failure::conflict(target.resource, &target.name, &why));
-    }
-    let asked = query
-        .grace
-        .or_else(|| options["gracePeriodSeconds"].as_i64());
-    let default = current["spec"]["terminationGracePeriodSeconds"]
-        .as_i64()
-        .unwrap_or(30);
-    let grace = asked.unwrap_or(default);
-    let running = target.resource.plural == "pods"
-        && !field::text(&current, &["spec", "nodeName"]).is_empty()
-        && grace > 0;
-    let held = !field::list(&current, &["metadata", "finalizers"]).is_empty();
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    if running || held {
-        let mut object = (*current).clone();
-        if field::text(&object, &["metadata", "deletionTimestamp"]).is_empty() {
-            field::set(
-                &mut object,
-                &["metadata", "deletionTimestamp"],
-                defaults::now(),
-            );
-            if running {
-                field::set(
-                    &mut object,
-                    &["metadata", "deletionGracePeriodSeconds"],
-                    grace,
-                );
-            }
-            object = (*tx.put(target.resource, object)).clone();
-        }
-        return Ok((200, object));
-    }
-    let removed = tx.remove(target.resource, namespace, &target.name);
-    if target.resource.returns_deleted {
-        return Ok((
-            200,
-            removed.map(|object| (*object).clone()).unwrap_or_default(),
-        ));
-    }
-    let details = json!({
-        "name": target.name, "group": target.resource.group, "kind": target.resource.plural,
-        "uid": uid,
-    });
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": details,
-    });
-    Ok((200, body))
-}
-
-fn delete_all(tx: &mut Tx<'_>, target: &Target, query: &Query) -> Value {
-    let found: Vec<Value> = tx
-        .list(target.resource, target.namespace.as_deref())
-        .filter(|object| query.matches(object))
-        .map(|object| (**object).clone())
-        .collect();
-    for object in &found {
-        let text = |key| field::text(object, &["metadata", key]);
-        tx.remove(target.resource, text("namespace"), text("name"));
-    }
-    json!({
-        "kind": format!("{}List", target.resource.kind),
-        "apiVersion": target.resource.api_version(),
-        "metadata": {"resourceVersion": tx.revision().to_string()},
-        "items": found,
     })
 }
 
@@ -676,7 +225,7 @@ fn token(inner: &Arc<Inner>, tx: &Tx<'_>, target: &Target, call: &Call) -> Serve
 
 fn review(tx: &Tx<'_>, user: &User, call: &Call) -> Served<(u16, Value)> {
     let mut review = body(call)?;
-    let attributes = review["spec"]["resourceAttributes"].clone();
+    let attributes = field::part(&review, &["spec", "resourceAttributes"]);
     let text = |key: &str| field::text(&attributes, &[key]).to_owned();
     let (verb, plural, sub) = (text("verb"), text("resource"), text("subresource"));
     let (namespace, name) = (text("namespace"), text("name"));

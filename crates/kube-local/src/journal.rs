@@ -125,9 +125,9 @@ fn line(entry: &Entry) -> String {
 
 type Live = HashMap<(String, String, String), String>;
 
-fn apply(into: &mut Live, key: (String, String, String), line: String, live: bool) {
+fn apply(into: &mut Live, key: (String, String, String), text: String, live: bool) {
     if live {
-        into.insert(key, line);
+        into.insert(key, text);
     } else {
         into.remove(&key);
     }

@@ -19,16 +19,14 @@ pub(crate) fn list<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The items of the list at `path`, to be changed in place.
-pub(crate) fn list_mut<'a>(
-    value: &'a mut Value,
-    path: &[&str],
-) -> impl Iterator<Item = &'a mut Value> {
-    path.iter()
-        .try_fold(value, |at, key| at.get_mut(*key))
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
+/// The number at `path`.
+pub(crate) fn number(value: &Value, path: &[&str]) -> Option<i64> {
+    get(value, path)?.as_i64()
+}
+
+/// What is at `path`, or null.
+pub(crate) fn part(value: &Value, path: &[&str]) -> Value {
+    get(value, path).cloned().unwrap_or_default()
 }
 
 /// Puts `new` at `path`, making objects of whatever stands in the way.

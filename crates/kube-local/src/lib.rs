@@ -6,6 +6,8 @@
 //! writes their status.
 
 mod auth;
+mod certificates;
+mod client;
 mod defaults;
 mod endpoints;
 mod error;
@@ -15,11 +17,19 @@ mod handlers;
 mod journal;
 mod json;
 mod patch;
+mod remote;
+mod remove;
+mod request;
 mod resource;
 mod selector;
 mod server;
+mod spawned;
 mod store;
 mod watch;
+mod write;
 
+pub use client::{Client, Events};
 pub use error::Error;
+pub use remote::Remote;
 pub use server::{ApiServer, Config, Fault};
+pub use spawned::{Spawned, VERSION, binary};

@@ -10,31 +10,41 @@ use serde_json::Value;
 /// Reads an object as its Go type would be: unknown fields vanish, wrong types are refused.
 type Codec = fn(Value) -> Result<Value, serde_json::Error>;
 
+/// What sets a kind apart from most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trait {
+    /// PUT of a name that does not exist creates it.
+    CreateOnUpdate,
+    /// PUT without a resourceVersion is refused.
+    ConditionalUpdate,
+    /// `metadata.generation` counts changes of the spec.
+    Generation,
+    /// DELETE answers with the deleted object instead of a Status.
+    ReturnsDeleted,
+}
+
+use Trait::{ConditionalUpdate, CreateOnUpdate, Generation, ReturnsDeleted};
+
 /// One kind of object and how it is served.
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
     pub(crate) plural: &'static str,
-    pub(crate) singular: &'static str,
     pub(crate) kind: &'static str,
-    pub(crate) short: &'static [&'static str],
     pub(crate) namespaced: bool,
     pub(crate) subresources: &'static [&'static str],
-    /// PUT of a name that does not exist creates it.
-    pub(crate) create_on_update: bool,
-    /// PUT without a resourceVersion is accepted.
-    pub(crate) unconditional_update: bool,
-    /// `metadata.generation` counts changes of the spec.
-    pub(crate) generation: bool,
-    /// DELETE answers with the deleted object instead of a Status.
-    pub(crate) returns_deleted: bool,
     /// Answers a question and stores nothing.
     pub(crate) review: bool,
+    pub(crate) traits: &'static [Trait],
     pub(crate) codec: Codec,
 }
 
 impl Resource {
+    pub(crate) fn is(&self, wanted: Trait) -> bool {
+        self.traits.contains(&wanted)
+    }
+
     pub(crate) fn has_status(&self) -> bool {
         self.subresources.contains(&"status")
     }
@@ -51,23 +61,6 @@ impl Resource {
     /// `apps/v1`, or `v1` in the core group.
     pub(crate) fn api_version(&self) -> String {
         group_version(self.group, self.version)
-    }
-
-    pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        if self.review {
-            &["create"]
-        } else {
-            &[
-                "create",
-                "delete",
-                "deletecollection",
-                "get",
-                "list",
-                "patch",
-                "update",
-                "watch",
-            ]
-        }
     }
 }
 
@@ -92,7 +85,6 @@ fn via<T: DeserializeOwned + Serialize>(value: Value) -> Result<Value, serde_jso
 const fn entry(
     group: &'static str,
     plural: &'static str,
-    singular: &'static str,
     kind: &'static str,
     codec: Codec,
 ) -> Resource {
@@ -100,16 +92,11 @@ const fn entry(
         group,
         version: "v1",
         plural,
-        singular,
         kind,
-        short: &[],
         namespaced: true,
         subresources: &[],
-        create_on_update: false,
-        unconditional_update: true,
-        generation: false,
-        returns_deleted: false,
         review: false,
+        traits: &[],
         codec,
     }
 }
@@ -119,129 +106,84 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 
 /// Everything served, in the order of discovery.
 pub(crate) static RESOURCES: &[Resource] = &[
+    entry("", "configmaps", "ConfigMap", via::<core::ConfigMap>),
     Resource {
-        short: &["cm"],
-        ..entry(
-            "",
-            "configmaps",
-            "configmap",
-            "ConfigMap",
-            via::<core::ConfigMap>,
-        )
+        traits: &[CreateOnUpdate],
+        ..entry("", "endpoints", "Endpoints", via::<core::Endpoints>)
     },
     Resource {
-        short: &["ep"],
-        create_on_update: true,
-        ..entry(
-            "",
-            "endpoints",
-            "endpoints",
-            "Endpoints",
-            via::<core::Endpoints>,
-        )
+        traits: &[CreateOnUpdate],
+        ..entry("", "events", "Event", via::<core::Event>)
     },
     Resource {
-        short: &["ev"],
-        create_on_update: true,
-        ..entry("", "events", "event", "Event", via::<core::Event>)
-    },
-    Resource {
-        short: &["ns"],
         namespaced: false,
         subresources: &["finalize", "status"],
-        ..entry(
-            "",
-            "namespaces",
-            "namespace",
-            "Namespace",
-            via::<core::Namespace>,
-        )
+        ..entry("", "namespaces", "Namespace", via::<core::Namespace>)
     },
     Resource {
-        short: &["no"],
         namespaced: false,
         subresources: &["status"],
-        ..entry("", "nodes", "node", "Node", via::<core::Node>)
+        ..entry("", "nodes", "Node", via::<core::Node>)
     },
     Resource {
-        short: &["pvc"],
         subresources: &["status"],
-        returns_deleted: true,
+        traits: &[ReturnsDeleted],
         ..entry(
             "",
             "persistentvolumeclaims",
-            "persistentvolumeclaim",
             "PersistentVolumeClaim",
             via::<core::PersistentVolumeClaim>,
         )
     },
     Resource {
-        short: &["pv"],
         namespaced: false,
         subresources: &["status"],
-        returns_deleted: true,
+        traits: &[ReturnsDeleted],
         ..entry(
             "",
             "persistentvolumes",
-            "persistentvolume",
             "PersistentVolume",
             via::<core::PersistentVolume>,
         )
     },
     Resource {
-        short: &["po"],
         subresources: &["status"],
-        generation: true,
-        returns_deleted: true,
-        ..entry("", "pods", "pod", "Pod", via::<core::Pod>)
+        traits: &[Generation, ReturnsDeleted],
+        ..entry("", "pods", "Pod", via::<core::Pod>)
     },
-    entry("", "secrets", "secret", "Secret", via::<core::Secret>),
+    entry("", "secrets", "Secret", via::<core::Secret>),
     Resource {
-        short: &["sa"],
         subresources: &["token"],
-        returns_deleted: true,
+        traits: &[ReturnsDeleted],
         ..entry(
             "",
             "serviceaccounts",
-            "serviceaccount",
             "ServiceAccount",
             via::<core::ServiceAccount>,
         )
     },
     Resource {
-        short: &["svc"],
         subresources: &["status"],
-        create_on_update: true,
-        returns_deleted: true,
-        ..entry("", "services", "service", "Service", via::<core::Service>)
+        traits: &[CreateOnUpdate, ReturnsDeleted],
+        ..entry("", "services", "Service", via::<core::Service>)
     },
     entry(
         "apps",
         "controllerrevisions",
-        "controllerrevision",
         "ControllerRevision",
         via::<apps::ControllerRevision>,
     ),
     Resource {
-        short: &["deploy"],
         subresources: &["scale", "status"],
-        generation: true,
-        ..entry(
-            "apps",
-            "deployments",
-            "deployment",
-            "Deployment",
-            via::<apps::Deployment>,
-        )
+        traits: &[Generation],
+        ..entry("apps", "deployments", "Deployment", via::<apps::Deployment>)
     },
     Resource {
-        short: &["sts"],
         subresources: &["scale", "status"],
-        generation: true,
+        traits: &[Generation],
         ..entry(
             "apps",
             "statefulsets",
-            "statefulset",
             "StatefulSet",
             via::<apps::StatefulSet>,
         )
@@ -252,7 +194,6 @@ pub(crate) static RESOURCES: &[Resource] = &[
         ..entry(
             AUTHORIZATION,
             "selfsubjectaccessreviews",
-            "selfsubjectaccessreview",
             "SelfSubjectAccessReview",
             via::<authorization::SelfSubjectAccessReview>,
         )
@@ -263,80 +204,70 @@ pub(crate) static RESOURCES: &[Resource] = &[
         ..entry(
             AUTHORIZATION,
             "subjectaccessreviews",
-            "subjectaccessreview",
             "SubjectAccessReview",
             via::<authorization::SubjectAccessReview>,
         )
     },
     Resource {
-        create_on_update: true,
-        unconditional_update: false,
+        traits: &[CreateOnUpdate, ConditionalUpdate],
         ..entry(
             "coordination.k8s.io",
             "leases",
-            "lease",
             "Lease",
             via::<coordination::Lease>,
         )
     },
     Resource {
-        generation: true,
+        traits: &[Generation],
         ..entry(
             "discovery.k8s.io",
             "endpointslices",
-            "endpointslice",
             "EndpointSlice",
             via::<discovery::EndpointSlice>,
         )
     },
     Resource {
-        short: &["pdb"],
         subresources: &["status"],
-        unconditional_update: false,
-        generation: true,
+        traits: &[ConditionalUpdate, Generation],
         ..entry(
             "policy",
             "poddisruptionbudgets",
-            "poddisruptionbudget",
             "PodDisruptionBudget",
             via::<policy::PodDisruptionBudget>,
         )
     },
     Resource {
         namespaced: false,
-        create_on_update: true,
+        traits: &[CreateOnUpdate],
         ..entry(
             RBAC,
             "clusterrolebindings",
-            "clusterrolebinding",
             "ClusterRoleBinding",
             via::<rbac::ClusterRoleBinding>,
         )
     },
     Resource {
         namespaced: false,
-        create_on_update: true,
+        traits: &[CreateOnUpdate],
         ..entry(
             RBAC,
             "clusterroles",
-            "clusterrole",
             "ClusterRole",
             via::<rbac::ClusterRole>,
         )
     },
     Resource {
-        create_on_update: true,
+        traits: &[CreateOnUpdate],
         ..entry(
             RBAC,
             "rolebindings",
-            "rolebinding",
             "RoleBinding",
             via::<rbac::RoleBinding>,
         )
     },
     Resource {
-        create_on_update: true,
-        ..entry(RBAC, "roles", "role", "Role", via::<rbac::Role>)
+        traits: &[CreateOnUpdate],
+        ..entry(RBAC, "roles", "Role", via::<rbac::Role>)
     },
 ];
 

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -13,7 +12,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{Tokens, User};
-use crate::handlers::{self, Call};
+use crate::certificates::Certificates;
+use crate::handlers;
+use crate::request::Call;
 use crate::resource;
 use crate::store::Store;
 use crate::{Error, endpoints};
@@ -37,10 +38,6 @@ pub enum Fault {
     None,
     /// Answers with this status.
     Status(u16),
-    /// Does not answer.
-    Hang,
-    /// Answers late.
-    Delay(Duration),
 }
 
 /// What all requests share.
@@ -91,7 +88,9 @@ impl ApiServer {
             tokens: Tokens::new(),
             fault: Mutex::new(Fault::None),
         });
-        let (tls, ca_pem) = certificates(&config)?;
+        let certificates = Certificates::new(&config.names)?;
+        let tls = tls_of(&certificates)?;
+        let ca_pem = certificates.authority.pem();
         let failed = |source| Error::Listen {
             address: config.listen,
             source,
@@ -201,42 +200,18 @@ impl ApiServer {
     }
 }
 
-fn certificates(config: &Config) -> Result<(rustls::ServerConfig, String), Error> {
-    let authority_key = rcgen::KeyPair::generate().map_err(Error::Certificate)?;
-    let mut authority =
-        rcgen::CertificateParams::new(Vec::<String>::new()).map_err(Error::Certificate)?;
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    authority
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "juju-local Kubernetes CA");
-    authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-    let ca = authority
-        .self_signed(&authority_key)
-        .map_err(Error::Certificate)?;
-    let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
-    let mut names = config.names.clone();
-    names.push(config.listen.ip().to_string());
-    names.push("localhost".to_owned());
-    let key = rcgen::KeyPair::generate().map_err(Error::Certificate)?;
-    let mut params = rcgen::CertificateParams::new(names).map_err(Error::Certificate)?;
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "kube-apiserver");
-    params.use_authority_key_identifier_extension = true;
-    let cert = params
-        .signed_by(&key, &issuer)
-        .map_err(Error::Certificate)?;
-    let chain: Vec<CertificateDer<'static>> = vec![cert.der().clone()];
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+fn tls_of(certificates: &Certificates) -> Result<rustls::ServerConfig, Error> {
+    let chain: Vec<CertificateDer<'static>> = vec![certificates.server.der().clone()];
+    let key = PrivatePkcs8KeyDer::from(certificates.key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::Tls)?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
+        .with_single_cert(chain, PrivateKeyDer::Pkcs8(key))
         .map_err(Error::Tls)?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((tls, ca.pem()))
+    Ok(tls)
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, inner: Arc<Inner>) {

@@ -10,14 +10,14 @@ use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::handlers::{Query, Shape};
 use crate::json as field;
+use crate::request::{Query, Shape};
 use crate::resource::Resource;
 use crate::server::Inner;
 use crate::store::ChangeKind;
 
 /// Longest watch where the client sets no bound.
-const LONGEST: Duration = Duration::from_secs(1800);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// What a watch follows.
 pub(crate) struct Watch {

@@ -2,35 +2,31 @@
 //! gate that can be shut.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Lets connections through, or not.
-#[derive(Debug, Clone)]
-pub struct Gate {
-    open: Arc<AtomicBool>,
-    shut: watch::Sender<u64>,
+/// What becomes of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Passage {
+    /// They are forwarded.
+    #[default]
+    Open,
+    /// They end at once, those that stand too.
+    Shut,
+    /// They stand, but nothing comes through until they end with this state.
+    Hanging,
 }
 
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            open: Arc::new(AtomicBool::new(true)),
-            shut: watch::Sender::new(0),
-        }
-    }
-}
+/// Decides what becomes of connections.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(watch::Sender<Passage>);
 
 impl Gate {
-    /// Opens or shuts; shutting ends the connections that stand.
-    pub fn set(&self, open: bool) {
-        self.open.store(open, Ordering::SeqCst);
-        if !open {
-            self.shut.send_modify(|count| *count += 1);
-        }
+    /// Lets connections through from now on, or not.
+    pub fn set(&self, passage: Passage) {
+        self.0
+            .send_if_modified(|now| std::mem::replace(now, passage) != passage);
     }
 }
 
@@ -43,19 +39,21 @@ pub async fn forward(listener: TcpListener, to: SocketAddr, gate: Gate) -> std::
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let (mut inside, _) = listener.accept().await?;
-        if !gate.open.load(Ordering::SeqCst) {
-            continue;
-        }
-        let mut shut = gate.shut.subscribe();
+        let mut gate = gate.0.subscribe();
         tokio::spawn(async move {
-            let Ok(mut outside) = TcpStream::connect(to).await else {
-                return;
-            };
-            let _ = (inside.set_nodelay(true), outside.set_nodelay(true));
-            tokio::select! {
-                _ = tokio::io::copy_bidirectional(&mut inside, &mut outside) => {}
-                _ = shut.changed() => {}
+            let open = *gate.borrow_and_update();
+            if open == Passage::Open {
+                let Ok(mut outside) = TcpStream::connect(to).await else {
+                    return;
+                };
+                let _ = (inside.set_nodelay(true), outside.set_nodelay(true));
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut inside, &mut outside) => return,
+                    _ = gate.changed() => {}
+                }
             }
+            // It hangs as long as the gate does, and is of no use afterwards.
+            let _ = gate.wait_for(|now| *now != Passage::Hanging).await;
         });
     }
 }

@@ -14,7 +14,7 @@ mod network;
 pub use cleanup::cleanup;
 pub use container::{Container, ContainerSpec, Mount, alive};
 pub use dns::{Names, serve as serve_dns};
-pub use forward::{Gate, forward};
+pub use forward::{Gate, Passage, forward};
 pub use init::maybe_run_helper;
 pub use network::{API_ADDRESS, DNS_ADDRESS, Network, PodNetwork, ServicePort};
 

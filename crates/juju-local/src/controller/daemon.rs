@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use juju_local_api::{ApiError, ErrorKind, Reply, Request};
-use kube_local::{ApiServer, Config};
 use pod_runtime::{DNS_ADDRESS, Gate, Names, Network};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::cluster::{Cluster, Kubernetes};
 use super::kubernetes;
 use super::logs::Logs;
 use super::model::{Model, Outcome, Storage, not_found, now, refuse};
@@ -33,6 +33,8 @@ pub struct DaemonOptions {
     pub home: Home,
     /// The controller's name.
     pub name: String,
+    /// Whose Kubernetes API its models use.
+    pub kubernetes: Kubernetes,
 }
 
 /// The controller.
@@ -41,7 +43,7 @@ pub(super) struct Controller {
     pub name: String,
     pub uuid: String,
     pub exe: PathBuf,
-    pub api: ApiServer,
+    pub api: Cluster,
     pub logs: Logs,
     pub changed: watch::Sender<u64>,
     pub stop: Notify,
@@ -227,9 +229,9 @@ impl Controller {
         let mut changes = self.api.changes();
         loop {
             changes.borrow_and_update();
-            let (new, ports) = kubernetes::network(&self.api, model);
-            *names.write().unwrap_or_else(PoisonError::into_inner) = new;
-            if let Ok(infra) = self.infra(model) {
+            let found = kubernetes::network(&self.api, model);
+            if let (Some((new, ports)), Ok(infra)) = (found, self.infra(model)) {
+                *names.write().unwrap_or_else(PoisonError::into_inner) = new;
                 let set =
                     tokio::task::spawn_blocking(move || infra.network.set_services(&ports)).await;
                 if let Ok(Err(error)) = set {
@@ -306,7 +308,7 @@ impl Controller {
                 let _ = std::fs::remove_dir_all(folder);
             }
         }
-        kubernetes::delete(&self.api, &format!("/api/v1/namespaces/{name}"));
+        kubernetes::remove_namespace(&self.api, name);
         let _ = std::fs::remove_dir_all(self.home.path().join("charms").join(name));
         self.save();
         Ok(Value::Null)
@@ -348,6 +350,11 @@ impl Controller {
             tracing::warn!("cannot write {}: {error}", path.display());
         }
     }
+}
+
+/// State and logs of a real API server.
+fn kubernetes_state(home: &Home) -> PathBuf {
+    home.path().join("kubernetes")
 }
 
 fn saved_path(home: &Home) -> PathBuf {
@@ -405,20 +412,8 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
             _ => drop(std::fs::copy(&own, target).map_err(failed)?),
         }
     }
-    let config = Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        names: vec![
-            pod_runtime::API_ADDRESS.to_string(),
-            "kubernetes".into(),
-            "kubernetes.default".into(),
-            "kubernetes.default.svc".into(),
-            "kubernetes.default.svc.cluster.local".into(),
-        ],
-        state: None,
-    };
-    let api = ApiServer::start(config)
-        .await
-        .map_err(|error| chain(&error))?;
+    // The processes of a real API server end with this function, or with this thread.
+    let (api, _spawned) = Cluster::start(&options.kubernetes, &kubernetes_state(&home)).await?;
     kubernetes::node(&api);
     let exe = runtime.join("bin/juju-local");
     let controller = Arc::new(Controller {
@@ -550,7 +545,11 @@ pub fn cleanup_dead(home: &Home, release_storage: bool) -> std::io::Result<Vec<S
     }
     // A network whose folder never came to be.
     pod_runtime::cleanup(&short, &runtime).map_err(failed)?;
-    for folder in [runtime.clone(), home.path().join("charms")] {
+    for folder in [
+        runtime.clone(),
+        home.path().join("charms"),
+        kubernetes_state(home),
+    ] {
         gone(std::fs::remove_dir_all(&folder))?;
     }
     let kept = saved(home).storage;

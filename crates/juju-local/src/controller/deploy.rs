@@ -41,12 +41,8 @@ impl Controller {
             return refuse(ErrorKind::Internal, "cannot move the charm into the store");
         }
         let address = kubernetes::application(&self.api, model, &name, deploy.trust);
-        kubernetes::stateful_set(
-            &self.api,
-            model,
-            &name,
-            usize::try_from(deploy.units).unwrap_or(0),
-        );
+        let containers: Vec<&str> = charm.containers.keys().map(String::as_str).collect();
+        kubernetes::stateful_set(&self.api, model, &name, deploy.units, &containers);
         self.change(|state| {
             let model = state.model(model)?;
             let app = App {
@@ -274,7 +270,7 @@ impl Controller {
             Some(model.units_of(app).count())
         });
         if let Some(count) = count {
-            kubernetes::stateful_set(&self.api, model, app, count);
+            kubernetes::scale(&self.api, model, app, count);
         }
     }
 }

@@ -3,7 +3,7 @@
 use juju_local_api::ErrorKind;
 use juju_local_api::user::Fault;
 use kube_local::Fault as ApiFault;
-use pod_runtime::{Container, PodNetwork};
+use pod_runtime::{Container, Passage, PodNetwork};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -106,20 +106,22 @@ impl Controller {
 
     fn api_fault(&self, model: &str, how: &str) -> Outcome<Value> {
         let infra = self.infra(model)?;
-        let (open, fault) = match how {
-            "up" => (true, ApiFault::None),
-            "down" => (false, ApiFault::None),
-            "hang" => (true, ApiFault::Hang),
+        let (passage, fault) = match how {
+            "up" => (Passage::Open, ApiFault::None),
+            "down" => (Passage::Shut, ApiFault::None),
+            "hang" => (Passage::Hanging, ApiFault::None),
             status => match status.parse::<u16>() {
-                Ok(code @ 400..=599) => (true, ApiFault::Status(code)),
+                Ok(code @ 400..=599) => (Passage::Open, ApiFault::Status(code)),
                 _ => {
                     let text = format!("\"{how}\" is not up, down, hang or a status of 400 to 599");
                     return refuse(ErrorKind::BadRequest, text);
                 }
             },
         };
-        infra.gate.set(open);
-        self.api.set_fault(fault);
+        if let Err(text) = self.api.set_fault(fault) {
+            return refuse(ErrorKind::BadRequest, text);
+        }
+        infra.gate.set(passage);
         Ok(Value::Null)
     }
 }

@@ -3,16 +3,19 @@
 
 use std::net::Ipv4Addr;
 
-use kube_local::ApiServer;
 use pod_runtime::{Names, ServicePort};
 use serde_json::{Value, json};
 
+use super::cluster::Cluster;
+
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+/// The container of the charm in every pod.
+pub(super) const CHARM: &str = "charm";
 /// The one node.
 pub(super) const NODE: &str = "juju-local";
 
 /// Creates an object; one that exists already is replaced.
-pub(super) fn put(api: &ApiServer, collection: &str, object: &Value) -> Value {
+pub(super) fn put(api: &Cluster, collection: &str, object: &Value) -> Value {
     let name = object
         .pointer("/metadata/name")
         .and_then(Value::as_str)
@@ -20,14 +23,27 @@ pub(super) fn put(api: &ApiServer, collection: &str, object: &Value) -> Value {
     let media = "application/json";
     let (status, made) = api.call("POST", collection, media, Some(object));
     if status != 409 {
+        warn_if_refused(status, &made, collection);
         return made;
     }
     let path = format!("{collection}/{name}");
-    let (_, patched) = api.call("PATCH", &path, "application/merge-patch+json", Some(object));
+    patch(api, &path, object)
+}
+
+fn patch(api: &Cluster, path: &str, change: &Value) -> Value {
+    let (status, patched) = api.call("PATCH", path, "application/merge-patch+json", Some(change));
+    warn_if_refused(status, &patched, path);
     patched
 }
 
-pub(super) fn delete(api: &ApiServer, path: &str) {
+fn warn_if_refused(status: u16, answer: &Value, path: &str) {
+    if status >= 400 {
+        let text = text(answer, "/message");
+        tracing::warn!("Kubernetes refused a change of {path}: {status} {text}");
+    }
+}
+
+pub(super) fn delete(api: &Cluster, path: &str) {
     let _ = api.call(
         "DELETE",
         &format!("{path}?gracePeriodSeconds=0"),
@@ -37,7 +53,7 @@ pub(super) fn delete(api: &ApiServer, path: &str) {
 }
 
 /// The machine as a node.
-pub(super) fn node(api: &ApiServer) {
+pub(super) fn node(api: &Cluster) {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = memory
@@ -56,7 +72,7 @@ pub(super) fn node(api: &ApiServer) {
 }
 
 /// A model's namespace.
-pub(super) fn namespace(api: &ApiServer, name: &str) {
+pub(super) fn namespace(api: &Cluster, name: &str) {
     put(
         api,
         "/api/v1/namespaces",
@@ -65,7 +81,7 @@ pub(super) fn namespace(api: &ApiServer, name: &str) {
 }
 
 /// Everything of an application but its pods: the address of its Service.
-pub(super) fn application(api: &ApiServer, model: &str, app: &str, trust: bool) -> String {
+pub(super) fn application(api: &Cluster, model: &str, app: &str, trust: bool) -> String {
     let core = format!("/api/v1/namespaces/{model}");
     let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/managed-by": "juju"});
     let selector = json!({"app.kubernetes.io/name": app});
@@ -92,7 +108,7 @@ pub(super) fn application(api: &ApiServer, model: &str, app: &str, trust: bool) 
 }
 
 /// What its pods may do: with trust everything, without it what Juju grants every application.
-pub(super) fn roles(api: &ApiServer, model: &str, app: &str, trust: bool) {
+pub(super) fn roles(api: &Cluster, model: &str, app: &str, trust: bool) {
     let everything = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
     let rules = if trust {
         everything.clone()
@@ -138,26 +154,77 @@ pub(super) fn roles(api: &ApiServer, model: &str, app: &str, trust: bool) {
     );
 }
 
-/// The `StatefulSet`, of so many pods.
-pub(super) fn stateful_set(api: &ApiServer, model: &str, app: &str, replicas: usize) {
+/// The `StatefulSet`, of so many pods with these containers and the charm's.
+pub(super) fn stateful_set(
+    api: &Cluster,
+    model: &str,
+    app: &str,
+    replicas: u32,
+    containers: &[&str],
+) {
+    let names = containers.iter().copied().chain([CHARM]);
+    let containers: Vec<Value> = names
+        .map(|name| json!({"name": name, "image": "local"}))
+        .collect();
+    let labels = json!({"app.kubernetes.io/name": app});
     let object = json!({
-        "metadata": {"name": app, "labels": {"app.kubernetes.io/name": app}},
+        "metadata": {"name": app, "labels": labels},
         "spec": {
             "replicas": replicas, "serviceName": format!("{app}-endpoints"),
             "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": {"app.kubernetes.io/name": app}},
-            "template": {"metadata": {"labels": {"app.kubernetes.io/name": app}}, "spec": {"containers": []}},
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
         },
     });
-    put(
-        api,
-        &format!("/apis/apps/v1/namespaces/{model}/statefulsets"),
-        &object,
-    );
+    put(api, &stateful_sets(model), &object);
+}
+
+/// The number of its pods.
+pub(super) fn scale(api: &Cluster, model: &str, app: &str, replicas: usize) {
+    let path = format!("{}/{app}", stateful_sets(model));
+    patch(api, &path, &json!({"spec": {"replicas": replicas}}));
+}
+
+fn stateful_sets(model: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{model}/statefulsets")
+}
+
+/// Removes a model's namespace with all that is in it, which no controller of Kubernetes' own does
+/// here.
+pub(super) fn remove_namespace(api: &Cluster, model: &str) {
+    let (core, apps) = ("/api/v1", "/apis/apps/v1");
+    for (group, kind) in [
+        (apps, "statefulsets"),
+        (core, "pods"),
+        (core, "services"),
+        (core, "endpoints"),
+        (core, "configmaps"),
+        (core, "secrets"),
+        (core, "serviceaccounts"),
+        (core, "persistentvolumeclaims"),
+        (core, "events"),
+        (RBAC, "rolebindings"),
+        (RBAC, "roles"),
+        ("/apis/coordination.k8s.io/v1", "leases"),
+        ("/apis/policy/v1", "poddisruptionbudgets"),
+    ] {
+        delete(api, &format!("{group}/namespaces/{model}/{kind}"));
+    }
+    let path = format!("/api/v1/namespaces/{model}");
+    delete(api, &path);
+    // A real one keeps it until somebody says that it is empty.
+    if let (200, mut left) = api.call("GET", &path, "application/json", None)
+        && let Some(spec) = left.get_mut("spec")
+    {
+        *spec = json!({"finalizers": []});
+        let path = format!("{path}/finalize");
+        let (status, answer) = api.call("PUT", &path, "application/json", Some(&left));
+        warn_if_refused(status, &answer, &path);
+    }
 }
 
 /// Removes an application's objects; what they own goes with them.
-pub(super) fn remove_application(api: &ApiServer, model: &str, app: &str) {
+pub(super) fn remove_application(api: &Cluster, model: &str, app: &str) {
     delete(
         api,
         &format!("/apis/apps/v1/namespaces/{model}/statefulsets/{app}"),
@@ -184,8 +251,9 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Names and Services of a model as its network needs them.
-pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>) {
+/// Names and Services of a model as its network needs them; none while the API does not answer.
+pub(super) fn network(api: &Cluster, model: &str) -> Option<(Names, Vec<ServicePort>)> {
+    let endpoints = api.list("endpoints", model)?;
     let mut names = Names::default();
     let mut ports = Vec::new();
     let domain = format!("{model}.svc.cluster.local");
@@ -193,11 +261,13 @@ pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>)
         "kubernetes.default.svc.cluster.local".into(),
         vec![pod_runtime::API_ADDRESS],
     );
-    for service in api.list("services", model) {
+    for service in api.list("services", model)? {
         let name = text(&service, "/metadata/name");
-        let endpoints = api.get("endpoints", model, name).unwrap_or_default();
+        let of_service = |object: &&Value| text(object, "/metadata/name") == name;
         let ready: Vec<Value> = endpoints
-            .pointer("/subsets/0/addresses")
+            .iter()
+            .find(of_service)
+            .and_then(|object| object.pointer("/subsets/0/addresses"))
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
@@ -238,5 +308,5 @@ pub(super) fn network(api: &ApiServer, model: &str) -> (Names, Vec<ServicePort>)
             Err(_) => drop(names.addresses.insert(full, addresses)),
         }
     }
-    (names, ports)
+    Some((names, ports))
 }

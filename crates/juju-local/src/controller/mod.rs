@@ -4,6 +4,7 @@
 mod agents;
 mod bags;
 mod charm;
+mod cluster;
 mod daemon;
 mod deploy;
 mod faults;
@@ -19,4 +20,5 @@ mod tasks;
 mod users;
 mod view;
 
+pub use cluster::Kubernetes;
 pub use daemon::{DaemonOptions, cleanup_dead, daemon_main};

@@ -237,7 +237,7 @@ impl Pod {
         }
         write_secret(&volume.join("token/token"), &self.plan.token).map_err(failed)?;
         let api = &self.controller.api;
-        let token = api.account_token(&self.plan.model, &self.plan.app);
+        let token = api.account_token(&self.plan.model, &self.plan.app)?;
         let account = volume.join("account");
         write_readable(&account.join("token"), &token).map_err(failed)?;
         write_readable(&account.join("ca.crt"), api.ca_pem()).map_err(failed)?;
@@ -450,7 +450,7 @@ impl Pod {
             .containers
             .keys()
             .map(|name| json!({"name": name, "image": "local", "resources": {"limits": plan.limits}}))
-            .chain([json!({"name": "charm", "image": "local"})])
+            .chain([json!({"name": kubernetes::CHARM, "image": "local"})])
             .collect();
         let name = self.name();
         let object = json!({

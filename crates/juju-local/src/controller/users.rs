@@ -40,7 +40,7 @@ impl Controller {
         match request {
             UserRequest::ControllerInfo => Ok(json!({
                 "name": self.name, "uuid": self.uuid, "version": JUJU_VERSION,
-                "pid": std::process::id(), "home": self.home.path(), "kubernetes": Value::Null,
+                "pid": std::process::id(), "home": self.home.path(), "kubernetes": self.api.url(),
             })),
             UserRequest::DestroyController { release_storage } => {
                 let models: Vec<String> = self.read(|state| state.models.keys().cloned().collect());

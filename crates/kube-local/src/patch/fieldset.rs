@@ -24,7 +24,8 @@ impl FieldSet {
         let empty = Map::new();
         let map = value.as_object().unwrap_or(&empty);
         Self {
-            here: map.contains_key(".") || (map.is_empty() && !root),
+            // The object as a whole is never a member.
+            here: !root && (map.is_empty() || map.contains_key(".")),
             children: map
                 .iter()
                 .filter(|(key, _)| *key != ".")
@@ -54,10 +55,6 @@ impl FieldSet {
         !self.here && self.children.is_empty()
     }
 
-    pub(crate) fn child(&self, key: &str) -> Option<&Self> {
-        self.children.get(key)
-    }
-
     pub(crate) fn children(&self) -> impl Iterator<Item = (&String, &Self)> {
         self.children.iter()
     }
@@ -66,6 +63,7 @@ impl FieldSet {
         self.here
     }
 
+    #[cfg(test)]
     pub(crate) fn union(mut self, other: &Self) -> Self {
         self.here |= other.here;
         for (key, theirs) in &other.children {
@@ -233,10 +231,6 @@ pub(crate) fn compare(old: &Value, new: &Value, kind: &str) -> Comparison {
 fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparison {
     match (old, new) {
         (None, None) => Comparison::default(),
-        (None, Some(new)) => Comparison {
-            changed: collect(new, at, true),
-            removed: FieldSet::default(),
-        },
         (Some(old), None) => Comparison {
             changed: FieldSet::default(),
             removed: collect(old, at, true),
@@ -260,7 +254,7 @@ fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparis
             differ_lists(a, b, at)
         }
         (Some(a), Some(b)) if a == b => Comparison::default(),
-        (Some(_), Some(new)) => Comparison {
+        (_, Some(new)) => Comparison {
             changed: collect(new, at, true),
             removed: FieldSet::default(),
         },

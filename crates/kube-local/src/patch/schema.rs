@@ -124,14 +124,23 @@ impl<'a> Cursor<'a> {
         if self.in_free_map() {
             return false;
         }
-        match self.name() {
-            "selector" | "nodeSelector" | "targetRef" | "claimRef" | "labelSelector"
-            | "fieldRef" | "configMapKeyRef" | "secretKeyRef" | "resourceFieldRef" | "roleRef"
-            | "involvedObject" | "secretRef" | "nodeSelectorTerms" | "preference" => true,
-            // An element of these lists is a reference, owned as one.
-            "imagePullSecrets" => false,
-            _ => false,
-        }
+        matches!(
+            self.name(),
+            "selector"
+                | "nodeSelector"
+                | "targetRef"
+                | "claimRef"
+                | "labelSelector"
+                | "fieldRef"
+                | "configMapKeyRef"
+                | "secretKeyRef"
+                | "resourceFieldRef"
+                | "roleRef"
+                | "involvedObject"
+                | "secretRef"
+                | "nodeSelectorTerms"
+                | "preference"
+        )
     }
 
     /// A map of the user's own keys, as opposed to an object of known fields.

@@ -47,14 +47,6 @@ impl FieldSelector {
         Ok(Self(terms))
     }
 
-    /// The name that a selected object must have, if the selector says so.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|term| term.equal && term.field == "metadata.name")
-            .map(|term| term.value.as_str())
-    }
-
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|term| {
             let path: Vec<&str> = term.field.split('.').collect();
@@ -127,12 +119,6 @@ mod tests {
                 "{selector}"
             );
         }
-        assert_eq!(
-            FieldSelector::parse("metadata.name=a", pods)
-                .unwrap()
-                .name(),
-            Some("a")
-        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ModelArg, OutputArgs};
+use crate::controller::Kubernetes;
 
 /// `bootstrap`.
 #[derive(Debug, Args)]
@@ -12,18 +13,57 @@ pub struct BootstrapArgs {
     /// [cloud] [controller name]; the cloud is always this machine
     #[arg(value_name = "NAME", num_args = 0..=2)]
     pub names: Vec<String>,
-    /// URL of a real kube-apiserver to use instead of the embedded one
-    #[arg(long, value_name = "URL", requires_all = ["kubernetes_ca", "kubernetes_token_file"])]
-    pub kubernetes: Option<String>,
-    /// Certificate of that server's authority, PEM
-    #[arg(long, value_name = "FILE", requires = "kubernetes")]
-    pub kubernetes_ca: Option<PathBuf>,
-    /// File with an administrator's bearer token for that server
-    #[arg(long, value_name = "FILE", requires = "kubernetes")]
-    pub kubernetes_token_file: Option<PathBuf>,
+    /// The Kubernetes API in use.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
     /// Flags of juju's that mean nothing on this machine.
     #[command(flatten)]
     pub ignored: BootstrapIgnored,
+}
+
+/// Which Kubernetes API the models use.
+#[derive(Debug, Clone, Args)]
+pub struct KubernetesArgs {
+    /// Which Kubernetes API: "embedded", "real" for a kube-apiserver with etcd of this controller's
+    /// own, or the URL of one that runs; its certificate must be for 10.152.183.1 too
+    #[arg(long, value_name = "embedded|real|URL", default_value = "embedded")]
+    pub kubernetes: String,
+    /// Certificate of the authority of the server at the URL, PEM
+    #[arg(long, value_name = "FILE")]
+    pub kubernetes_ca: Option<PathBuf>,
+    /// File with an administrator's bearer token for the server at the URL
+    #[arg(long, value_name = "FILE")]
+    pub kubernetes_token: Option<PathBuf>,
+}
+
+impl KubernetesArgs {
+    /// What they mean.
+    ///
+    /// # Errors
+    /// When they don't fit together, in words.
+    pub fn choice(&self) -> Result<Kubernetes, String> {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let ca = self.kubernetes_ca.as_ref().map(absolute);
+        let token = self.kubernetes_token.as_ref().map(absolute);
+        match (self.kubernetes.as_str(), ca, token) {
+            ("embedded", None, None) => Ok(Kubernetes::Embedded),
+            ("real", None, None) => Ok(Kubernetes::Real),
+            ("embedded" | "real", ..) => Err(
+                "--kubernetes-ca and --kubernetes-token are for a --kubernetes URL only".to_owned(),
+            ),
+            (url, Some(ca), Some(token)) if url.starts_with("https://") => Ok(Kubernetes::At {
+                url: url.to_owned(),
+                ca,
+                token,
+            }),
+            (url, ..) if url.starts_with("https://") => Err(format!(
+                "--kubernetes {url} takes --kubernetes-ca and --kubernetes-token too"
+            )),
+            (other, ..) => Err(format!(
+                "--kubernetes takes embedded, real or an https URL, not \"{other}\""
+            )),
+        }
+    }
 }
 
 /// Flags of `juju bootstrap` that are taken and not used.
@@ -70,15 +110,9 @@ pub struct DaemonArgs {
     /// Controller name
     #[arg(long)]
     pub name: String,
-    /// URL of a real kube-apiserver
-    #[arg(long, requires_all = ["kubernetes_ca", "kubernetes_token_file"])]
-    pub kubernetes: Option<String>,
-    /// Its authority's certificate
-    #[arg(long)]
-    pub kubernetes_ca: Option<PathBuf>,
-    /// An administrator's token for it
-    #[arg(long)]
-    pub kubernetes_token_file: Option<PathBuf>,
+    /// The Kubernetes API in use.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
 }
 
 /// `destroy-controller`.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::cli::args::BootstrapArgs;
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
+use crate::controller::Kubernetes;
 use crate::home::HOME_VARIABLE;
 
 /// Longest wait for the daemon's first answer.
-const START: Duration = Duration::from_mins(1);
+const START: Duration = Duration::from_mins(3);
 /// Time between two attempts to reach it.
 const ATTEMPT: Duration = Duration::from_millis(50);
 /// Lines of the daemon's log shown when it does not come up.
@@ -136,17 +137,14 @@ fn spawn(
     })?;
     let mut command = tokio::process::Command::new(&program);
     command.arg("daemon").args(["--name", name]);
-    if let Some(url) = &args.kubernetes {
-        command.args(["--kubernetes", url]);
-    }
-    for (flag, path) in [
-        ("--kubernetes-ca", &args.kubernetes_ca),
-        ("--kubernetes-token-file", &args.kubernetes_token_file),
-    ] {
-        if let Some(path) = path {
-            command
-                .arg(flag)
-                .arg(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    match args.kubernetes.choice().map_err(CliError::message)? {
+        Kubernetes::Embedded => {}
+        Kubernetes::Real => {
+            command.args(["--kubernetes", "real"]);
+        }
+        Kubernetes::At { url, ca, token } => {
+            command.args(["--kubernetes", &url, "--kubernetes-ca"]);
+            command.arg(ca).arg("--kubernetes-token").arg(token);
         }
     }
     command
