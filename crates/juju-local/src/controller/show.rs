@@ -48,6 +48,14 @@ impl Model {
         for (key, value) in &self.config {
             shown.insert(key.clone(), json!({"Value": value, "Source": "model"}));
         }
+        // Switches are no text.
+        for one in shown.values_mut() {
+            let text = one.get("Value").and_then(Value::as_str);
+            let switch = text.and_then(|text| text.to_lowercase().parse::<bool>().ok());
+            if let (Some(switch), Some(map)) = (switch, one.as_object_mut()) {
+                map.insert("Value".into(), json!(switch));
+            }
+        }
         Value::Object(shown)
     }
 
@@ -177,6 +185,10 @@ fn show_secret(secret: &Secret, reveal: bool, revision: Option<u64>) -> Value {
     };
     if !secret.label.is_empty() {
         map.insert(key.into(), json!(secret.label));
+    }
+    let times = [("expires", secret.expires()), ("rotates", secret.rotates)];
+    for (key, time) in times {
+        map.extend(time.map(|time| (key.to_owned(), json!(time.to_string()))));
     }
     if !secret.description.is_empty() {
         map.insert("description".into(), json!(secret.description));
