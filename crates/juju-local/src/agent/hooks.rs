@@ -65,9 +65,13 @@ impl Agent {
     }
 
     /// Runs a hook, with what Juju tells of it before and after.
-    pub(super) async fn attempt(&mut self, view: &UnitView, hook: Hook) {
+    pub(super) async fn attempt(&mut self, view: &UnitView, mut hook: Hook) {
+        if let Done::Config(hash) = &mut hook.done {
+            // A hook that is run again sees what is set by then.
+            *hash = scheduler::config_hash(view);
+        }
         if hook.name == "update-status" {
-            self.update_again(view);
+            self.update_again();
         } else {
             let text = format!("running {} hook", hook.name);
             self.say("executing", &text, Value::Null).await;

@@ -54,7 +54,8 @@ pub(super) struct Agent {
     pub told: bool,
     pub failure: Option<Failure>,
     pub term: Signal,
-    update_at: Instant,
+    updated: Instant,
+    spread: f64,
     said_idle: bool,
 }
 
@@ -148,10 +149,11 @@ impl Agent {
             marker,
             told: false,
             term,
-            update_at: Instant::now(),
+            updated: Instant::now(),
+            spread: 1.0,
             said_idle: false,
         };
-        agent.update_again(first);
+        agent.update_again();
         agent
     }
 
@@ -223,23 +225,24 @@ impl Agent {
         self.term.recv().await;
     }
 
-    /// Juju spreads update-status by a fifth of its interval to both sides.
-    pub(super) fn update_again(&mut self, view: &UnitView) {
-        let interval = Duration::from_millis(view.update_status_interval_ms);
+    /// update-status has run: the next one is due an interval later, spread by a fifth of it to
+    /// both sides.
+    pub(super) fn update_again(&mut self) {
         let (random, ..) = uuid::Uuid::new_v4().as_fields();
-        let part = 0.8 + 0.4 * f64::from(random) / f64::from(u32::MAX);
-        self.update_at = Instant::now() + interval.mul_f64(part);
+        self.updated = Instant::now();
+        self.spread = 0.8 + 0.4 * f64::from(random) / f64::from(u32::MAX);
+    }
+
+    fn update_at(&self, view: &UnitView) -> Instant {
+        let interval = Duration::from_millis(view.update_status_interval_ms);
+        self.updated + interval.mul_f64(self.spread)
     }
 
     fn next_wake(&self, view: &UnitView) -> Instant {
         match self.failure {
             Some(failure) if view.retry_hooks => failure.retry_at(),
             Some(_) => Instant::now() + Duration::from_secs(3600),
-            None => {
-                // The interval may have become shorter.
-                let interval = Duration::from_millis(view.update_status_interval_ms);
-                self.update_at.min(Instant::now() + interval.mul_f64(1.2))
-            }
+            None => self.update_at(view),
         }
     }
 
@@ -271,7 +274,7 @@ impl Agent {
             event: self.events.front().cloned(),
             new_pod: self.new_pod,
             told: self.told,
-            update_status: Instant::now() >= self.update_at,
+            update_status: Instant::now() >= self.update_at(view),
         };
         match scheduler::next(view, &self.local, &moment) {
             None => return false,

@@ -155,6 +155,8 @@ pub(super) struct Secret {
     pub created: String,
     pub updated: String,
     pub revisions: BTreeMap<u64, BTreeMap<String, String>>,
+    /// When each revision was made.
+    pub made: BTreeMap<u64, String>,
     pub grants: Vec<Grant>,
     pub consumers: BTreeMap<String, Consumer>,
 }

@@ -255,6 +255,7 @@ impl Model {
                 created: now(),
                 updated: now(),
                 revisions: BTreeMap::from([(1, add.content.clone())]),
+                made: BTreeMap::from([(1, now())]),
                 grants: Vec::new(),
                 consumers: BTreeMap::new(),
             };
@@ -342,6 +343,7 @@ impl Secret {
         let latest = self.latest();
         if self.revisions.get(&latest) != Some(&content) {
             self.revisions.insert(latest + 1, content);
+            self.made.insert(latest + 1, now());
             self.updated = now();
             self.rotates = next_rotation(&self.rotation, jiff::Timestamp::now());
         }

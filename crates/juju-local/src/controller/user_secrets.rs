@@ -42,6 +42,7 @@ pub(super) fn user_secrets(model: &mut Model, request: ModelRequest) -> Outcome<
                 created: now(),
                 updated: now(),
                 revisions: BTreeMap::from([(1, content)]),
+                made: BTreeMap::from([(1, now())]),
                 grants: Vec::new(),
                 consumers: BTreeMap::<String, Consumer>::new(),
             };
@@ -97,8 +98,8 @@ pub(super) fn user_secrets(model: &mut Model, request: ModelRequest) -> Outcome<
             secret,
             reveal,
             revision,
-            ..
-        } => model.show_secrets(secret.as_deref(), reveal, revision),
+            revisions,
+        } => model.show_secrets(secret.as_deref(), reveal, revision, revisions),
         ModelRequest::RemoveStorage(ids) => {
             for id in ids {
                 match model.storage.get(&id) {
