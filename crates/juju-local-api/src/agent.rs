@@ -116,6 +116,10 @@ pub enum AgentRequest {
     Dead,
     /// A resolved mark was used up: null.
     ClearResolved,
+    /// The unit has nothing more to do with a relation that ends: null.
+    LeaveRelation(u32),
+    /// The fault that kills the charm has done so: null.
+    FaultUsed,
 }
 
 /// A line for debug-log.
@@ -403,6 +407,8 @@ pub struct HookChanges {
     pub storage_add: Vec<(String, u32)>,
     /// Owned secrets whose rotation hook has run now.
     pub rotated: Vec<String>,
+    /// Revisions whose expiry hook has run now.
+    pub expired: Vec<(String, u64)>,
 }
 
 impl std::fmt::Debug for HookChanges {

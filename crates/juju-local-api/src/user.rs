@@ -442,6 +442,11 @@ pub enum Fault {
         /// Unit.
         unit: String,
     },
+    /// Makes a secret of a charm due for rotation now.
+    RotateSecret {
+        /// Id.
+        secret: String,
+    },
     /// Fills the volume of a unit to so many per cent (a file), 0 to free it.
     FillDisk {
         /// Unit.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cli;
 pub mod controller;
+mod duration;
 pub mod home;
 mod process;
 

@@ -167,7 +167,7 @@ impl Container {
         line.push(self.pid.to_string());
         line.extend(
             [
-                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--",
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--",
             ]
             .map(str::to_owned),
         );

@@ -17,9 +17,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::{User, chdir, chown, pivot_root, sethostname};
 
 use crate::DNS_ADDRESS;
-use crate::container::ContainerSpec;
+use crate::container::{ContainerSpec, Mount};
 
 const NONE: Option<&str> = None;
+const BIND: MsFlags = MsFlags::MS_BIND.union(MsFlags::MS_REC);
 
 /// Runs a stage of the helper if these arguments ask for one.
 #[must_use]
@@ -107,8 +108,32 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
         "open the root",
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)),
     )?;
-    let etc = upper.join("etc");
-    step("make the container's folders", fs::create_dir_all(&etc))?;
+    write_names(spec, &upper.join("etc"))?;
+    let options = format!(
+        "lowerdir=/,upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
+    step(
+        "mount the root",
+        mount(
+            Some("overlay"),
+            &root,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        ),
+    )?;
+    mount_system(&root)?;
+    for one in &spec.mounts {
+        mount_volume(one, &root)?;
+    }
+    Ok(())
+}
+
+/// Who the container is, and who it asks for others' names.
+fn write_names(spec: &ContainerSpec, etc: &Path) -> Result<(), String> {
+    step("make the container's folders", fs::create_dir_all(etc))?;
     let files = [
         ("hostname", format!("{}\n", spec.hostname)),
         (
@@ -132,27 +157,16 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
             fs::write(etc.join(name), text),
         )?;
     }
-    let options = format!(
-        "lowerdir=/,upperdir={},workdir={}",
-        upper.display(),
-        work.display()
-    );
-    step(
-        "mount the root",
-        mount(
-            Some("overlay"),
-            &root,
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(options.as_str()),
-        ),
-    )?;
-    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    Ok(())
+}
+
+/// Devices, memory and the folders that programs expect.
+fn mount_system(root: &Path) -> Result<(), String> {
     for name in ["dev", "sys"] {
         let target = root.join(name);
         step(
             "mount the devices",
-            mount(Some(&Path::new("/").join(name)), &target, NONE, bind, NONE),
+            mount(Some(&Path::new("/").join(name)), &target, NONE, BIND, NONE),
         )?;
     }
     for (name, mode) in [("dev/shm", "1777"), ("run", "755"), ("tmp", "1777")] {
@@ -178,34 +192,34 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
         )?;
     }
     let _ = fs::create_dir_all(root.join("run/lock"));
-    for one in &spec.mounts {
-        // The machine's /var/run is a link; followed from outside it would lead out of the root.
-        let inside = one
-            .target
-            .strip_prefix("/var")
-            .ok()
-            .filter(|p| p.starts_with("run"));
-        let inside = inside.unwrap_or(one.target.strip_prefix("/").unwrap_or(&one.target));
-        let target = root.join(inside);
-        if one.source.is_dir() {
-            step("make a mount point", fs::create_dir_all(&target))?;
-        } else {
-            step(
-                "make a mount point",
-                fs::create_dir_all(target.parent().unwrap_or(&root)),
-            )?;
-            let file = fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&target);
-            step("make a mount point", file)?;
-        }
-        let what = format!("mount {} at {}", one.source.display(), one.target.display());
-        step(&what, mount(Some(&one.source), &target, NONE, bind, NONE))?;
-        if one.read_only {
-            let flags = bind | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            step(&what, mount(NONE, &target, NONE, flags, NONE))?;
-        }
+    Ok(())
+}
+
+fn mount_volume(one: &Mount, root: &Path) -> Result<(), String> {
+    // The machine's /var/run is a link; followed from outside it would lead out of the root.
+    let inside = one
+        .target
+        .strip_prefix("/var")
+        .ok()
+        .filter(|path| path.starts_with("run"));
+    let inside = inside.unwrap_or(one.target.strip_prefix("/").unwrap_or(&one.target));
+    let target = root.join(inside);
+    let folder = if one.source.is_dir() {
+        target.as_path()
+    } else {
+        target.parent().unwrap_or(root)
+    };
+    step("make a mount point", fs::create_dir_all(folder))?;
+    if !one.source.is_dir() {
+        let mut options = fs::OpenOptions::new();
+        let file = options.create(true).append(true).open(&target);
+        step("make a mount point", file)?;
+    }
+    let what = format!("mount {} at {}", one.source.display(), one.target.display());
+    step(&what, mount(Some(&one.source), &target, NONE, BIND, NONE))?;
+    if one.read_only {
+        let flags = BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        step(&what, mount(NONE, &target, NONE, flags, NONE))?;
     }
     Ok(())
 }

@@ -1,25 +1,25 @@
 //! The agent's life: follows the model, runs one operation after another, and leaves in order.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use juju_local_api::agent::{ActionEnd, AgentRequest, Life, Resolved, UnitView};
+use juju_local_api::agent::{AgentRequest, Life, UnitView};
 use juju_local_api::transport::Client;
-use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::runner::{self, Controller, Program};
-use super::scheduler::{self, Done, Event, Hook, Local, Operation};
+use super::hooks::Failure;
+use super::runner::Controller;
+use super::scheduler::{self, Done, Event, Local, Moment, Operation};
 use super::tools::{self, HookContext};
 use super::{Layout, workload};
 
 const CONTROLLER: &str = "/var/lib/juju-local/controller/agent.sock";
 const TOKEN: &str = "/var/lib/juju-local/token/token";
-/// Longest pause before a failed hook is run again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The process of a charm container.
 #[must_use]
@@ -41,17 +41,21 @@ pub fn unit_agent() -> ExitCode {
     }
 }
 
-struct Agent {
-    layout: Layout,
-    controller: Arc<Controller>,
-    local: Local,
-    context: Arc<Mutex<Option<HookContext>>>,
-    events: VecDeque<Event>,
-    new_pod: bool,
-    retry_at: Option<Instant>,
-    failures: u32,
+/// The agent.
+pub(super) struct Agent {
+    pub layout: Layout,
+    pub controller: Arc<Controller>,
+    pub local: Local,
+    pub context: Arc<Mutex<Option<HookContext>>>,
+    pub events: VecDeque<Event>,
+    /// In the pod's own storage: it tells a new pod from a restarted container.
+    pub marker: PathBuf,
+    pub new_pod: bool,
+    pub told: bool,
+    pub failure: Option<Failure>,
+    pub term: Signal,
     updated: Instant,
-    term: tokio::signal::unix::Signal,
+    spread: f64,
     said_idle: bool,
 }
 
@@ -78,7 +82,7 @@ async fn run() -> Result<(), String> {
     }
     let (views, mut view) = watch::channel(None);
     tokio::spawn(follow_model(controller.clone(), views));
-    let (sender, mut incoming) = mpsc::unbounded_channel();
+    let (sender, incoming) = mpsc::unbounded_channel();
     for container in variable("JUJU_CONTAINER_NAMES")
         .split(',')
         .filter(|name| !name.is_empty())
@@ -91,57 +95,10 @@ async fn run() -> Result<(), String> {
         .map_err(|error| error.to_string())?
         .clone();
     let first: UnitView = first.ok_or("no view of the model")?;
-    let local: Local = serde_json::from_value(first.saved_state.clone()).unwrap_or_default();
-    // A marker in the pod's own storage tells a new pod from a restarted container.
-    let marker = layout.charm.with_file_name("pod-seen");
-    let new_pod = local.started && !marker.exists();
-    let _ = std::fs::write(&marker, "");
     let term = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let mut agent = Agent {
-        layout,
-        controller,
-        local,
-        context,
-        events: VecDeque::new(),
-        new_pod,
-        retry_at: None,
-        failures: 0,
-        updated: Instant::now(),
-        term,
-        said_idle: false,
-    };
-    agent.forget_old(&first);
-    loop {
-        while let Ok(event) = incoming.try_recv() {
-            agent.push(event);
-        }
-        let current = view.borrow_and_update().clone();
-        let Some(current) = current else {
-            return Ok(());
-        };
-        if agent.step(&current).await {
-            continue;
-        }
-        if agent.local.removed {
-            let _ = agent.controller.tell(AgentRequest::Dead).await;
-            agent.term.recv().await;
-            return Ok(());
-        }
-        if !agent.said_idle && agent.retry_at.is_none() {
-            agent.said_idle = true;
-            agent.say("idle", "", Value::Null).await;
-        }
-        let timer = agent.next_wake(&current);
-        tokio::select! {
-            changed = view.changed() => if changed.is_err() { return Ok(()) },
-            event = incoming.recv() => if let Some(event) = event { agent.push(event) },
-            () = tokio::time::sleep_until(timer.into()) => {}
-            _ = agent.term.recv() => {
-                agent.leave(&current).await;
-                return Ok(());
-            }
-        }
-    }
+    let agent = Agent::new(layout, controller, context, &first, term);
+    agent.live(view, incoming).await;
+    Ok(())
 }
 
 /// Keeps the newest view; it ends when the unit is no more.
@@ -156,13 +113,11 @@ async fn follow_model(controller: Arc<Controller>, views: watch::Sender<Option<U
             .ask::<UnitView>(request, Duration::from_secs(30))
             .await
         {
-            Ok(mut view) => {
+            Ok(view) => {
                 if view.revision == since {
                     continue;
                 }
                 since = view.revision;
-                view.model_env
-                    .insert("JUJU_LOCAL_UNIT".into(), controller.unit.clone());
                 if views.send(Some(view)).is_err() {
                     return;
                 }
@@ -173,35 +128,125 @@ async fn follow_model(controller: Arc<Controller>, views: watch::Sender<Option<U
 }
 
 impl Agent {
-    /// A ready event makes older ones of the same container void.
-    fn push(&mut self, event: Event) {
-        if let Event::Ready { container } = &event {
-            let of = |event: &Event| match event {
-                Event::Ready { container }
-                | Event::Notice { container, .. }
-                | Event::Check { container, .. } => container.clone(),
-            };
-            self.events.retain(|known| of(known) != *container);
+    fn new(
+        layout: Layout,
+        controller: Arc<Controller>,
+        context: Arc<Mutex<Option<HookContext>>>,
+        first: &UnitView,
+        term: Signal,
+    ) -> Self {
+        let local: Local = serde_json::from_value(first.saved_state.clone()).unwrap_or_default();
+        let marker = layout.charm.with_file_name("upgraded");
+        let mut agent = Self {
+            layout,
+            controller,
+            new_pod: local.installed && !marker.exists(),
+            // An agent that was killed in a hook leaves it behind as a failed one.
+            failure: local.pending.as_ref().map(|_| Failure::first()),
+            local,
+            context,
+            events: VecDeque::new(),
+            marker,
+            told: false,
+            term,
+            updated: Instant::now(),
+            spread: 1.0,
+            said_idle: false,
+        };
+        agent.update_again();
+        agent
+    }
+
+    /// Runs what there is to run, and waits for more, until the unit or its pod goes.
+    async fn live(
+        mut self,
+        mut view: watch::Receiver<Option<UnitView>>,
+        mut incoming: mpsc::UnboundedReceiver<Event>,
+    ) {
+        if let Some(hook) = self.local.pending.clone() {
+            self.say_failed(&hook).await;
         }
-        if !self.events.contains(&event) {
-            self.events.push_back(event);
+        loop {
+            while let Ok(event) = incoming.try_recv() {
+                self.push(event);
+            }
+            view.borrow_and_update();
+            // What the channel holds may be older than what this agent itself has just changed.
+            let Some(current) = self.view().await else {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                continue;
+            };
+            if self.step(&current).await {
+                continue;
+            }
+            if self.over(&current) {
+                return self.end().await;
+            }
+            if !self.said_idle && self.local.pending.is_none() {
+                self.said_idle = true;
+                self.say("idle", "", Value::Null).await;
+            }
+            let timer = self.next_wake(&current);
+            tokio::select! {
+                changed = view.changed() => if changed.is_err() { return },
+                event = incoming.recv() => if let Some(event) = event { self.push(event) },
+                () = tokio::time::sleep_until(timer.into()) => {}
+                _ = self.term.recv() => return self.leave(&current).await,
+            }
         }
     }
 
-    /// Leadership may have moved while this agent was away.
-    fn forget_old(&mut self, view: &UnitView) {
-        if !view.leader {
-            self.local.leader = false;
+    /// The model as it is now.
+    pub(super) async fn view(&self) -> Option<UnitView> {
+        let request = AgentRequest::Watch {
+            since: 0,
+            wait_ms: 0,
+        };
+        let limit = Duration::from_secs(10);
+        self.controller.ask(request, limit).await.ok()
+    }
+
+    /// Whether the unit has run its last hook, or has none to run.
+    fn over(&self, view: &UnitView) -> bool {
+        let nothing_done = !self.local.installed && self.local.pending.is_none();
+        self.local.removed || (nothing_done && view.life != Life::Alive)
+    }
+
+    /// Says that the unit is done with, and waits for the pod's end.
+    async fn end(mut self) {
+        loop {
+            let dead = self.controller.tell(AgentRequest::Dead);
+            tokio::select! {
+                told = dead => if told.is_ok() { break },
+                _ = self.term.recv() => return,
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
+        self.term.recv().await;
+    }
+
+    /// update-status has run: the next one is due an interval later, spread by a fifth of it to
+    /// both sides.
+    pub(super) fn update_again(&mut self) {
+        let (random, ..) = uuid::Uuid::new_v4().as_fields();
+        self.updated = Instant::now();
+        self.spread = 0.8 + 0.4 * f64::from(random) / f64::from(u32::MAX);
+    }
+
+    fn update_at(&self, view: &UnitView) -> Instant {
+        let interval = Duration::from_millis(view.update_status_interval_ms);
+        self.updated + interval.mul_f64(self.spread)
     }
 
     fn next_wake(&self, view: &UnitView) -> Instant {
-        let interval = Duration::from_millis(view.update_status_interval_ms);
-        let update = self.updated + interval;
-        self.retry_at.map_or(update, |at| at.min(update))
+        match self.failure {
+            Some(failure) if view.retry_hooks => failure.retry_at(),
+            Some(_) => Instant::now() + Duration::from_secs(3600),
+            None => self.update_at(view),
+        }
     }
 
-    async fn say(&self, status: &str, message: &str, data: Value) {
+    pub(super) async fn say(&self, status: &str, message: &str, data: Value) {
         let request = AgentRequest::SetAgentStatus {
             status: status.to_owned(),
             message: message.to_owned(),
@@ -215,332 +260,50 @@ impl Agent {
         if !view.leader {
             self.local.leader = false;
         }
-        if view.resolved.is_some() {
-            let _ = self.controller.tell(AgentRequest::ClearResolved).await;
-            self.retry_at = self.retry_at.map(|_| Instant::now());
+        if let Some(hook) = self.local.pending.clone() {
+            return self.step_failed(view, hook).await;
         }
-        let failed = self.retry_at.is_some_and(|at| at > Instant::now());
-        if failed {
-            // Actions and commands run meanwhile, hooks do not.
-            let operation = view.actions.first().cloned().map(Operation::Action);
-            let operation = operation.or_else(|| view.execs.first().cloned().map(Operation::Exec));
-            return match operation {
-                Some(operation) => self.run(view, operation, false).await,
-                None => false,
-            };
-        }
-        let due = self.updated.elapsed() >= Duration::from_millis(view.update_status_interval_ms);
-        let event = self.events.front();
-        match scheduler::next(view, &self.local, event, self.new_pod, due) {
-            Some(operation) => {
-                let skip = view.resolved == Some(Resolved::Skip) && self.failures > 0;
-                self.run(view, operation, skip).await
-            }
-            None => false,
-        }
-    }
-
-    async fn run(&mut self, view: &UnitView, operation: Operation, skip: bool) -> bool {
-        self.said_idle = false;
-        match operation {
-            Operation::Hook(hook) => self.hook(view, hook, skip).await,
-            Operation::Action(task) => {
-                self.action(view, &task).await;
-                true
-            }
-            Operation::Exec(task) => {
-                self.exec(view, &task.id, &task.commands).await;
-                true
+        for relation in &view.relations {
+            let known = self.local.relations.contains_key(&relation.id);
+            if relation.life != Life::Alive && !known {
+                self.leave_relation(relation.id).await;
             }
         }
-    }
-
-    async fn hook(&mut self, view: &UnitView, hook: Hook, skip: bool) -> bool {
-        if hook.name == "update-status" {
-            self.updated = Instant::now();
-        } else {
-            self.say(
-                "executing",
-                &format!("running {} hook", hook.name),
-                Value::Null,
-            )
-            .await;
-        }
-        if hook.done == Done::Installed && view.unit_status.1 == "installing agent" {
-            let message = "installing charm software".to_owned();
-            let status = "maintenance".to_owned();
-            let request = AgentRequest::SetStatus {
-                application: false,
-                status,
-                message,
-            };
-            let _ = self.controller.tell(request).await;
-        }
-        let result = if skip {
-            Ok(())
-        } else {
-            self.run_hook(view, &hook).await
+        let moment = Moment {
+            unit: self.layout.unit.clone(),
+            event: self.events.front().cloned(),
+            new_pod: self.new_pod,
+            told: self.told,
+            update_status: Instant::now() >= self.update_at(view),
         };
-        match result {
-            Ok(()) => {
-                self.failures = 0;
-                self.retry_at = None;
-                self.complete(view, &hook).await;
+        match scheduler::next(view, &self.local, &moment) {
+            None => return false,
+            Some(Operation::Hook(hook)) => {
+                self.said_idle &= hook.name == "update-status";
+                if hook.done == Done::Event {
+                    self.events.pop_front();
+                }
+                self.attempt(view, hook).await;
             }
-            Err(text) => {
-                let module = "juju.worker.uniter.operation";
-                let line = format!(
-                    "hook \"{}\" (via hook dispatching script: dispatch) failed: {text}",
-                    hook.name
-                );
-                self.controller.log("ERROR", module, line).await;
-                let data = json!({"hook": hook.name});
-                self.say("error", &format!("hook failed: \"{}\"", hook.name), data)
-                    .await;
-                let pause = Duration::from_secs(5) * 2_u32.saturating_pow(self.failures.min(6));
-                self.failures += 1;
-                let pause = pause.min(LONGEST_PAUSE);
-                let far = Duration::from_secs(365 * 24 * 3600);
-                self.retry_at = Some(Instant::now() + if view.retry_hooks { pause } else { far });
+            Some(Operation::Action(task)) => {
+                self.said_idle = false;
+                self.action(view, &task).await;
+            }
+            Some(Operation::Exec(task)) => {
+                self.said_idle = false;
+                self.exec(view, &task.id, &task.commands).await;
             }
         }
         true
     }
 
-    async fn complete(&mut self, view: &UnitView, hook: &Hook) {
-        match &hook.done {
-            Done::Event => drop(self.events.pop_front()),
-            Done::Upgraded(_) => self.new_pod = false,
-            _ => {}
-        }
-        self.local.apply(&hook.done);
-        if let Done::Created(id) = hook.done
-            && let Some(relation) = view.relations.iter().find(|relation| relation.id == id)
-            && let Some(seen) = self.local.relations.get_mut(&id)
-        {
-            seen.endpoint.clone_from(&relation.endpoint);
-            seen.remote_app.clone_from(&relation.remote_app);
-        }
-        self.save().await;
-    }
-
-    async fn save(&self) {
+    pub(super) async fn save(&self) {
         let saved = serde_json::to_value(&self.local).unwrap_or_default();
         let _ = self.controller.tell(AgentRequest::SaveState(saved)).await;
     }
 
-    async fn run_hook(&mut self, view: &UnitView, hook: &Hook) -> Result<(), String> {
-        let id = self.context_id(&hook.name);
-        let context = HookContext::new(
-            id.clone(),
-            hook.name.clone(),
-            view.clone(),
-            hook.relation.clone(),
-        );
-        *self.context.lock().await = Some(context);
-        let program = Program {
-            dispatch: Some(format!("hooks/{}", hook.name)),
-            hook: &hook.name,
-            env: &hook.env,
-            commands: None,
-        };
-        let environment = runner::environment(&self.layout, view, &id, &program);
-        let module = format!("unit.{}.{}", self.layout.unit, hook.name);
-        let started = runner::start(&self.layout, &environment, &program);
-        let result = match started {
-            Err(error) => Err(format!("cannot be run: {error}")),
-            Ok(None) => Ok(()),
-            Ok(Some(child)) => {
-                let ended = {
-                    let wait = runner::wait(&self.controller, &module, child, &self.context);
-                    tokio::select! {
-                        ended = wait => Some(ended),
-                        // The hook is cut off; it is not counted as failed, nor as done.
-                        _ = self.term.recv() => None,
-                    }
-                };
-                match ended {
-                    None => {
-                        self.context.lock().await.take();
-                        self.leave(view).await;
-                        std::process::exit(0);
-                    }
-                    Some(ended) if ended.status.is_some_and(|status| status.success()) => Ok(()),
-                    Some(ended) => Err(ended.status.map_or("unknown".into(), |s| s.to_string())),
-                }
-            }
-        };
-        let context = self.context.lock().await.take();
-        result?;
-        let Some(context) = context else {
-            return Ok(());
-        };
-        let commit = AgentRequest::Commit(Box::new(context.changes));
-        let sent = self.controller.tell(commit).await;
-        sent.map_err(|error| format!("cannot apply changes: {error}"))
-    }
-
-    fn context_id(&self, name: &str) -> String {
-        format!(
-            "{}-{name}-{}",
-            self.layout.unit,
-            uuid::Uuid::new_v4().simple()
-        )
-    }
-
-    async fn action(&mut self, view: &UnitView, task: &juju_local_api::agent::ActionTask) {
-        let _ = self
-            .controller
-            .tell(AgentRequest::ActionBegin(task.id.clone()))
-            .await;
-        let id = self.context_id(&task.name);
-        let mut context = HookContext::new(id.clone(), task.name.clone(), view.clone(), None);
-        context.action = Some(task.clone());
-        *self.context.lock().await = Some(context);
-        let env = [
-            ("JUJU_ACTION_NAME", task.name.clone()),
-            ("JUJU_ACTION_UUID", task.id.clone()),
-            ("JUJU_ACTION_TAG", format!("action-{}", task.id)),
-        ];
-        let program = Program {
-            dispatch: Some(format!("actions/{}", task.name)),
-            hook: "",
-            env: &env,
-            commands: None,
-        };
-        let environment = runner::environment(&self.layout, view, &id, &program);
-        let module = format!("unit.{}.{}", self.layout.unit, task.name);
-        let ended = match runner::start(&self.layout, &environment, &program) {
-            Ok(Some(child)) => {
-                Some(runner::wait(&self.controller, &module, child, &self.context).await)
-            }
-            _ => None,
-        };
-        let context = self.context.lock().await.take();
-        let mut end = ActionEnd {
-            id: task.id.clone(),
-            status: "completed".into(),
-            message: String::new(),
-            results: json!({}),
-        };
-        match (ended, context) {
-            (Some(ended), Some(mut context)) => {
-                end.results = std::mem::take(&mut context.results);
-                let code = ended.status.and_then(|status| status.code()).unwrap_or(-1);
-                add_output(&mut end.results, code, &ended.stdout, &ended.stderr);
-                if let Some(message) = context.failed {
-                    end.status = "failed".into();
-                    end.message = message;
-                }
-                if code == 0 {
-                    let commit = AgentRequest::Commit(Box::new(context.changes));
-                    if let Err(error) = self.controller.tell(commit).await {
-                        end.status = "failed".into();
-                        end.message = format!("committing requested changes failed: {error}");
-                    }
-                } else {
-                    end.status = "failed".into();
-                    end.message = format!("exit status {code}");
-                }
-            }
-            _ => {
-                end.status = "failed".into();
-                end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
-            }
-        }
-        let _ = self
-            .controller
-            .tell(AgentRequest::ActionEnd(Box::new(end)))
-            .await;
-        self.settle().await;
-    }
-
-    async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
-        let _ = self
-            .controller
-            .tell(AgentRequest::ActionBegin(task.to_owned()))
-            .await;
-        let id = self.context_id("run-commands");
-        let context = HookContext::new(id.clone(), "run-commands".into(), view.clone(), None);
-        *self.context.lock().await = Some(context);
-        let program = Program {
-            dispatch: None,
-            hook: "",
-            env: &[],
-            commands: Some(commands),
-        };
-        let environment = runner::environment(&self.layout, view, &id, &program);
-        let module = format!("unit.{}.run-commands", self.layout.unit);
-        let mut results = json!({});
-        match runner::start(&self.layout, &environment, &program) {
-            Ok(Some(child)) => {
-                let ended = runner::wait(&self.controller, &module, child, &self.context).await;
-                let code = ended.status.and_then(|status| status.code()).unwrap_or(-1);
-                add_output(&mut results, code, &ended.stdout, &ended.stderr);
-                if let (0, Some(context)) = (code, self.context.lock().await.take()) {
-                    let _ = self
-                        .controller
-                        .tell(AgentRequest::Commit(Box::new(context.changes)))
-                        .await;
-                }
-            }
-            _ => add_output(&mut results, 127, "", "cannot be run\n"),
-        }
-        let _ = self
-            .controller
-            .tell(AgentRequest::ExecEnd {
-                id: task.to_owned(),
-                results,
-            })
-            .await;
-        self.settle().await;
-    }
-
-    /// The view that lists a finished task is old; the next one comes at once.
-    async fn settle(&self) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-
-    /// The pod goes: the charm's stop hook, once.
-    async fn leave(&mut self, view: &UnitView) {
-        if !self.local.started || view.life != Life::Alive || self.local.stopped {
-            return;
-        }
-        let hook = Hook {
-            name: "stop".to_owned(),
-            ..Hook::default()
-        };
-        let id = self.context_id("stop");
-        let context = HookContext::new(id.clone(), hook.name.clone(), view.clone(), None);
-        *self.context.lock().await = Some(context);
-        let program = Program {
-            dispatch: Some("hooks/stop".to_owned()),
-            hook: "stop",
-            env: &[],
-            commands: None,
-        };
-        let environment = runner::environment(&self.layout, view, &id, &program);
-        if let Ok(Some(child)) = runner::start(&self.layout, &environment, &program) {
-            let module = format!("unit.{}.stop", self.layout.unit);
-            let ended = runner::wait(&self.controller, &module, child, &self.context).await;
-            let context = self.context.lock().await.take();
-            if let (true, Some(context)) = (ended.status.is_some_and(|s| s.success()), context) {
-                let _ = self
-                    .controller
-                    .tell(AgentRequest::Commit(Box::new(context.changes)))
-                    .await;
-            }
-        }
-    }
-}
-
-fn add_output(results: &mut Value, code: i32, stdout: &str, stderr: &str) {
-    if let Some(map) = results.as_object_mut() {
-        map.insert("return-code".into(), json!(code));
-        for (key, text) in [("stdout", stdout), ("stderr", stderr)] {
-            if !text.is_empty() {
-                map.insert(key.into(), json!(text));
-            }
-        }
+    pub(super) fn context_id(&self, name: &str) -> String {
+        let random = uuid::Uuid::new_v4().simple();
+        format!("{}-{name}-{random}", self.layout.unit)
     }
 }

@@ -1,9 +1,11 @@
 //! The unit agent: decides which hook of a unit runs next, runs it, and serves its hook tools.
 
 mod client;
+mod hooks;
 mod main_loop;
 mod runner;
 mod scheduler;
+mod tasks;
 mod tools;
 mod workload;
 

@@ -1,17 +1,20 @@
 //! Running a hook: its environment, its process, its output, and what is applied afterwards.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use juju_local_api::Request;
 use juju_local_api::agent::{AgentRequest, LogLine, UnitView};
 use juju_local_api::transport::{CallError, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::Mutex;
 
 use super::Layout;
@@ -65,7 +68,7 @@ pub(crate) struct Program<'a> {
     /// Hook name; empty for actions.
     pub hook: &'a str,
     /// What else is set.
-    pub env: &'a [(&'static str, String)],
+    pub env: &'a [(String, String)],
     /// For `sh -c` instead of the charm.
     pub commands: Option<&'a str>,
 }
@@ -125,18 +128,12 @@ pub(crate) fn environment(
             .iter()
             .map(|path| ("JUJU_DISPATCH_PATH", path.clone())),
     );
-    pairs.extend(
-        program
-            .env
-            .iter()
-            .map(|(name, value)| (*name, value.clone())),
-    );
     let mut all: BTreeMap<String, String> = pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
+    all.extend(program.env.iter().cloned());
     all.extend(view.model_env.clone());
-    all.remove("JUJU_LOCAL_UNIT");
     all.extend(std::env::vars().filter(|(name, _)| name.starts_with("KUBERNETES_")));
     all
 }
@@ -182,9 +179,54 @@ fn executable(path: &Path) -> bool {
 
 /// What a process printed, and how it ended.
 pub(crate) struct Ended {
-    pub status: Option<ExitStatus>,
-    pub stdout: String,
-    pub stderr: String,
+    status: Option<ExitStatus>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    /// The fault killed it.
+    pub killed: bool,
+}
+
+impl Ended {
+    /// For what could not be started, or not be finished.
+    pub(crate) fn unable(text: &str) -> Self {
+        Self {
+            status: None,
+            stdout: Vec::new(),
+            stderr: text.as_bytes().to_vec(),
+            killed: false,
+        }
+    }
+
+    pub(crate) fn code(&self) -> i32 {
+        self.status.map_or(1, |status| status.code().unwrap_or(-1))
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// Why it failed, in Go's words; none where it did not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let status = match self.status {
+            Some(status) if status.success() => return None,
+            Some(status) => status,
+            None => return Some("its end was not seen".to_owned()),
+        };
+        Some(match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(9)) => "signal: killed".to_owned(),
+            (None, Some(15)) => "signal: terminated".to_owned(),
+            (None, signal) => format!("signal: {}", signal.unwrap_or_default()),
+        })
+    }
+}
+
+/// Output as Juju gives it in results, with its encoding where it is no text.
+pub(crate) fn text(bytes: &[u8]) -> (String, Option<&'static str>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (STANDARD.encode(bytes), Some("base64")),
+    }
 }
 
 /// Waits for a process, with its output going to the log; at the fault's effect it is killed.
@@ -194,49 +236,87 @@ pub(crate) async fn wait(
     mut child: Child,
     context: &Arc<Mutex<Option<HookContext>>>,
 ) -> Ended {
-    let killed = match &*context.lock().await {
+    let kill = match &*context.lock().await {
         Some(context) => context.kill.clone(),
         None => Arc::default(),
     };
-    let out = tokio::spawn(gather(
-        controller.clone(),
-        module.to_owned(),
-        "DEBUG",
-        child.stdout.take(),
-    ));
-    let err = tokio::spawn(gather(
-        controller.clone(),
-        module.to_owned(),
-        "WARNING",
-        child.stderr.take(),
-    ));
-    let status = tokio::select! {
-        status = child.wait() => status.ok(),
-        () = killed.notified() => {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let log = |level, pipe| gather(controller.clone(), module.to_owned(), level, pipe);
+    let out = tokio::spawn(log("DEBUG", out.map(Pipe::Out)));
+    let err = tokio::spawn(log("WARNING", err.map(Pipe::Err)));
+    let (status, killed) = tokio::select! {
+        status = child.wait() => (status.ok(), false),
+        () = kill.notified() => {
             let _ = child.kill().await;
-            child.wait().await.ok()
+            (child.wait().await.ok(), true)
         }
     };
     Ended {
         status,
         stdout: out.await.unwrap_or_default(),
         stderr: err.await.unwrap_or_default(),
+        killed,
     }
+}
+
+/// An end of a process's output.
+enum Pipe {
+    Out(ChildStdout),
+    Err(ChildStderr),
 }
 
 async fn gather(
     controller: Arc<Controller>,
     module: String,
     level: &'static str,
-    pipe: Option<impl AsyncRead + Unpin>,
-) -> String {
-    let mut all = String::new();
-    let Some(pipe) = pipe else { return all };
-    let mut lines = BufReader::new(pipe).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        all.push_str(&line);
-        all.push('\n');
-        controller.log(level, &module, line).await;
+    pipe: Option<Pipe>,
+) -> Vec<u8> {
+    match pipe {
+        Some(Pipe::Out(pipe)) => read(&controller, &module, level, pipe).await,
+        Some(Pipe::Err(pipe)) => read(&controller, &module, level, pipe).await,
+        None => Vec::new(),
     }
-    all
+}
+
+async fn read(
+    controller: &Controller,
+    module: &str,
+    level: &str,
+    pipe: impl AsyncRead + Unpin,
+) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut pipe = BufReader::new(pipe);
+    loop {
+        let mut line = Vec::new();
+        match pipe.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return all,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches('\n').to_owned();
+        controller.log(level, module, text).await;
+        all.append(&mut line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_in_gos_words() {
+        let ended = |raw| Ended {
+            status: Some(ExitStatus::from_raw(raw)),
+            ..Ended::unable("")
+        };
+        assert_eq!(ended(0).failure(), None);
+        assert_eq!(ended(3 << 8).failure().unwrap(), "exit status 3");
+        assert_eq!(ended(9).failure().unwrap(), "signal: killed");
+    }
+
+    #[test]
+    fn output_that_is_no_text_is_encoded() {
+        assert_eq!(text(b"a\n"), ("a\n".to_owned(), None));
+        assert_eq!(text(&[0xff]), ("/w==".to_owned(), Some("base64")));
+    }
 }

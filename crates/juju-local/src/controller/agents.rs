@@ -1,5 +1,6 @@
 //! Requests of units' agents.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use juju_local_api::agent::{ActionEnd, AgentRequest, HookChanges, Life};
@@ -19,7 +20,7 @@ fn value(of: impl serde::Serialize) -> Outcome<Value> {
 impl Controller {
     /// Answers an agent.
     pub(super) async fn agent(
-        &self,
+        self: &Arc<Self>,
         model: &str,
         unit: &str,
         token: &str,
@@ -37,15 +38,30 @@ impl Controller {
                 self.watch_unit(model, unit, since, Duration::from_millis(wait_ms))
                     .await
             }
+            AgentRequest::Resource(name) => {
+                let charms = self.charms(model);
+                self.read(|state| {
+                    let model = state.model(model)?;
+                    let app = model.app(&model.unit(unit)?.app)?;
+                    Ok(json!(super::resources::find(&charms, app, &name)?))
+                })
+            }
             AgentRequest::Log(lines) => {
                 self.logs.add(model, lines);
                 Ok(Value::Null)
             }
             AgentRequest::NewSecretId => Ok(json!(super::secrets::new_id())),
             AgentRequest::Dead => {
-                self.unit_dead(model, unit).await;
+                // Its pod goes, and with it whoever waits for the answer.
+                let (own, model, unit) = (self.clone(), model.to_owned(), unit.to_owned());
+                tokio::spawn(async move { own.unit_dead(&model, &unit).await });
                 Ok(Value::Null)
             }
+            // Nobody else sees it.
+            AgentRequest::SaveState(saved) => self.read(|state| {
+                state.model(model)?.unit_mut(unit)?.saved = saved;
+                Ok(Value::Null)
+            }),
             other => self.change(|state| {
                 let model = state.model(model)?;
                 agent_request(model, unit, other)
@@ -85,11 +101,18 @@ impl Controller {
         }
     }
 
-    /// Gives on leadership whose holder is silent.
+    /// Gives on leadership whose holder is silent, and wakes agents when a secret is due.
     pub(super) async fn keep_leases(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut last = jiff::Timestamp::now();
         loop {
             ticks.tick().await;
+            let now = jiff::Timestamp::now();
+            let due = self.read(|state| state.models.values().any(|m| m.secrets_due(last, now)));
+            last = now;
+            if due {
+                self.change(|_| ());
+            }
             let lost: Vec<(String, String)> = self.read(|state| {
                 let models = state.models.values();
                 let apps = models.flat_map(|m| m.apps.values().map(move |app| (m, app)));
@@ -155,16 +178,6 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
         } => value(model.secret_get(unit, &key, set_label, peek)?),
         AgentRequest::SecretInfo(key) => value(model.secret_info(unit, &key)?),
         AgentRequest::SecretsOwned => value(model.secrets_owned(unit)),
-        AgentRequest::Resource(name) => {
-            let app = model.app(&model.unit(unit)?.app)?;
-            let found = app.resources.get(&name).cloned();
-            found.map(Value::from).ok_or_else(|| {
-                ApiError::new(
-                    ErrorKind::NotFound,
-                    format!("could not download resource: resource \"{name}\" not found"),
-                )
-            })
-        }
         AgentRequest::Credential => refuse(
             ErrorKind::PermissionDenied,
             "cannot access cloud credentials: the local model has none",
@@ -196,17 +209,23 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             end_task(model, &end);
             Ok(Value::Null)
         }
-        AgentRequest::SaveState(saved) => {
-            model.unit_mut(unit)?.saved = saved;
-            Ok(Value::Null)
-        }
         AgentRequest::ClearResolved => {
             model.unit_mut(unit)?.resolved = None;
+            Ok(Value::Null)
+        }
+        AgentRequest::LeaveRelation(id) => {
+            model.leave_relation(unit, id);
+            Ok(Value::Null)
+        }
+        AgentRequest::FaultUsed => {
+            model.unit_mut(unit)?.kill_at_effect = None;
             Ok(Value::Null)
         }
         AgentRequest::Watch { .. }
         | AgentRequest::Log(_)
         | AgentRequest::NewSecretId
+        | AgentRequest::Resource(_)
+        | AgentRequest::SaveState(_)
         | AgentRequest::Dead => Ok(Value::Null),
     }
 }
@@ -226,13 +245,17 @@ fn started(model: &mut Model, name: &str, address: &str) {
     };
     unit.agent_seen = true;
     unit.kill_at_effect = None;
-    let app = unit.app.clone();
-    for relation in model
-        .relations
-        .values_mut()
-        .filter(|relation| relation.has(&app))
-    {
-        relation.enter(name, address);
+    let (app, alive) = (unit.app.clone(), unit.life == Life::Alive);
+    for relation in model.relations.values_mut() {
+        if alive && relation.life == Life::Alive && relation.has(&app) {
+            relation.enter(name, address);
+        }
+    }
+    // What an earlier agent of this unit has begun was cut off with it.
+    for task in model.tasks.values_mut() {
+        if task.unit == name && task.status == "running" {
+            task.end("failed", "action terminated");
+        }
     }
     model.elect(&app);
 }
@@ -303,6 +326,11 @@ fn application_status(model: &Model, unit: &str) -> Outcome<Value> {
     }}))
 }
 
+/// A time as `goal-state` prints it.
+fn since(time: &str) -> String {
+    time.replacen('T', " ", 1)
+}
+
 fn goal_state(model: &Model, unit: &str) -> Value {
     let app = unit.split('/').next().unwrap_or_default();
     let status = |unit: &super::model::Unit| {
@@ -311,7 +339,7 @@ fn goal_state(model: &Model, unit: &str) -> Value {
         } else {
             "dying".to_owned()
         };
-        json!({"status": word, "since": unit.workload.since})
+        json!({"status": word, "since": since(&unit.workload.since)})
     };
     let units: serde_json::Map<String, Value> = model
         .units_of(app)
@@ -333,7 +361,10 @@ fn goal_state(model: &Model, unit: &str) -> Value {
             "dying"
         };
         let mut entries = serde_json::Map::new();
-        entries.insert(other.clone(), json!({"status": word, "since": ""}));
+        entries.insert(
+            other.clone(),
+            json!({"status": word, "since": since(&model.created)}),
+        );
         entries.extend(
             model
                 .units_of(&other)

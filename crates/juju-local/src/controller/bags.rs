@@ -25,8 +25,8 @@ impl Relation {
         other.map(|end| end.app.clone()).unwrap_or_default()
     }
 
-    /// Writes keys of a bag; one that stays the same keeps its version.
-    pub fn write(&mut self, entity: &str, values: &Bag) {
+    /// Writes keys of a bag: whether it changed. One that stays the same keeps its version.
+    pub fn write(&mut self, entity: &str, values: &Bag) -> bool {
         let next = self.next_version + 1;
         let (version, bag) = self.bags.entry(entity.to_owned()).or_default();
         let before = bag.clone();
@@ -37,15 +37,18 @@ impl Relation {
                 bag.insert(key.clone(), value.clone());
             }
         }
-        if *bag != before {
+        let changed = *bag != before;
+        if changed {
             *version = next;
             self.next_version = next;
         }
+        changed
     }
 
     /// Lets a unit in, with the keys that Juju itself writes.
     pub fn enter(&mut self, unit: &str, address: &str) {
         self.scope.insert(unit.to_owned());
+        self.inside.insert(unit.to_owned());
         let values: Bag = [
             ("egress-subnets", format!("{address}/32")),
             ("ingress-address", address.to_owned()),
@@ -110,7 +113,9 @@ impl Model {
             unit.to_owned()
         };
         if let Some(relation) = self.relations.get_mut(&write.relation) {
-            relation.write(&entity, &write.values);
+            if relation.write(&entity, &write.values) {
+                relation.writers.insert(entity, unit.to_owned());
+            }
         }
     }
 }

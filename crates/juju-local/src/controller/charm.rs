@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use juju_local_api::{ApiError, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::model::{Outcome, refuse};
+use super::schema;
 
 /// A charm.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +24,8 @@ pub(super) struct Charm {
     pub actions: BTreeMap<String, Value>,
     pub resources: BTreeMap<String, Value>,
     pub extra_bindings: Vec<String>,
-    /// Folder in the store.
-    pub folder: PathBuf,
+    /// What its file `version` says.
+    pub version: String,
 }
 
 /// An endpoint.
@@ -83,11 +84,7 @@ pub(super) fn load(path: &str, store: &Path) -> Outcome<Charm> {
         unpack(source, store)
     };
     copied.map_err(|error| bad(format!("cannot read the charm {path}: {error}")))?;
-    let charm = read(store).inspect_err(|_| drop(fs::remove_dir_all(store)))?;
-    Ok(Charm {
-        folder: store.to_owned(),
-        ..charm
-    })
+    read(store).inspect_err(|_| drop(fs::remove_dir_all(store)))
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -213,7 +210,9 @@ fn read(folder: &Path) -> Outcome<Charm> {
         actions,
         resources: section(&metadata, "resources")?,
         extra_bindings: bindings.into_keys().collect(),
-        folder: PathBuf::new(),
+        version: fs::read_to_string(folder.join("version"))
+            .map(|text| text.lines().next().unwrap_or_default().to_owned())
+            .unwrap_or_default(),
     })
 }
 
@@ -288,34 +287,8 @@ impl Charm {
             let Some(value) = given.get(key) else {
                 continue;
             };
-            let kind = property
-                .get("type")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let fits = match kind {
-                "string" => value.is_string(),
-                "boolean" => value.is_boolean(),
-                "integer" => value.is_i64() || value.is_u64(),
-                "number" => value.is_number(),
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                _ => true,
-            };
-            if !fits {
-                return refuse(
-                    ErrorKind::BadRequest,
-                    format!(
-                        "validation failed: (root).{key} : must be of type {kind}, given {value}"
-                    ),
-                );
-            }
-            if let Some(choices) = property.get("enum").and_then(Value::as_array)
-                && !choices.contains(value)
-            {
-                return refuse(
-                    ErrorKind::BadRequest,
-                    format!("validation failed: (root).{key} : must be one of {choices:?}"),
-                );
+            if let Err(text) = schema::check(&format!("(root).{key}"), property, value) {
+                return refuse(ErrorKind::BadRequest, format!("validation failed: {text}"));
             }
         }
         for required in spec

@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 use super::charm::{self, Charm};
 use super::daemon::Controller;
 use super::model::{App, End, Model, Outcome, Status, Storage, Unit, refuse};
-use super::{kubernetes, pods};
+use super::{kubernetes, pods, resources};
 
 impl Controller {
+    /// Where a model's charms are kept.
+    pub(super) fn charms(&self, model: &str) -> std::path::PathBuf {
+        self.home.path().join("charms").join(model)
+    }
+
     /// Deploys a charm.
     pub(super) fn deploy(
         self: &std::sync::Arc<Self>,
@@ -20,7 +25,7 @@ impl Controller {
         deploy: &Deploy,
     ) -> Outcome<Value> {
         self.read(|state| state.model(model).map(drop))?;
-        let store = self.home.path().join("charms").join(model);
+        let store = self.charms(model);
         let staging = store.join(format!(".new-{}", uuid::Uuid::new_v4().simple()));
         let charm = charm::load(&deploy.path, &staging)?;
         let name = deploy.app.clone().unwrap_or_else(|| charm.name.clone());
@@ -40,6 +45,9 @@ impl Controller {
         if std::fs::rename(&staging, &folder).is_err() {
             return refuse(ErrorKind::Internal, "cannot move the charm into the store");
         }
+        for (resource, value) in &deploy.resources {
+            resources::keep(&store, &charm, &name, resource, value)?;
+        }
         let address = kubernetes::application(&self.api, model, &name, deploy.trust);
         let containers: Vec<&str> = charm.containers.keys().map(String::as_str).collect();
         kubernetes::stateful_set(&self.api, model, &name, deploy.units, &containers);
@@ -47,10 +55,7 @@ impl Controller {
             let model = state.model(model)?;
             let app = App {
                 name: name.clone(),
-                charm: Charm {
-                    folder: folder.clone(),
-                    ..charm.clone()
-                },
+                charm: charm.clone(),
                 revision: 0,
                 modified: 0,
                 life: Life::Alive,
@@ -68,18 +73,7 @@ impl Controller {
                 storage_id: pods::short_id(),
             };
             model.apps.insert(name.clone(), app);
-            for (endpoint, spec) in charm
-                .endpoints
-                .iter()
-                .filter(|(_, spec)| spec.role == "peer")
-            {
-                let end = End {
-                    app: name.clone(),
-                    endpoint: endpoint.clone(),
-                    role: "peer".to_owned(),
-                };
-                model.relate(vec![end], spec.interface.clone());
-            }
+            model.add_peers(&name);
             Ok(())
         })?;
         self.add_units(model, &name, deploy.units, &deploy.attach_storage)?;
@@ -182,13 +176,12 @@ impl Controller {
         let count = self.change(|state| {
             let model = state.model(model)?;
             model.app_mut(app)?.life = Life::Dying;
-            for relation in model
+            let own = model
                 .relations
-                .values_mut()
-                .filter(|r| r.has(app) && !r.is_peer())
-            {
-                relation.life = Life::Dying;
-                relation.scope.clear();
+                .values()
+                .filter(|r| r.has(app) && !r.is_peer());
+            for id in own.map(|relation| relation.id).collect::<Vec<_>>() {
+                model.end_relation(id, force);
             }
             Ok(model
                 .units_of(app)
@@ -208,9 +201,16 @@ impl Controller {
             let model = state.models.get_mut(model)?;
             model.depose(unit);
             let gone = model.units.remove(unit)?;
+            // The others may read what it wrote until they have left the relation too.
             for relation in model.relations.values_mut() {
                 relation.scope.remove(unit);
-                relation.bags.remove(unit);
+                relation.inside.remove(unit);
+            }
+            model.forget_relations();
+            for task in model.tasks.values_mut() {
+                if task.unit == unit && !task.ended() {
+                    task.end("cancelled", &format!("unit \"{unit}\" is gone"));
+                }
             }
             for secret in model.secrets.values_mut() {
                 secret.consumers.remove(unit);
@@ -249,10 +249,7 @@ impl Controller {
             if over {
                 model.apps.remove(app);
                 model.relations.retain(|_, relation| {
-                    !relation.has(app)
-                        || (!relation.is_peer()
-                            && model.apps.contains_key(&relation.other(app))
-                            && !relation.scope.is_empty())
+                    !relation.has(app) || (!relation.is_peer() && !relation.inside.is_empty())
                 });
                 model.secrets.retain(|_, secret| secret.owner != app);
             }
@@ -312,6 +309,38 @@ fn check_deploy(
 }
 
 impl Model {
+    /// The peer relations that an application's charm has and the model has not yet.
+    pub fn add_peers(&mut self, name: &str) {
+        let Some(app) = self.apps.get(name) else {
+            return;
+        };
+        let peers = app
+            .charm
+            .endpoints
+            .iter()
+            .filter(|(_, spec)| spec.role == "peer");
+        let ends: Vec<(End, String)> = peers
+            .map(|(endpoint, spec)| {
+                let end = End {
+                    app: name.to_owned(),
+                    endpoint: endpoint.clone(),
+                    role: "peer".to_owned(),
+                };
+                (end, spec.interface.clone())
+            })
+            .collect();
+        for (end, interface) in ends {
+            let ends = vec![end];
+            if !self
+                .relations
+                .values()
+                .any(|relation| relation.ends == ends)
+            {
+                self.relate(ends, interface);
+            }
+        }
+    }
+
     fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {
         // The lowest free number, as a StatefulSet gives it.
         let taken: Vec<u32> = self.units_of(app).map(|unit| unit.number).collect();
@@ -388,6 +417,10 @@ impl Model {
             pod: None,
             seen: (0, String::new()),
         };
+        // An earlier unit of this name is another one.
+        for relation in self.relations.values_mut() {
+            relation.bags.remove(&name);
+        }
         self.units.insert(name.clone(), unit);
         Ok(name)
     }

@@ -97,6 +97,14 @@ impl Controller {
                 app.lease = std::time::Instant::now();
                 Ok(Value::Null)
             }),
+            Fault::RotateSecret { secret: id } => self.change(|state| {
+                let model = state.model(model)?;
+                let secret = model.secrets.get_mut(super::secrets::bare(&id));
+                let secret = secret.filter(|secret| !secret.owner.is_empty());
+                let secret = secret.ok_or_else(|| not_found("secret of a charm", &id))?;
+                secret.rotates = Some(jiff::Timestamp::now());
+                Ok(Value::Null)
+            }),
             Fault::FillDisk { .. } => refuse(
                 ErrorKind::BadRequest,
                 "volumes are folders of this machine's disk here: filling one would fill the machine",

@@ -12,11 +12,15 @@ mod kubernetes;
 mod logs;
 mod model;
 mod pods;
+mod refresh;
 mod relations;
+mod resources;
+mod schema;
 mod secrets;
 mod show;
 mod status;
 mod tasks;
+mod user_secrets;
 mod users;
 mod view;
 

@@ -122,8 +122,12 @@ pub(super) struct Relation {
     pub ends: Vec<End>,
     /// Bags of units and applications with their versions.
     pub bags: BTreeMap<String, (u64, Bag)>,
-    /// Units that have entered.
+    /// Units that the other side sees.
     pub scope: BTreeSet<String>,
+    /// Units that have yet to run their last hook of it.
+    pub inside: BTreeSet<String>,
+    /// Who wrote an application's bag last.
+    pub writers: BTreeMap<String, String>,
     pub next_version: u64,
 }
 
@@ -144,12 +148,25 @@ pub(super) struct Secret {
     pub label: String,
     pub description: String,
     pub rotation: String,
-    pub expiry: Option<String>,
+    /// When it is to be rotated next.
+    pub rotates: Option<jiff::Timestamp>,
+    /// When a revision expires, or is told again to have expired.
+    pub expiries: BTreeMap<u64, Expiry>,
     pub created: String,
     pub updated: String,
     pub revisions: BTreeMap<u64, BTreeMap<String, String>>,
+    /// When each revision was made.
+    pub made: BTreeMap<u64, String>,
     pub grants: Vec<Grant>,
     pub consumers: BTreeMap<String, Consumer>,
+}
+
+/// The end of a revision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expiry {
+    pub at: jiff::Timestamp,
+    /// Its owner is told from here on.
+    pub tell: jiff::Timestamp,
 }
 
 /// Who may read a secret beside its owner.
@@ -174,10 +191,6 @@ impl Secret {
             .next_back()
             .copied()
             .unwrap_or_default()
-    }
-
-    pub fn owner_app(&self) -> &str {
-        self.owner.split('/').next().unwrap_or_default()
     }
 }
 

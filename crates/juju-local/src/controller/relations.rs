@@ -6,7 +6,7 @@ use juju_local_api::ErrorKind;
 use juju_local_api::agent::Life;
 use serde_json::{Value, json};
 
-use super::model::{End, Model, Outcome, Relation, not_found, refuse};
+use super::model::{End, Model, Outcome, Relation, Unit, not_found, refuse};
 
 impl Model {
     /// Makes a relation of these ends.
@@ -21,9 +21,12 @@ impl Model {
             ends,
             bags: BTreeMap::new(),
             scope: BTreeSet::new(),
+            inside: BTreeSet::new(),
+            writers: BTreeMap::new(),
             next_version: 0,
         };
-        for unit in self.units.values().filter(|unit| unit.agent_seen) {
+        let ready = |unit: &&Unit| unit.agent_seen && unit.life == Life::Alive;
+        for unit in self.units.values().filter(ready) {
             if relation.has(&unit.app) {
                 relation.enter(&unit.name, &unit.address);
             }
@@ -133,8 +136,42 @@ impl Model {
         Ok(json!(names))
     }
 
+    /// Lets a relation die: it is forgotten once no unit is in it any more.
+    pub fn end_relation(&mut self, id: u32, force: bool) {
+        if let Some(relation) = self.relations.get_mut(&id) {
+            relation.life = Life::Dying;
+            relation.scope.clear();
+            if force {
+                relation.inside.clear();
+            }
+        }
+        self.forget_relations();
+    }
+
+    /// A unit has nothing more to do with a relation that ends.
+    pub fn leave_relation(&mut self, unit: &str, id: u32) {
+        if let Some(relation) = self.relations.get_mut(&id) {
+            relation.scope.remove(unit);
+            relation.inside.remove(unit);
+        }
+        self.forget_relations();
+    }
+
+    /// Forgets relations that have ended.
+    pub fn forget_relations(&mut self) {
+        self.relations.retain(|id, relation| {
+            let over = relation.life != Life::Alive && relation.inside.is_empty();
+            if over {
+                for secret in self.secrets.values_mut() {
+                    secret.grants.retain(|grant| grant.relation != Some(*id));
+                }
+            }
+            !over
+        });
+    }
+
     /// Begins to remove a relation.
-    pub fn remove_relation(&mut self, ends: &[String]) -> Outcome<Value> {
+    pub fn remove_relation(&mut self, ends: &[String], force: bool) -> Outcome<Value> {
         let fits = |relation: &&Relation| match ends {
             [id] => id.parse() == Ok(relation.id),
             _ => ends.iter().all(|text| {
@@ -154,10 +191,7 @@ impl Model {
             .find(fits)
             .map(|r| r.id);
         let id = id.ok_or_else(|| not_found("relation", &ends.join(" ")))?;
-        if let Some(relation) = self.relations.get_mut(&id) {
-            relation.life = Life::Dying;
-            relation.scope.clear();
-        }
+        self.end_relation(id, force);
         Ok(Value::Null)
     }
 }

@@ -8,7 +8,10 @@ use juju_local_api::agent::{
 use juju_local_api::{ApiError, ErrorKind};
 use serde_json::json;
 
-use super::model::{Grant, Model, Outcome, Secret, now, refuse};
+use super::model::{Expiry, Grant, Model, Outcome, Secret, now, refuse};
+
+/// An expiry that brought no change is told again after so long.
+const TELL_AGAIN: std::time::Duration = std::time::Duration::from_secs(300);
 
 fn missing(key: &SecretKey) -> ApiError {
     let name = match key {
@@ -147,6 +150,7 @@ impl Model {
             .secrets
             .values()
             .filter(|secret| self.owns(unit, secret));
+        let now = jiff::Timestamp::now();
         owned
             .filter_map(|secret| {
                 let used = |revision: &u64| {
@@ -159,15 +163,47 @@ impl Model {
                     .filter(|revision| !used(revision))
                     .copied()
                     .collect();
-                (!obsolete.is_empty()).then(|| OwnedSecret {
+                let rotate_due = secret.rotates.is_some_and(|at| at <= now);
+                let due = secret
+                    .expiries
+                    .iter()
+                    .filter(|(_, expiry)| expiry.tell <= now);
+                let expired: Vec<u64> = due.map(|(revision, _)| *revision).collect();
+                let nothing = obsolete.is_empty() && expired.is_empty() && !rotate_due;
+                (!nothing).then(|| OwnedSecret {
                     id: secret.id.clone(),
                     label: secret.label.clone(),
-                    rotate_due: false,
-                    expired: Vec::new(),
+                    rotate_due,
+                    expired,
                     obsolete,
                 })
             })
             .collect()
+    }
+
+    /// Hooks of a rotation or of an expiry have run: the next ones come later.
+    fn secrets_told(&mut self, changes: &HookChanges) {
+        let now = jiff::Timestamp::now();
+        for id in &changes.rotated {
+            if let Some(secret) = self.secrets.get_mut(id) {
+                secret.rotates = next_rotation(&secret.rotation, now);
+            }
+        }
+        for (id, revision) in &changes.expired {
+            let secret = self.secrets.get_mut(id);
+            if let Some(expiry) = secret.and_then(|secret| secret.expiries.get_mut(revision)) {
+                expiry.tell = now.checked_add(TELL_AGAIN).unwrap_or(now);
+            }
+        }
+    }
+
+    /// Whether an owner is to be told something now that was not due at `last`.
+    pub fn secrets_due(&self, last: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+        self.secrets.values().any(|secret| {
+            let expiries = secret.expiries.values().map(|expiry| expiry.tell);
+            let mut times = secret.rotates.into_iter().chain(expiries);
+            times.any(|time| last < time && time <= now)
+        })
     }
 
     /// Whether what a hook did with secrets can be applied.
@@ -211,10 +247,15 @@ impl Model {
                 } else {
                     add.rotation.clone()
                 },
-                expiry: add.expiry.clone(),
+                rotates: next_rotation(&add.rotation, jiff::Timestamp::now()),
+                expiries: expiry(add.expiry.as_deref())
+                    .map(|expiry| (1, expiry))
+                    .into_iter()
+                    .collect(),
                 created: now(),
                 updated: now(),
                 revisions: BTreeMap::from([(1, add.content.clone())]),
+                made: BTreeMap::from([(1, now())]),
                 grants: Vec::new(),
                 consumers: BTreeMap::new(),
             };
@@ -227,6 +268,12 @@ impl Model {
             if let Some(content) = &set.content {
                 secret.add_revision(content.clone());
             }
+            if let Some(expiry) = expiry(set.expiry.as_deref()) {
+                secret.expiries.insert(secret.latest(), expiry);
+            }
+            if let Some(rotation) = &set.rotation {
+                secret.rotates = next_rotation(rotation, jiff::Timestamp::now());
+            }
             secret.label = set.label.clone().unwrap_or_else(|| secret.label.clone());
             secret.description = set
                 .description
@@ -236,7 +283,6 @@ impl Model {
                 .rotation
                 .clone()
                 .unwrap_or_else(|| secret.rotation.clone());
-            secret.expiry = set.expiry.clone().or_else(|| secret.expiry.clone());
         }
         for grant in &changes.secrets_grant {
             let to = grant
@@ -274,22 +320,55 @@ impl Model {
         }
         for (id, revision) in &changes.secrets_remove {
             match (self.secrets.get_mut(bare(id)), revision) {
-                (Some(secret), Some(revision)) => drop(secret.revisions.remove(revision)),
+                (Some(secret), Some(revision)) => {
+                    secret.revisions.remove(revision);
+                    secret.expiries.remove(revision);
+                }
                 _ => drop(self.secrets.remove(bare(id))),
             }
         }
+        self.secrets_told(changes);
     }
 }
 
 impl Secret {
+    /// When the latest revision expires.
+    pub fn expires(&self) -> Option<jiff::Timestamp> {
+        let expiry = self.expiries.get(&self.latest());
+        expiry.map(|expiry| expiry.at)
+    }
+
     /// A new revision, unless the content is the latest one's.
     pub fn add_revision(&mut self, content: BTreeMap<String, String>) {
         let latest = self.latest();
         if self.revisions.get(&latest) != Some(&content) {
             self.revisions.insert(latest + 1, content);
+            self.made.insert(latest + 1, now());
             self.updated = now();
+            self.rotates = next_rotation(&self.rotation, jiff::Timestamp::now());
         }
     }
+}
+
+fn expiry(text: Option<&str>) -> Option<Expiry> {
+    let at = text?.parse().ok()?;
+    Some(Expiry { at, tell: at })
+}
+
+/// The time of the next rotation.
+fn next_rotation(policy: &str, from: jiff::Timestamp) -> Option<jiff::Timestamp> {
+    let span = jiff::Span::new();
+    let span = match policy {
+        "hourly" => span.hours(1),
+        "daily" => span.days(1),
+        "weekly" => span.days(7),
+        "monthly" => span.months(1),
+        "quarterly" => span.months(3),
+        "yearly" => span.years(1),
+        _ => return None,
+    };
+    let next = from.to_zoned(jiff::tz::TimeZone::UTC).checked_add(span);
+    next.ok().map(|time| time.timestamp())
 }
 
 fn owner_name(unit: &str, owner: &str) -> String {
@@ -321,8 +400,8 @@ fn info(secret: &Secret) -> SecretInfo {
         .to_owned(),
         description: secret.description.clone(),
         rotation: secret.rotation.clone(),
-        expiry: secret.expiry.clone(),
-        rotates: None,
+        expiry: secret.expires().map(|at| at.to_string()),
+        rotates: secret.rotates.map(|at| at.to_string()),
         access: access.collect(),
     }
 }

@@ -48,6 +48,14 @@ impl Model {
         for (key, value) in &self.config {
             shown.insert(key.clone(), json!({"Value": value, "Source": "model"}));
         }
+        // Switches are no text.
+        for one in shown.values_mut() {
+            let text = one.get("Value").and_then(Value::as_str);
+            let switch = text.and_then(|text| text.to_lowercase().parse::<bool>().ok());
+            if let (Some(switch), Some(map)) = (switch, one.as_object_mut()) {
+                map.insert("Value".into(), json!(switch));
+            }
+        }
         Value::Object(shown)
     }
 
@@ -143,11 +151,16 @@ impl Model {
         wanted: Option<&str>,
         reveal: bool,
         revision: Option<u64>,
+        revisions: bool,
     ) -> Outcome<Value> {
         let mut shown = Map::new();
         for secret in self.secrets.values() {
             if wanted.is_none_or(|wanted| bare(wanted) == secret.id || wanted == secret.label) {
-                shown.insert(secret.id.clone(), show_secret(secret, reveal, revision));
+                let mut one = show_secret(secret, reveal, revision);
+                if let (true, Some(map)) = (revisions, one.as_object_mut()) {
+                    map.insert("revisions".into(), json!(show_revisions(secret)));
+                }
+                shown.insert(secret.id.clone(), one);
             }
         }
         match wanted {
@@ -155,6 +168,20 @@ impl Model {
             _ => Ok(Value::Object(shown)),
         }
     }
+}
+
+fn show_revisions(secret: &Secret) -> Vec<Value> {
+    let revisions = secret.revisions.keys().map(|revision| {
+        let made = secret.made.get(revision).unwrap_or(&secret.created);
+        let mut one = json!({
+            "revision": revision, "backend": "internal", "created": made, "updated": made,
+        });
+        if let (Some(map), Some(expiry)) = (one.as_object_mut(), secret.expiries.get(revision)) {
+            map.insert("expires".into(), json!(expiry.at.to_string()));
+        }
+        one
+    });
+    revisions.collect()
 }
 
 fn show_secret(secret: &Secret, reveal: bool, revision: Option<u64>) -> Value {
@@ -177,6 +204,10 @@ fn show_secret(secret: &Secret, reveal: bool, revision: Option<u64>) -> Value {
     };
     if !secret.label.is_empty() {
         map.insert(key.into(), json!(secret.label));
+    }
+    let times = [("expires", secret.expires()), ("rotates", secret.rotates)];
+    for (key, time) in times {
+        map.extend(time.map(|time| (key.to_owned(), json!(time.to_string()))));
     }
     if !secret.description.is_empty() {
         map.insert("description".into(), json!(secret.description));

@@ -157,7 +157,7 @@ impl Model {
             charm_name: app.charm.name.clone(),
             charm_rev: app.revision,
             charm_channel: app.channel.clone(),
-            charm_version: String::new(),
+            charm_version: app.charm.version.clone(),
             scale: u32::try_from(alive).unwrap_or(u32::MAX),
             provider_id: String::new(),
             address: app.address.clone(),

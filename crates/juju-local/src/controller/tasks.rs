@@ -116,6 +116,13 @@ impl Model {
 }
 
 impl Task {
+    /// Ends it without results.
+    pub fn end(&mut self, status: &str, message: &str) {
+        status.clone_into(&mut self.status);
+        message.clone_into(&mut self.message);
+        self.completed = Some(now());
+    }
+
     pub fn ended(&self) -> bool {
         self.completed.is_some()
     }

@@ -14,9 +14,9 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::daemon::Controller;
-use super::model::{Consumer, Grant, Outcome, Secret, not_found, now, refuse};
-use super::secrets::{bare, new_id};
-use super::{charm, kubernetes};
+use super::model::{Outcome, not_found, refuse};
+use super::refresh::Refresh;
+use super::{kubernetes, user_secrets};
 use crate::home::JUJU_VERSION;
 
 /// Where parts of an answer go.
@@ -96,7 +96,28 @@ impl Controller {
                 config,
                 trust,
                 ..
-            } => self.refresh(name, &app, path.as_deref(), resources, &config, trust),
+            } => {
+                let new = Refresh {
+                    path: path.as_deref(),
+                    resources,
+                    config: &config,
+                    trust,
+                };
+                self.refresh(name, &app, new)
+            }
+            ModelRequest::AttachResource {
+                app,
+                name: resource,
+                value,
+            } => {
+                let new = Refresh {
+                    path: None,
+                    resources: BTreeMap::from([(resource, value)]),
+                    config: &BTreeMap::new(),
+                    trust: None,
+                };
+                self.refresh(name, &app, new)
+            }
             ModelRequest::WatchStatus => self.watch_status(name, parts).await,
             ModelRequest::AddUnit {
                 app,
@@ -151,9 +172,14 @@ impl Controller {
                 } else {
                     argv
                 };
-                Ok(json!(
-                    self.container(name, &unit, &container).await?.enter(&argv)
-                ))
+                let container = self.container(name, &unit, &container).await?;
+                let variables = container_variables(container.pid);
+                let pairs = variables
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"));
+                let line = ["env", "-i"].map(str::to_owned).into_iter();
+                let line = line.chain(pairs).chain(container.enter(&argv));
+                Ok(json!(line.collect::<Vec<String>>()))
             }
             ModelRequest::NetworkPlan => {
                 let namespace = self.infra(name)?.network.namespace().to_owned();
@@ -184,58 +210,6 @@ impl Controller {
             self.remove_units(model, app, now - scale, false, false)
                 .await
         }
-    }
-
-    fn refresh(
-        &self,
-        model: &str,
-        name: &str,
-        path: Option<&str>,
-        resources: BTreeMap<String, String>,
-        config: &BTreeMap<String, String>,
-        trust: Option<bool>,
-    ) -> Outcome<Value> {
-        let revision = self.read(|state| Ok(state.model(model)?.app(name)?.revision))? + 1;
-        let loaded = match path {
-            Some(path) => {
-                let folder = self.home.path().join("charms").join(model);
-                Some(charm::load(
-                    path,
-                    &folder.join(format!("{name}-{revision}")),
-                )?)
-            }
-            None => None,
-        };
-        let units = self.change(|state| {
-            let model = state.model(model)?;
-            let app = model.app_mut(name)?;
-            if let Some(charm) = loaded {
-                app.charm = charm;
-                app.revision = revision;
-            }
-            app.modified += 1;
-            app.resources.extend(resources);
-            for (key, text) in config {
-                let value = app.charm.option_value(key, text)?;
-                app.config.insert(key.clone(), value);
-            }
-            app.trust = trust.unwrap_or(app.trust);
-            let mut units: Vec<(u32, String)> = model
-                .units_of(name)
-                .map(|unit| (unit.number, unit.name.clone()))
-                .collect();
-            units.sort();
-            Ok(units)
-        })?;
-        // As a StatefulSet does it: from the highest number, each pod replaced by a new one.
-        for (_, unit) in units.into_iter().rev() {
-            self.tell_pod(
-                model,
-                &unit,
-                super::pods::PodCommand::Replace { grace: true },
-            );
-        }
-        Ok(json!(name))
     }
 
     async fn watch_status(&self, name: &str, parts: &Parts) -> Outcome<Value> {
@@ -303,7 +277,8 @@ impl Controller {
         stdin: &str,
         parts: &Parts,
     ) -> Outcome<Value> {
-        let line = self.container(model, unit, container).await?.enter(argv);
+        let container = self.container(model, unit, container).await?;
+        let line = container.enter(argv);
         let failed = |error: std::io::Error| {
             ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"))
         };
@@ -313,11 +288,7 @@ impl Controller {
         let mut child = tokio::process::Command::new(program)
             .args(args)
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
-            .env("HOME", "/root")
+            .envs(container_variables(container.pid))
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
@@ -334,6 +305,21 @@ impl Controller {
         let status = child.wait().await.map_err(failed)?;
         Ok(json!(status.code().unwrap_or(255)))
     }
+}
+
+/// The environment of a container's processes: what its first one was started with.
+fn container_variables(pid: i32) -> BTreeMap<String, String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    let mut variables: BTreeMap<String, String> = pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (name, value) in [("PATH", path), ("HOME", "/root")] {
+        variables.entry(name.to_owned()).or_insert(value.to_owned());
+    }
+    variables
 }
 
 async fn pump(name: &str, pipe: Option<impl tokio::io::AsyncRead + Unpin>, parts: &Parts) {
@@ -365,7 +351,7 @@ fn plain(
         }
         ModelRequest::Status => value(model.status(controller)),
         ModelRequest::Integrate { a, b, .. } => model.integrate(&a, &b),
-        ModelRequest::RemoveRelation { ends, .. } => model.remove_relation(&ends),
+        ModelRequest::RemoveRelation { ends, force } => model.remove_relation(&ends, force),
         ModelRequest::SuspendRelation { ids, suspend } => {
             for id in ids {
                 let relation = model.relations.get_mut(&id);
@@ -436,12 +422,6 @@ fn plain(
             app.constraints = set.unwrap_or_else(|| app.constraints.clone());
             Ok(json!(app.constraints))
         }
-        ModelRequest::AttachResource { app, name, value } => {
-            let app = model.app_mut(&app)?;
-            app.resources.insert(name, value);
-            app.modified += 1;
-            Ok(Value::Null)
-        }
         ModelRequest::Resources { app } => {
             let app = model.app(&app)?;
             let shown = app.charm.resources.keys().map(
@@ -449,118 +429,6 @@ fn plain(
             );
             Ok(json!({"resources": shown.collect::<Vec<_>>()}))
         }
-        other => user_secrets(model, other),
-    }
-}
-
-/// Secrets of people, and what this controller does not do.
-fn user_secrets(model: &mut super::model::Model, request: ModelRequest) -> Outcome<Value> {
-    let find = |model: &super::model::Model, name: &str| -> Outcome<String> {
-        let wanted = |s: &&Secret| s.owner.is_empty() && (s.id == bare(name) || s.label == name);
-        let found = model
-            .secrets
-            .values()
-            .find(wanted)
-            .map(|secret| secret.id.clone());
-        found.ok_or_else(|| not_found("secret", name))
-    };
-    match request {
-        ModelRequest::AddSecret {
-            name,
-            content,
-            info,
-        } => {
-            if find(model, &name).is_ok() {
-                let text = format!("secret with name \"{name}\" already exists");
-                return refuse(ErrorKind::AlreadyExists, text);
-            }
-            let id = new_id();
-            let secret = Secret {
-                id: id.clone(),
-                owner: String::new(),
-                label: name,
-                description: info,
-                rotation: "never".into(),
-                expiry: None,
-                created: now(),
-                updated: now(),
-                revisions: BTreeMap::from([(1, content)]),
-                grants: Vec::new(),
-                consumers: BTreeMap::<String, Consumer>::new(),
-            };
-            model.secrets.insert(id.clone(), secret);
-            Ok(json!(format!("secret:{id}")))
-        }
-        ModelRequest::UpdateSecret {
-            secret,
-            content,
-            name,
-            info,
-            ..
-        } => {
-            let id = find(model, &secret)?;
-            if let Some(secret) = model.secrets.get_mut(&id) {
-                if !content.is_empty() {
-                    secret.add_revision(content);
-                }
-                secret.label = name.unwrap_or_else(|| secret.label.clone());
-                secret.description = info.unwrap_or_else(|| secret.description.clone());
-            }
-            Ok(Value::Null)
-        }
-        ModelRequest::GrantSecret {
-            secret,
-            apps,
-            grant,
-        } => {
-            let id = find(model, &secret)?;
-            for app in apps {
-                model.app(&app)?;
-                if let Some(secret) = model.secrets.get_mut(&id) {
-                    secret.grants.retain(|one| one.to != app);
-                    if grant {
-                        secret.grants.push(Grant {
-                            relation: None,
-                            to: app,
-                        });
-                    }
-                }
-            }
-            Ok(Value::Null)
-        }
-        ModelRequest::RemoveSecret { secret, revision } => {
-            let id = find(model, &secret)?;
-            match (model.secrets.get_mut(&id), revision) {
-                (Some(secret), Some(revision)) => drop(secret.revisions.remove(&revision)),
-                _ => drop(model.secrets.remove(&id)),
-            }
-            Ok(Value::Null)
-        }
-        ModelRequest::Secrets {
-            secret,
-            reveal,
-            revision,
-            ..
-        } => model.show_secrets(secret.as_deref(), reveal, revision),
-        ModelRequest::RemoveStorage(ids) => {
-            for id in ids {
-                match model.storage.get(&id) {
-                    None => return Err(not_found("storage", &id)),
-                    Some(one) if one.unit.is_some() => {
-                        return refuse(
-                            ErrorKind::Conflict,
-                            format!("storage \"{id}\" is attached"),
-                        );
-                    }
-                    Some(_) => drop(model.storage.remove(&id)),
-                }
-            }
-            Ok(Value::Null)
-        }
-        ModelRequest::Offers => Ok(json!({})),
-        _ => refuse(
-            ErrorKind::BadRequest,
-            "offers between models are not available in the local model yet",
-        ),
+        other => user_secrets::user_secrets(model, other),
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use juju_local_api::agent::{Life, RelationView, StorageView, UnitView};
 
+use serde_json::Value;
+
 use super::model::{Model, Relation, Work};
+use crate::duration::milliseconds;
 
 /// Models configure it; five minutes otherwise.
 const UPDATE_STATUS: u64 = 300_000;
@@ -47,6 +50,8 @@ impl Model {
                 .relations
                 .values()
                 .filter(|relation| relation.has(&unit.app))
+                .filter(|relation| relation.life == Life::Alive || relation.inside.contains(name))
+                .filter(|relation| unit.life == Life::Alive || relation.inside.contains(name))
                 .map(|relation| relation_view(relation, &unit.app, name, &self.uuid))
                 .collect(),
             storage: storage
@@ -77,9 +82,10 @@ impl Model {
             opened_ports: unit.ports.iter().cloned().collect(),
             unit_status: (unit.workload.word.clone(), unit.workload.message.clone()),
             update_status_interval_ms: interval.unwrap_or(UPDATE_STATUS),
-            retry_hooks: setting("automatically-retry-hooks") != Some("false"),
+            retry_hooks: setting("automatically-retry-hooks")
+                .is_none_or(|value| !value.eq_ignore_ascii_case("false")),
             model_env: self.proxies(),
-            saved_state: unit.saved.clone(),
+            saved_state: Value::Null,
             charm_state: unit.charm_state.clone(),
             planned_units: u32::try_from(planned).unwrap_or(u32::MAX),
             kill_at_effect: unit.kill_at_effect,
@@ -90,6 +96,8 @@ impl Model {
             unit.seen = (unit.seen.0 + 1, text);
         }
         view.revision = unit.seen.0;
+        // What the agent itself keeps here is no news to it.
+        view.saved_state = unit.saved.clone();
         Some(view)
     }
 
@@ -105,32 +113,6 @@ impl Model {
             });
         known.collect()
     }
-}
-
-/// Milliseconds of a Go duration.
-fn milliseconds(text: &str) -> Option<u64> {
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(end);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let factor = match unit {
-            "ms" => 1.0,
-            "s" => 1000.0,
-            "m" => 60_000.0,
-            "h" => 3_600_000.0,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = tail;
-    }
-    std::time::Duration::try_from_secs_f64(total / 1000.0)
-        .ok()
-        .and_then(|duration| u64::try_from(duration.as_millis()).ok())
 }
 
 fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> RelationView {
@@ -149,23 +131,20 @@ fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> Rel
         endpoint: own.map(|end| end.endpoint.clone()).unwrap_or_default(),
         role: own.map(|end| end.role.clone()).unwrap_or_default(),
         interface: relation.interface.clone(),
-        app_version: version(&other),
+        // A unit is not told what it has written itself.
+        app_version: if relation
+            .writers
+            .get(&other)
+            .is_some_and(|writer| writer == unit)
+        {
+            0
+        } else {
+            version(&other)
+        },
         remote_app: other,
         life: relation.life,
         suspended: relation.suspended,
         units,
         remote_model_uuid: model.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::milliseconds;
-
-    #[test]
-    fn durations_of_model_options_are_gos() {
-        assert_eq!(milliseconds("5m"), Some(300_000));
-        assert_eq!(milliseconds("1m30s"), Some(90_000));
-        assert_eq!(milliseconds("10"), None);
     }
 }

@@ -5,7 +5,7 @@ mod output;
 mod relation;
 mod secret;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +37,8 @@ pub(crate) struct HookContext {
     pub failed: Option<String>,
     pub kill: Arc<Notify>,
     pub bags: BTreeMap<(u32, String), Bag>,
+    /// Units of each relation whose joined hook has run.
+    pub members: BTreeMap<u32, BTreeSet<String>>,
     effects: u32,
     not_leader: bool,
 }
@@ -63,6 +65,7 @@ impl HookContext {
             failed: None,
             kill: Arc::default(),
             bags: BTreeMap::new(),
+            members: BTreeMap::new(),
             effects: 0,
             not_leader: false,
         }
@@ -148,6 +151,12 @@ pub(super) struct Tool<'a> {
     call: &'a Call,
 }
 
+/// Juju sorts ports by protocol, then by number.
+fn by_protocol(port: &str) -> (String, u32) {
+    let (number, protocol) = port.split_once('/').unwrap_or((port, ""));
+    (protocol.to_owned(), number.parse().unwrap_or_default())
+}
+
 /// Tools that change something; the fault that kills a charm counts them.
 const EFFECTS: &[&str] = &[
     "action-set",
@@ -212,7 +221,7 @@ impl Tool<'_> {
                 let name = args
                     .one(0)
                     .ok_or_else(|| Refusal::usage("no resource name specified"))?;
-                self.ask(AgentRequest::Resource(name.to_owned())).await
+                self.resource(name).await
             }
             "credential-get" => {
                 let args = self.args(&[], &[])?;
@@ -508,7 +517,7 @@ impl Tool<'_> {
         let mut ports: Vec<String> = self.context.view.opened_ports.clone();
         ports.extend(changes.open_ports.iter().cloned());
         ports.retain(|port| !changes.close_ports.contains(port));
-        ports.sort();
+        ports.sort_by_key(|port| by_protocol(port));
         ports.dedup();
         if args.has("endpoints") {
             ports = ports
@@ -566,6 +575,19 @@ impl Tool<'_> {
                 print(&args, Print::Smart, &Value::Object(map))
             }
         }
+    }
+
+    /// Puts a resource where Juju has it, and tells where that is.
+    async fn resource(&self, name: &str) -> Done {
+        let kept: String = self.ask(AgentRequest::Resource(name.to_owned())).await?;
+        let failed =
+            |error: std::io::Error| Refusal::run(format!("could not download resource: {error}"));
+        let agent = super::Layout::of(&self.controller.unit).charm;
+        let folder = agent.with_file_name("resources").join(name);
+        let path = folder.join(Path::new(&kept).file_name().unwrap_or_default());
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        std::fs::copy(&kept, &path).map_err(failed)?;
+        Ok(path.to_string_lossy().into_owned())
     }
 
     async fn log(&self) -> Done {

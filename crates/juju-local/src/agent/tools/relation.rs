@@ -99,7 +99,8 @@ impl Tool<'_> {
         if args.has("app") {
             return print(&args, Print::Smart, &json!(relation.remote_app));
         }
-        let units: Vec<&String> = relation.units.keys().collect();
+        let units = self.context.members.get(&relation.id);
+        let units: Vec<&String> = units.into_iter().flatten().collect();
         print(&args, Print::Smart, &json!(units))
     }
 

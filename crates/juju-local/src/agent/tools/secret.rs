@@ -63,61 +63,120 @@ fn content(args: &Args, from: usize) -> Result<Content, Refusal> {
     }
 }
 
+/// How often secrets may be rotated.
+const POLICIES: [&str; 7] = [
+    "never",
+    "hourly",
+    "daily",
+    "weekly",
+    "monthly",
+    "quarterly",
+    "yearly",
+];
+
+/// A time, from a time or from a duration as Go writes them.
+fn expiry(text: &str) -> Result<String, Refusal> {
+    let refuse = |what: &str| Refusal::usage(format!("{what} \"{text}\" not valid"));
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.to_string());
+    }
+    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
+        let time = time.to_zoned(jiff::tz::TimeZone::UTC);
+        return time
+            .map(|time| time.timestamp().to_string())
+            .map_err(|_| refuse("expire time or duration"));
+    }
+    if text.starts_with('-') {
+        return Err(refuse("negative expire duration"));
+    }
+    let wait = crate::duration::milliseconds(text).filter(|_| !text.is_empty());
+    let wait = wait.ok_or_else(|| refuse("expire time or duration"))?;
+    let wait = std::time::Duration::from_millis(wait);
+    let time = jiff::Timestamp::now().checked_add(wait);
+    time.map(|time| time.to_string())
+        .map_err(|_| refuse("expire time or duration"))
+}
+
 impl Tool<'_> {
     pub(super) async fn secret_write(&mut self) -> Done {
         let valued = ["file", "owner", "label", "description", "rotate", "expire"];
         let args = self.args(&valued, &[])?;
-        let given = |name: &str| args.flag(name).map(str::to_owned);
-        if self.call.tool == "secret-set" {
-            let id = bare(
-                args.one(0)
-                    .ok_or_else(|| Refusal::usage("missing secret URI"))?,
-            );
-            let new = content(&args, 1)?;
-            let new = (!new.is_empty()).then_some(new);
-            if let Some(add) = self
-                .context
-                .changes
-                .secrets_add
-                .iter_mut()
-                .find(|add| add.id == id)
-            {
-                if let Some(new) = new {
-                    add.content = new;
-                }
-                return Ok(String::new());
-            }
-            let set = SecretSet {
-                id,
-                label: given("label"),
-                description: given("description"),
-                rotation: given("rotate"),
-                expiry: given("expire"),
-                content: new,
-            };
-            self.context.changes.secrets_set.push(set);
-            return Ok(String::new());
+        if let Some(policy) = args
+            .flag("rotate")
+            .filter(|policy| !POLICIES.contains(policy))
+        {
+            let text = format!("rotate policy \"{policy}\" not valid");
+            return Err(Refusal::usage(text));
         }
-        let content = content(&args, 0)?;
+        let expire = args.flag("expire").map(expiry).transpose()?;
+        if self.call.tool == "secret-set" {
+            self.secret_set(&args, expire)
+        } else {
+            self.secret_add(&args, expire).await
+        }
+    }
+
+    async fn secret_add(&mut self, args: &Args, expiry: Option<String>) -> Done {
+        let given = |name: &str| args.flag(name).unwrap_or_default().to_owned();
+        let content = content(args, 0)?;
         if content.is_empty() {
             return Err(Refusal::usage("missing secret value or filename"));
         }
-        let owner = given("owner").unwrap_or_else(|| "application".to_owned());
+        let owner = args.flag("owner").unwrap_or("application").to_owned();
+        if owner != "application" && owner != "unit" {
+            let text = format!("secret owner \"{owner}\" not valid");
+            return Err(Refusal::usage(text));
+        }
         if owner == "application" && !self.leads().await? {
             return Err(Refusal::run("this unit is not the leader"));
+        }
+        let label = given("label");
+        if !label.is_empty() && self.pending(None, Some(&label)).is_some() {
+            let text = format!("secret with label \"{label}\" already exists");
+            return Err(Refusal::run(text));
         }
         let id: String = self.ask(AgentRequest::NewSecretId).await?;
         let add = SecretAdd {
             id: id.clone(),
             owner,
-            label: given("label").unwrap_or_default(),
-            description: given("description").unwrap_or_default(),
-            rotation: given("rotate").unwrap_or_default(),
-            expiry: given("expire"),
+            label,
+            description: given("description"),
+            rotation: given("rotate"),
+            expiry,
             content,
         };
         self.context.changes.secrets_add.push(add);
         Ok(format!("secret:{id}\n"))
+    }
+
+    /// Several changes in one hook are one.
+    fn secret_set(&mut self, args: &Args, expiry: Option<String>) -> Done {
+        let id = args.one(0);
+        let id = bare(id.ok_or_else(|| Refusal::usage("missing secret URI"))?);
+        let given = |name: &str| args.flag(name).map(str::to_owned);
+        let new = content(args, 1)?;
+        let new = (!new.is_empty()).then_some(new);
+        let changes = &mut self.context.changes;
+        if let Some(add) = changes.secrets_add.iter_mut().find(|add| add.id == id) {
+            add.content = new.unwrap_or_else(|| add.content.clone());
+            add.label = given("label").unwrap_or_else(|| add.label.clone());
+            add.description = given("description").unwrap_or_else(|| add.description.clone());
+            add.rotation = given("rotate").unwrap_or_else(|| add.rotation.clone());
+            add.expiry = expiry.or_else(|| add.expiry.clone());
+            return Ok(String::new());
+        }
+        let known = changes.secrets_set.iter().position(|set| set.id == id);
+        let before = known.map(|at| changes.secrets_set.remove(at));
+        let set = SecretSet {
+            label: given("label").or_else(|| before.as_ref()?.label.clone()),
+            description: given("description").or_else(|| before.as_ref()?.description.clone()),
+            rotation: given("rotate").or_else(|| before.as_ref()?.rotation.clone()),
+            expiry: expiry.or_else(|| before.as_ref()?.expiry.clone()),
+            content: new.or_else(|| before.as_ref()?.content.clone()),
+            id,
+        };
+        changes.secrets_set.push(set);
+        Ok(String::new())
     }
 
     fn pending(&self, id: Option<&str>, label: Option<&str>) -> Option<&SecretAdd> {
@@ -203,34 +262,49 @@ impl Tool<'_> {
     pub(super) async fn secret_info(&mut self) -> Done {
         let args = self.args(&["label"], &[])?;
         let (id, label) = (args.one(0), args.flag("label"));
-        let (id, value) = if let Some(add) = self.pending(id, label) {
-            let value =
-                json!({"revision": 1, "label": add.label, "owner": add.owner, "rotation": "never"});
-            (add.id.clone(), value)
+        let info = if let Some(add) = self.pending(id, label) {
+            SecretInfo {
+                id: add.id.clone(),
+                revision: 1,
+                label: add.label.clone(),
+                owner: add.owner.clone(),
+                description: add.description.clone(),
+                rotation: add.rotation.clone(),
+                expiry: add.expiry.clone(),
+                rotates: None,
+                access: Vec::new(),
+            }
         } else {
             let key = match (id, label) {
                 (Some(id), _) => SecretKey::Id(bare(id)),
-                (None, label) => SecretKey::Label(label.unwrap_or_default().to_owned()),
+                (None, Some(label)) => SecretKey::Label(label.to_owned()),
+                (None, None) => {
+                    return Err(Refusal::usage("require either a secret URI or label"));
+                }
             };
-            let info: SecretInfo = self.ask(AgentRequest::SecretInfo(key)).await?;
-            let mut value = json!({
-                "revision": info.revision, "label": info.label, "owner": info.owner,
-                "rotation": info.rotation,
-            });
-            if let Some(map) = value.as_object_mut() {
-                if !info.description.is_empty() {
-                    map.insert("description".into(), json!(info.description));
-                }
-                map.extend(
-                    info.expiry
-                        .map(|expiry| ("expiry".to_owned(), json!(expiry))),
-                );
-                if !info.access.is_empty() {
-                    map.insert("access".into(), json!(info.access));
-                }
-            }
-            (info.id, value)
+            self.ask(AgentRequest::SecretInfo(key)).await?
         };
+        let rotation = if info.rotation.is_empty() {
+            "never"
+        } else {
+            &info.rotation
+        };
+        let mut value = json!({
+            "revision": info.revision, "label": info.label, "owner": info.owner,
+            "rotation": rotation,
+        });
+        if let Some(map) = value.as_object_mut() {
+            if !info.description.is_empty() {
+                map.insert("description".into(), json!(info.description));
+            }
+            for (key, time) in [("expiry", info.expiry), ("rotates", info.rotates)] {
+                map.extend(time.map(|time| (key.to_owned(), json!(time))));
+            }
+            if !info.access.is_empty() {
+                map.insert("access".into(), json!(info.access));
+            }
+        }
+        let id = info.id;
         print(&args, Print::Yaml, &json!({id: value}))
     }
 
@@ -288,5 +362,29 @@ impl Tool<'_> {
         let revision = args.flag("revision").and_then(|text| text.parse().ok());
         self.context.changes.secrets_remove.push((id, revision));
         Ok(String::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_a_time_or_a_duration() {
+        assert_eq!(
+            expiry("2030-01-02T03:04:05Z").unwrap(),
+            "2030-01-02T03:04:05Z"
+        );
+        assert_eq!(
+            expiry("2030-01-02T03:04:05").unwrap(),
+            "2030-01-02T03:04:05Z"
+        );
+        assert!(expiry("1h30m").unwrap() > jiff::Timestamp::now().to_string());
+        let refused = |text: &str| expiry(text).unwrap_err().text;
+        assert_eq!(
+            refused("soon"),
+            "expire time or duration \"soon\" not valid"
+        );
+        assert_eq!(refused("-1h"), "negative expire duration \"-1h\" not valid");
     }
 }

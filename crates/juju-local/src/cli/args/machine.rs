@@ -130,6 +130,11 @@ pub enum FaultKind {
         /// Unit
         unit: String,
     },
+    /// Make a charm's secret due for rotation now
+    RotateSecret {
+        /// Id
+        secret: String,
+    },
     /// Fill a unit's volume to so many per cent; 0 frees it again
     FillDisk {
         /// Unit

@@ -47,6 +47,7 @@ fn fault(kind: FaultKind) -> Fault {
         FaultKind::KubernetesApi { mode } => Fault::KubernetesApi(mode),
         FaultKind::KillAtEffect { unit, effect } => Fault::KillAtEffect { unit, effect },
         FaultKind::StealLeadership { unit } => Fault::StealLeadership { unit },
+        FaultKind::RotateSecret { secret } => Fault::RotateSecret { secret },
         FaultKind::FillDisk { unit, percent } => Fault::FillDisk { unit, percent },
     }
 }

@@ -1,0 +1,151 @@
+//! Actions and commands.
+
+use juju_local_api::agent::{ActionEnd, ActionTask, AgentRequest, UnitView};
+use serde_json::{Value, json};
+
+use super::main_loop::Agent;
+use super::runner::{self, Ended, Program};
+use super::tools::HookContext;
+
+impl Agent {
+    pub(super) async fn action(&mut self, view: &UnitView, task: &ActionTask) {
+        let text = format!("running action {}", task.name);
+        self.say("executing", &text, Value::Null).await;
+        let id = self.context_id(&task.name);
+        let mut context = self.context_of(&id, &task.name, view, None);
+        context.action = Some(task.clone());
+        let env = [
+            ("JUJU_ACTION_NAME", &task.name),
+            ("JUJU_ACTION_UUID", &task.id),
+            ("JUJU_ACTION_TAG", &format!("action-{}", task.id)),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.clone()));
+        let program = Program {
+            dispatch: Some(format!("actions/{}", task.name)),
+            hook: "",
+            env: &env,
+            commands: None,
+        };
+        let (ended, context) = self.run_task(view, &task.id, context, &program).await;
+        let mut end = ActionEnd {
+            id: task.id.clone(),
+            status: "completed".into(),
+            message: String::new(),
+            results: json!({}),
+        };
+        match (ended, context) {
+            (Some(ended), Some(context)) => self.conclude(&mut end, &ended, context).await,
+            _ => {
+                end.status = "failed".into();
+                end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
+            }
+        }
+        let end = AgentRequest::ActionEnd(Box::new(end));
+        let _ = self.controller.tell(end).await;
+    }
+
+    /// What an action's process leaves: its results, and its transaction.
+    async fn conclude(&self, end: &mut ActionEnd, ended: &Ended, mut context: HookContext) {
+        end.results = std::mem::take(&mut context.results);
+        add_output(&mut end.results, ended);
+        if let Some(message) = context.failed.take() {
+            end.status = "failed".into();
+            end.message = message;
+        }
+        if let Some(text) = ended.failure() {
+            end.status = "failed".into();
+            end.message = text;
+            return;
+        }
+        let commit = AgentRequest::Commit(Box::new(context.changes));
+        if let Err(error) = self.controller.tell(commit).await {
+            end.status = "failed".into();
+            if end.message.is_empty() {
+                end.message = "committing requested changes failed".into();
+            }
+            if let Some(map) = end.results.as_object_mut() {
+                map.insert("return-code".into(), json!(1));
+                let text = map.get("stderr").and_then(Value::as_str);
+                let text = format!("{}{error}\n", text.unwrap_or_default());
+                map.insert("stderr".into(), json!(text));
+            }
+        }
+    }
+
+    pub(super) async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
+        self.say("executing", "running commands", Value::Null).await;
+        let id = self.context_id("run-commands");
+        let context = self.context_of(&id, "run-commands", view, None);
+        let program = Program {
+            dispatch: None,
+            hook: "",
+            env: &[],
+            commands: Some(commands),
+        };
+        let (ended, context) = self.run_task(view, task, context, &program).await;
+        let ended = ended.unwrap_or_else(|| Ended::unable("cannot be run\n"));
+        let mut results = json!({});
+        add_output(&mut results, &ended);
+        if let (None, Some(context)) = (ended.failure(), context) {
+            let commit = AgentRequest::Commit(Box::new(context.changes));
+            if let Err(error) = self.controller.tell(commit).await {
+                let text = format!("{}ERROR {error}\n", ended.stderr());
+                add_output(&mut results, &Ended::unable(&text));
+            }
+        }
+        let end = AgentRequest::ExecEnd {
+            id: task.to_owned(),
+            results,
+        };
+        let _ = self.controller.tell(end).await;
+    }
+
+    /// Runs a task's process to its end; when the pod goes meanwhile, this does not return.
+    async fn run_task(
+        &mut self,
+        view: &UnitView,
+        task: &str,
+        context: HookContext,
+        program: &Program<'_>,
+    ) -> (Option<Ended>, Option<HookContext>) {
+        let begin = AgentRequest::ActionBegin(task.to_owned());
+        let _ = self.controller.tell(begin).await;
+        let environment = runner::environment(&self.layout, view, &context.id, program);
+        let module = format!("unit.{}.{}", self.layout.unit, context.name);
+        *self.context.lock().await = Some(context);
+        let ended = match runner::start(&self.layout, &environment, program) {
+            Ok(Some(child)) => {
+                let wait = runner::wait(&self.controller, &module, child, &self.context);
+                let ended = tokio::select! {
+                    ended = wait => Some(ended),
+                    _ = self.term.recv() => None,
+                };
+                if ended.is_none() {
+                    self.context.lock().await.take();
+                    self.leave(view).await;
+                    std::process::exit(0);
+                }
+                ended
+            }
+            _ => None,
+        };
+        (ended, self.context.lock().await.take())
+    }
+}
+
+fn add_output(results: &mut Value, ended: &Ended) {
+    let Some(map) = results.as_object_mut() else {
+        return;
+    };
+    map.insert("return-code".into(), json!(ended.code()));
+    for (key, bytes) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
+        if bytes.is_empty() {
+            continue;
+        }
+        let (text, encoding) = runner::text(bytes);
+        map.insert(key.into(), json!(text));
+        if let Some(encoding) = encoding {
+            map.insert(format!("{key}-encoding"), json!(encoding));
+        }
+    }
+}
