@@ -167,12 +167,10 @@ fn a_follower_reads_the_leader_s_token_and_waits_for_it() {
 
 #[test]
 fn dispatch_runs_the_binary_beside_it() {
-    let dir = std::env::temp_dir().join(format!("tick-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::copy(format!("{DIR}/dispatch"), dir.join("dispatch")).unwrap();
-    std::os::unix::fs::symlink("/bin/pwd", dir.join("tick")).unwrap();
-    let output = Command::new(dir.join("dispatch")).current_dir("/").output();
-    std::fs::remove_dir_all(&dir).unwrap();
-    let output = output.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dispatch = dir.path().join("dispatch");
+    std::fs::copy(format!("{DIR}/dispatch"), &dispatch).unwrap();
+    std::os::unix::fs::symlink("/bin/pwd", dir.path().join("tick")).unwrap();
+    let output = Command::new(dispatch).current_dir("/").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "/\n");
 }

@@ -77,6 +77,13 @@ struct ConfigFile {
     options: BTreeMap<String, ConfigOption>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Unified {
+    config: ConfigFile,
+    actions: BTreeMap<String, Action>,
+}
+
 impl Charm {
     /// From the texts of the three files; an empty text is a file that the charm doesn't have.
     pub(super) fn parse(metadata: &str, config: &str, actions: &str) -> Result<Self, CharmError> {
@@ -85,6 +92,17 @@ impl Charm {
             metadata: yaml("metadata.yaml", metadata)?,
             options: config.options,
             actions: yaml("actions.yaml", actions)?,
+        })
+    }
+
+    /// From a `charmcraft.yaml` that has all in one.
+    pub(super) fn unified(text: &str) -> Result<Self, CharmError> {
+        let file = "charmcraft.yaml";
+        let unified: Unified = yaml(file, text)?;
+        Ok(Self {
+            metadata: yaml(file, text)?,
+            options: unified.config.options,
+            actions: unified.actions,
         })
     }
 

@@ -54,15 +54,20 @@ impl Harness {
     /// When one of them is not what Juju takes.
     pub fn new(metadata: &str, config: &str, actions: &str) -> Result<Self, CharmError> {
         let charm = Charm::parse(metadata, config, actions)?;
-        Ok(Self {
-            unit: format!("{}/0", charm.metadata.name),
-            charm,
-            charm_dir: String::new(),
-            faults: Vec::new(),
-        })
+        Ok(Self::of(charm, String::new()))
     }
 
-    /// From a charm's directory.
+    fn of(charm: Charm, charm_dir: String) -> Self {
+        Self {
+            unit: format!("{}/0", charm.metadata.name),
+            charm,
+            charm_dir,
+            faults: Vec::new(),
+        }
+    }
+
+    /// From a charm's directory: its `metadata.yaml`, `config.yaml` and `actions.yaml`, or a
+    /// `charmcraft.yaml` that has all in one.
     ///
     /// # Errors
     /// When a file can't be read, or is not what Juju takes.
@@ -75,16 +80,25 @@ impl Harness {
                 source,
             })
         };
+        let has = |name: &str| dir.join(name).exists();
         let optional = |name: &str| {
-            let there = dir.join(name).exists();
-            if there { read(name) } else { Ok(String::new()) }
+            if has(name) {
+                read(name)
+            } else {
+                Ok(String::new())
+            }
         };
-        let config = optional("config.yaml")?;
-        let harness = Self::new(&read("metadata.yaml")?, &config, &optional("actions.yaml")?)?;
-        Ok(Self {
-            charm_dir: dir.display().to_string(),
-            ..harness
-        })
+        let charm = if !has("metadata.yaml") && has("charmcraft.yaml") {
+            Charm::unified(&read("charmcraft.yaml")?)?
+        } else {
+            let metadata = read("metadata.yaml")?;
+            Charm::parse(
+                &metadata,
+                &optional("config.yaml")?,
+                &optional("actions.yaml")?,
+            )?
+        };
+        Ok(Self::of(charm, dir.display().to_string()))
     }
 
     /// As another unit, `app/2`.

@@ -81,6 +81,13 @@ fn a_wrong_call_says_what_is_wrong() {
         )
     );
     assert_eq!(
+        refused(&["relation-list", "-r", "cert:4"]),
+        (
+            2,
+            "ERROR invalid value \"cert:4\" for option -r: relation not found\n".into()
+        )
+    );
+    assert_eq!(
         refused(&["relation-list"]),
         (2, "ERROR no relation id specified\n".into())
     );

@@ -86,3 +86,21 @@ fn a_charm_s_own_files_are_taken_and_others_refused() {
     let text = missing.to_string();
     assert_eq!(text, "cannot read /no/such/charm/metadata.yaml");
 }
+
+#[test]
+fn a_charm_may_have_all_in_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "{name: one, config: {options: {word: {type: string, default: w}}}, actions: {go: {}}}";
+    std::fs::write(dir.path().join("charmcraft.yaml"), text).unwrap();
+    let harness = juju::harness::Harness::from_dir(dir.path()).unwrap();
+    run(
+        &harness,
+        Trigger::action("go"),
+        &State::default(),
+        |env, context| {
+            assert_eq!(env.unit(), "one/0");
+            assert_eq!(context.config().unwrap()["word"], "w");
+        },
+    );
+}

@@ -301,3 +301,52 @@ fn odd_keys_policies_and_owners_are_refused() {
     let ids = tool(&State::default(), &["secret-ids", "--format=json"]);
     assert_eq!(ids.unwrap(), "null\n");
 }
+
+#[test]
+fn an_owner_that_never_read_reads_what_was_there_before_its_own_change() {
+    let own = Secret::new(Owner::Unit, "mine", [("password", "one")]);
+    let uri = own.uri();
+    let state = State::default().with_secret(own);
+    run(&shop(), Event::UpdateStatus, &state, |_, context| {
+        context.secret_set(&uri, &content("two")).unwrap();
+        let read = |mode| password(context, SecretKey::Label("mine"), mode).unwrap();
+        assert_eq!(read(Read::Tracked), "one");
+        assert_eq!(read(Read::Refresh), "two");
+    });
+}
+
+#[test]
+fn a_refresh_in_a_hook_that_fails_stays_for_readers_and_not_for_owners() {
+    let own = Secret::new(Owner::Unit, "mine", [("password", "one")])
+        .revision([("password", "two")])
+        .tracking(1);
+    let state = State::default()
+        .with_secret(own)
+        .with_secret(theirs().tracking(1));
+    let after = |exit: i32| {
+        let ran = shop().run(Event::UpdateStatus, &state, |env, tools| {
+            let context = Context::for_hook(env, tools);
+            for label in ["mine", "theirs"] {
+                let read = password(&context, SecretKey::Label(label), Read::Refresh);
+                assert_eq!(read.as_deref(), Some("two"));
+            }
+            exit
+        });
+        let state = ran.unwrap().state;
+        ["mine", "theirs"].map(|label| state.secret(label).unwrap().tracked)
+    };
+    assert_eq!(after(1), [Some(1), Some(2)]);
+    assert_eq!(after(0), [Some(2), Some(2)]);
+}
+
+#[test]
+fn a_refresh_by_label_is_seen_by_id() {
+    let state = State::default().with_secret(theirs().tracking(1));
+    run(&shop(), Event::UpdateStatus, &state, |_, context| {
+        let uri = theirs().uri();
+        let by_id = || password(context, SecretKey::Id(&uri), Read::Tracked).unwrap();
+        assert_eq!(by_id(), "one");
+        password(context, SecretKey::Label("theirs"), Read::Refresh);
+        assert_eq!(by_id(), "two");
+    });
+}

@@ -80,9 +80,11 @@ impl Simulator<'_> {
         };
         let inner = self.inner.borrow();
         let mut storages = inner.view.storages.iter();
-        let storage = storages
-            .find(|storage| storage.id() == id)
-            .ok_or_else(|| refused(format!("storage \"{id}\" not found")))?;
+        let storage = storages.find(|storage| storage.id() == id).ok_or_else(|| {
+            usage(format!(
+                "invalid value \"{id}\" for option -s: storage \"{id}\" not found"
+            ))
+        })?;
         match args.word(0) {
             None => args.print(&json!({"kind": "filesystem", "location": storage.location})),
             Some("kind") => args.print(&json!("filesystem")),
