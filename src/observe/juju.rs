@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::secrets::Passwords;
 
-/// Endpoints that this revision serves: those among the application's own units.
-const SERVED: [&str; 3] = ["database-peers", "restart", "upgrade"];
+/// Endpoints that this revision serves.
+const SERVED: [&str; 4] = ["database-peers", "restart", "upgrade", "database"];
 
 /// The facts of one hook.
 #[derive(Debug, Clone)]

@@ -75,7 +75,10 @@ impl World {
             juju: &juju,
             ports: &ports,
         };
-        self.with(|state| state.effects.clear());
+        self.with(|state| {
+            state.effects.clear();
+            state.clients.calls = 0;
+        });
         let result = match catch_unwind(AssertUnwindSafe(|| work(&hook))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Outcome::Failed(error)),

@@ -160,6 +160,15 @@ pub enum Problem {
     HeadlessService(String),
     /// A relation that this charm does not serve yet.
     UnservedRelation(String),
+    /// A client's request that cannot be served, or has changed what cannot change.
+    Client {
+        /// Id of the relation.
+        relation: String,
+        /// Why, in words for the operator.
+        why: String,
+    },
+    /// Clients by `database` and by the legacy interface at once.
+    MixedClients,
 }
 
 /// What a unit should do.
