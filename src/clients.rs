@@ -4,6 +4,7 @@
 //! so that a hook looks at those alone that may not: the one that the hook is about, new ones, and
 //! all of them where endpoints have changed or another unit may have led in between.
 
+mod legacy;
 mod look;
 mod memory;
 mod serve;
@@ -262,7 +263,12 @@ impl Clients<'_> {
                 .iter()
                 .filter(|user| relation_of(user) == Some(relation.number))
                 .collect();
-            match self.relation(relation, &known, &own)? {
+            let served = if relation.endpoint == DATABASE {
+                self.relation(relation, &known, &own)?
+            } else {
+                self.legacy(relation)?
+            };
+            match served {
                 Ok(mut served) => {
                     served.endpoint.clone_from(&relation.endpoint);
                     if !served.unsettled {

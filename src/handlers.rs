@@ -75,6 +75,7 @@ fn occasion(event: &Event) -> Occasion<'_> {
     let relation = match event {
         Event::RelationCreated(event)
         | Event::RelationChanged(event)
+        | Event::RelationDeparted(event)
         | Event::RelationBroken(event) => Some(event.relation_id.as_str()),
         _ => None,
     };

@@ -517,3 +517,129 @@ fn a_process_that_dies_after_any_effect_leaves_what_the_next_hook_completes() {
         }
     }
 }
+
+fn legacy(world: &World, id: &str, asks: &[(&str, &str)]) {
+    world.relate(id, "app", asks);
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut(id).unwrap();
+        let bag = [("egress-subnets".to_owned(), "10.1.0.9/32".to_owned())].into();
+        relation.units.insert("app/0".into(), bag);
+    });
+    assert_eq!(world.hook(0, &world.changed(id)), Outcome::Done);
+}
+
+#[test]
+fn a_legacy_client_gets_its_connection_strings_in_both_databags() {
+    let world = deployed(3);
+    legacy(&world, "db:5", &[("database", "shop")]);
+    let told = world.told("db:5");
+    assert!(log_in(&world, "relation_id_5", &told["password"]));
+    assert_eq!(
+        told["master"],
+        format!(
+            "dbname=shop fallback_application_name=app \
+             host=postgresql-k8s-primary.m.svc.cluster.local password={} port=5432 \
+             user=relation_id_5",
+            told["password"]
+        )
+    );
+    assert!(told["standbys"].contains("host=postgresql-k8s-replicas."));
+    assert_eq!(
+        (
+            told["allowed-units"].as_str(),
+            told["allowed-subnets"].as_str()
+        ),
+        ("app/0", "10.1.0.9/32")
+    );
+    assert_eq!(
+        told["host"],
+        "postgresql-k8s-0.postgresql-k8s-endpoints.m.svc.cluster.local"
+    );
+    let unit = world.with(|s| s.clients.relations["db:5"].units["postgresql-k8s/0"].clone());
+    assert_eq!(unit, told);
+    assert!(!world.with(|state| state.roles["relation_id_5"].superuser));
+    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
+    assert_eq!(world.told("db:5")["password"], told["password"]);
+    legacy(&world, "db-admin:6", &[("database", "shop")]);
+    assert!(world.with(|state| state.roles["relation_id_6"].superuser));
+    world.unrelate("db:5");
+    assert_eq!(world.client_users(), ["relation_id_6"]);
+    assert_eq!(world.status(0).0, "active");
+}
+
+#[test]
+fn a_legacy_client_waits_for_nothing_but_its_unit_in_the_list() {
+    let world = deployed(1);
+    legacy(&world, "db:5", &[("database", "shop")]);
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut("db:5").unwrap();
+        relation.units.insert("app/1".into(), support::Bag::new());
+    });
+    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
+    assert_eq!(world.told("db:5")["allowed-units"], "app/0,app/1");
+    assert!(
+        !world.told("db:5").contains_key("standbys"),
+        "there is none"
+    );
+    world.with(|state| {
+        state
+            .clients
+            .relations
+            .get_mut("db:5")
+            .unwrap()
+            .units
+            .remove("app/0");
+    });
+    let departed = Event::RelationDeparted(world.relation_event("db:5"));
+    assert_eq!(world.hook(0, &departed), Outcome::Done);
+    assert_eq!(world.told("db:5")["allowed-units"], "app/1");
+}
+
+#[test]
+fn extensions_and_roles_of_a_legacy_client_block_with_the_words_that_users_know() {
+    for (asks, says) in [
+        (
+            [("database", "shop"), ("extensions", "citext")],
+            "relation db:5: extensions requested through relation",
+        ),
+        (
+            [("database", "shop"), ("roles", "reader")],
+            "relation db:5: roles requested through relation, use postgresql_client interface \
+             instead",
+        ),
+    ] {
+        let world = deployed(1);
+        legacy(&world, "db:5", &asks);
+        assert_eq!(world.status(0), ("blocked".into(), says.into()));
+        assert!(world.told("db:5").is_empty());
+        assert!(world.client_users().is_empty());
+    }
+    let world = deployed(1);
+    world.with(|state| {
+        state
+            .config
+            .insert("plugin_citext_enable".into(), true.into());
+    });
+    legacy(
+        &world,
+        "db:5",
+        &[("database", "shop"), ("extensions", "citext:public")],
+    );
+    assert_eq!(world.told("db:5")["extensions"], "citext:public");
+}
+
+#[test]
+fn both_interfaces_at_once_block_and_take_nothing_from_who_is_served() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    legacy(&world, "db:6", &[("database", "shop")]);
+    let words = "Please choose one endpoint to use. No need to relate all of them simultaneously!";
+    assert_eq!(world.status(0), ("blocked".into(), words.into()));
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+    world.unrelate("db:6");
+    assert_eq!(world.status(0).0, "active");
+    legacy(&world, "db:7", &[("database", "shop")]);
+    world.unrelate("database:5");
+    assert_eq!(world.status(0).0, "active");
+    assert_eq!(world.client_users(), ["relation_id_7"]);
+}

@@ -18,9 +18,11 @@ use crate::juju_port::JujuError;
 use crate::ports::{PortError, PortResult};
 
 /// Why a request is not served.
-enum Trouble {
+pub(super) enum Trouble {
     /// For a reason of its own, which its client has to see to.
     Own(String),
+    /// The database refuses what should work: it is tried again.
+    Failed(String),
     /// The database is out of reach: so it is for all others.
     Away(PortError),
     Juju(JujuError),
@@ -90,8 +92,9 @@ impl Clients<'_> {
                 Ok((answer, secrets)) => served.push((request, answer, secrets)),
                 Err(Trouble::Juju(error)) => return Err(error),
                 Err(Trouble::Away(error)) => return Ok(Err(error)),
-                Err(Trouble::Own(why)) => {
-                    now.unsettled |= why.starts_with(FAILED);
+                Err(Trouble::Own(why)) => wrong.push(why),
+                Err(Trouble::Failed(why)) => {
+                    now.unsettled = true;
                     wrong.push(why);
                 }
             }
@@ -171,20 +174,14 @@ impl Clients<'_> {
             Some(content) => content.get("password").cloned(),
             None => own.get("password").map(|p| SecretString::from(p.clone())),
         };
-        let catalogue = self.catalogue(&client, known.as_ref()).map_err(failed)?;
-        check(&client, &catalogue).map_err(|refusal| Trouble::Own(refusal.to_string()))?;
-        let password = self.password(known.as_ref());
-        for batch in serve(&client, &catalogue) {
-            tracing::info!("{}: {}", relation.id, notes(&batch));
-            self.run(&batch, Some(&password)).map_err(failed)?;
-        }
+        let (password, version) = self.provide(relation, &client, known.as_ref())?;
         let answer = Answer {
             username: client.user,
             password,
             endpoints: self.terms.endpoints.clone(),
             read_only_endpoints: self.terms.read_only_endpoints.clone(),
             tls_ca: self.terms.tls_ca.clone(),
-            version: catalogue.version,
+            version,
         };
         let mut ids = SecretIds::new();
         for group in Group::ALL {
@@ -206,6 +203,24 @@ impl Clients<'_> {
             }
         }
         Ok((answer, ids))
+    }
+
+    /// Makes a client's user and database as they must be: its password and the server's version.
+    pub(super) fn provide(
+        &self,
+        relation: &Relation,
+        client: &Client,
+        known: Option<&SecretString>,
+    ) -> Result<(SecretString, String), Trouble> {
+        let failed = |error| failed(&relation.endpoint, error);
+        let catalogue = self.catalogue(client, known).map_err(failed)?;
+        check(client, &catalogue).map_err(|refusal| Trouble::Own(refusal.to_string()))?;
+        let password = self.password(known);
+        for batch in serve(client, &catalogue) {
+            tracing::info!("{}: {}", relation.id, notes(&batch));
+            self.run(&batch, Some(&password)).map_err(failed)?;
+        }
+        Ok((password, catalogue.version))
     }
 
     /// Removes a user that no relation has any more.
@@ -236,7 +251,7 @@ impl Clients<'_> {
     }
 
     /// Tells what is wrong: the client in the databag, the operator by what is remembered.
-    fn tell(
+    pub(super) fn tell(
         &self,
         relation: &Relation,
         now: &mut Known,
@@ -260,12 +275,13 @@ impl Clients<'_> {
     }
 }
 
-const FAILED: &str = "Failed to initialize database relation";
-
-fn failed(error: PortError) -> Trouble {
+fn failed(endpoint: &str, error: PortError) -> Trouble {
     match error {
         PortError::Unreachable(..) => Trouble::Away(error),
-        other => Trouble::Own(format!("{FAILED}: {}", other.chain())),
+        other => Trouble::Failed(format!(
+            "Failed to initialize {endpoint} relation: {}",
+            other.chain()
+        )),
     }
 }
 

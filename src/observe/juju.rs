@@ -10,7 +10,14 @@ use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves.
-const SERVED: [&str; 4] = ["database-peers", "restart", "upgrade", "database"];
+const SERVED: [&str; 6] = [
+    "database-peers",
+    "restart",
+    "upgrade",
+    "database",
+    "db",
+    "db-admin",
+];
 
 /// The facts of one hook.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! from the other end is never trusted: [`names`] says what a name may be made of.
 
 pub mod names;
+pub mod pgsql;
 pub mod postgresql_client;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub enum RequestError {
         /// Why.
         why: &'static str,
     },
+    /// What the legacy interface does not give, in the words that its users know.
+    #[error("{0}")]
+    Legacy(&'static str),
     /// Something of the interface that this charm does not serve.
     #[error("{0} is not served")]
     Unserved(&'static str),

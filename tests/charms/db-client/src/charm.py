@@ -36,7 +36,7 @@ class Client(ops.CharmBase):
         framework.observe(self.on.config_changed, self.config_changed)
         framework.observe(self.on.sql_action, self.sql)
         framework.observe(self.on.told_action, self.told)
-        framework.observe(self.on.start, lambda _: self.say("no database"))
+        framework.observe(self.on.start, self.start)
 
     def say(self, message):
         """Shows how far it is."""
@@ -74,7 +74,13 @@ class Client(ops.CharmBase):
         if self.credentials():
             self.say("has a database")
 
+    def start(self, _event):
+        """Nothing is there yet."""
+        if not self.credentials():
+            self.say("no database")
+
     def broken(self, _event):
+        """The relation is gone."""
         self.say("no database")
 
     def credentials(self):
