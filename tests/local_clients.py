@@ -63,6 +63,12 @@ class Clients(Cluster):
     def has_database(self, name):
         return self.message(name) == "has a database"
 
+    def sql_in(self, database, statement):
+        """What a statement of operator prints in a database."""
+        host = f"{APP}-primary.{MODEL}.svc.cluster.local"
+        return self.juju("net", "--", "env", f"PGPASSWORD={self.password()}", "psql", "-X", "-h", host,
+                         "-U", "operator", "-d", database, "-qAtc", statement).strip()
+
     def related_again(self, name):
         """Relates a client whose relation is going."""
         until(60, f"{name} has seen the end", lambda: self.message(name) == "no database")
@@ -146,6 +152,53 @@ def several(cluster, charm):
     check("but not others'", "permission denied for database" in error, error)
 
 
+def adopted(cluster, charm):
+    """A database that was there before, as the peer charm or a DBA leaves one."""
+    cluster.sql("create database old")
+    for statement in (
+        "create table kept (n serial primary key, t text)", "insert into kept (t) values ('old')",
+        "create schema more", "create table more.\"odd name\" (n int)", "create view seen as select 1",
+        "create type mood as enum ('ok')", "create function one() returns int language sql as 'select 1'",
+        "create extension citext",
+    ):
+        cluster.sql_in("old", statement)
+    cluster.client("heir", charm, shape="secrets", database="old")
+    until(60, "the heir has the database", lambda: cluster.has_database("heir"))
+    check("a database that was there is adopted",
+          cluster.run_sql("heir", "select t from kept") == [["old"]])
+    for statement in ("insert into kept (t) values ('new')", "alter table more.\"odd name\" add m int",
+                      "drop view seen", "alter type mood add value 'good'", "drop function one()",
+                      "create table mine (n citext)"):
+        check(f"its client may {statement}", cluster.run_sql("heir", statement) == [])
+    cluster.juju("remove-application", "heir", "--no-prompt")
+    until(60, "the heir is gone", lambda: len(cluster.users()) == 4)
+
+
+def legacy(cluster, charm):
+    """The interface of old clients, and both at once."""
+    cluster.juju("deploy", str(charm), "old-client", "--config", "database=app")
+    cluster.juju("integrate", "old-client:legacy", f"{APP}:db")
+    until(60, "both at once are told", lambda: cluster.unit_says("Please choose one endpoint"))
+    for name in ("secrets", "plain"):
+        cluster.juju("remove-relation", f"{name}:database", APP)
+    until(60, "the old client has its database", lambda: cluster.has_database("old-client"))
+    until(30, "the status clears", lambda: cluster.stands(2))
+    check("a legacy client reads the data",
+          cluster.run_sql("old-client", "select count(*) from notes") == [[2]])
+    check("it writes", cluster.run_sql("old-client", "insert into notes (text) values ('x')") == [])
+    until(10, "it reads on a replica", lambda: cluster.run_sql(
+        "old-client", "select count(*) from notes", endpoint="read-only-endpoints") == [[3]])
+    error = cluster.refused("old-client", "create role mine")
+    check("it is no superuser", "permission denied" in error, error)
+    cluster.juju("deploy", str(charm), "old-admin", "--config", "database=app")
+    cluster.juju("integrate", "old-admin:legacy", f"{APP}:db-admin")
+    until(60, "the admin has its database", lambda: cluster.has_database("old-admin"))
+    check("one of db-admin is one", cluster.run_sql("old-admin", "create role mine") == [])
+    cluster.juju("remove-relation", "old-client:legacy", APP)
+    until(60, "its user is gone", lambda: len(cluster.users()) == 1)
+    check("the data stays", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])
+
+
 def hostile(cluster, charm):
     users = cluster.users()
     bags = {
@@ -207,7 +260,11 @@ def scaling(cluster):
     cluster.juju("scale-application", APP, "1")
     until(120, "one unit", lambda: cluster.stands(1))
     check("a unit that goes takes no user with it", cluster.users() == users)
-    check("the clients go on", cluster.run_sql("secrets", "select count(*) from notes") == [[2]])
+    check("the client goes on", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])
+    cluster.juju("remove-relation", "old-admin:legacy", APP)
+    until(60, "its user is gone", lambda: not cluster.users())
+    cluster.related_again("secrets")
+    until(30, "a later client", lambda: cluster.has_database("secrets"))
     told = cluster.told("secrets")["bag"]
     check("reads go to the one unit", told["read-only-endpoints"] == told["endpoints"], told)
 
@@ -217,8 +274,10 @@ def main():
         charm = charm_with_libraries(folder)
         first_life(cluster, charm)
         several(cluster, charm)
+        adopted(cluster, charm)
         hostile(cluster, charm)
         leaving(cluster)
+        legacy(cluster, charm)
         scaling(cluster)
 
 

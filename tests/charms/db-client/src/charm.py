@@ -12,6 +12,7 @@ from dpcharmlibs.interfaces import (
 )
 
 RELATION = "database"
+LEGACY = "legacy"
 SECRETS = ["username", "password", "tls", "tls-ca", "uris", "read-only-uris"]
 
 
@@ -33,6 +34,9 @@ class Client(ops.CharmBase):
             framework.observe(self.on[RELATION].relation_created, self.ask)
             framework.observe(self.on[RELATION].relation_changed, self.changed)
         framework.observe(self.on[RELATION].relation_broken, self.broken)
+        framework.observe(self.on[LEGACY].relation_created, self.ask_legacy)
+        framework.observe(self.on[LEGACY].relation_changed, self.changed)
+        framework.observe(self.on[LEGACY].relation_broken, self.broken)
         framework.observe(self.on.config_changed, self.config_changed)
         framework.observe(self.on.sql_action, self.sql)
         framework.observe(self.on.told_action, self.told)
@@ -57,6 +61,11 @@ class Client(ops.CharmBase):
             if self.shape == "secrets":
                 bag["requested-secrets"] = json.dumps(SECRETS)
         event.relation.data[self.app].update(bag)
+
+    def ask_legacy(self, event):
+        """The legacy interface."""
+        if self.unit.is_leader():
+            event.relation.data[self.app]["database"] = self.config["database"]
 
     def config_changed(self, event):
         """A request may be changed after it was made."""
@@ -85,6 +94,9 @@ class Client(ops.CharmBase):
 
     def credentials(self):
         """What the provider gave; empty before that."""
+        legacy = self.model.get_relation(LEGACY)
+        if legacy:
+            return self.legacy_credentials(legacy)
         relation = self.relation()
         if not relation:
             return {}
@@ -105,6 +117,20 @@ class Client(ops.CharmBase):
                 label = f"{RELATION}.{relation.id}.{group}.secret"
                 found.update(self.model.get_secret(id=uri, label=label).get_content(refresh=True))
         return found if found.get("password") else {}
+
+    def legacy_credentials(self, relation):
+        """What a connection string says, once this unit may use it."""
+        bag = relation.data[relation.app]
+        if self.unit.name not in bag.get("allowed-units", "").split(","):
+            return {}
+        found = psycopg.conninfo.conninfo_to_dict(bag["master"])
+        standbys = psycopg.conninfo.conninfo_to_dict(bag.get("standbys") or bag["master"])
+        return {
+            "username": found["user"], "password": found["password"],
+            "endpoints": f"{found['host']}:{found['port']}",
+            "read-only-endpoints": f"{standbys['host']}:{standbys['port']}",
+            "database": found["dbname"], "version": bag.get("version"),
+        }
 
     def sql(self, event):
         """Runs a statement: rows, or the error."""
