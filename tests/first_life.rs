@@ -217,6 +217,27 @@ fn without_trust_the_status_says_what_to_run_and_clears_itself() {
 }
 
 #[test]
+fn an_outage_in_the_first_minutes_ends_without_update_status() {
+    for fault in [KubeFault::Internal, KubeFault::Silent, KubeFault::Forbidden] {
+        let world = World::of(1);
+        world.with(|state| state.kube_fault = Some(fault));
+        for event in first_hooks(true) {
+            assert_eq!(world.hook(0, &event), Outcome::Done);
+        }
+        assert_ne!(world.status(0).0, "active");
+        world.with(|state| state.kube_fault = None);
+        assert!(world.with(|state| std::mem::take(&mut state.unit(0).timer)));
+        assert_eq!(world.hook(0, &notice()), Outcome::Done);
+        world.settle();
+        assert_stands(&world, 1);
+        assert!(
+            !world.with(|state| state.unit(0).timer),
+            "nothing fails any more"
+        );
+    }
+}
+
+#[test]
 fn a_kubernetes_api_that_fails_stops_no_hook_and_no_member() {
     for fault in [KubeFault::Internal, KubeFault::Silent] {
         let world = deployed(3);

@@ -1,11 +1,12 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Step};
+use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
+use crate::layer;
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -58,6 +59,19 @@ fn log(plan: &Plan) {
     }
 }
 
+/// The end of an outage wakes nobody, so the charm sets itself a timer. Where Pebble is what fails,
+/// its return runs pebble-ready.
+fn retry_later(hook: &Hook<'_>) {
+    let workload = hook.ports.workload;
+    let set = workload
+        .add_layer(layer::RETRY_LABEL, &layer::retry())
+        .and_then(|()| workload.start(layer::RETRY));
+    match set {
+        Ok(()) => tracing::info!("looks again in {} s", layer::RETRY_AFTER),
+        Err(error) => tracing::warn!("cannot set the timer to look again: {}", error.chain()),
+    }
+}
+
 fn say(
     hook: &Hook<'_>,
     observation: &Observation,
@@ -66,6 +80,9 @@ fn say(
 ) -> Result<(), HandlerError> {
     for problem in applied.problems {
         plan.problem(problem);
+    }
+    if applied.stopped || plan.problems.iter().any(Problem::passes_by_itself) {
+        retry_later(hook);
     }
     let statuses = status::judge(&observation.observed, &plan);
     hook.juju

@@ -98,6 +98,8 @@ pub struct Unit {
     pub volume: Option<(String, u64)>,
     /// The image has neither PostgreSQL nor Patroni.
     pub bare_image: bool,
+    /// The charm has set itself a timer.
+    pub timer: bool,
     pub starts: usize,
     pub replans: usize,
 }

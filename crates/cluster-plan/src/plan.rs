@@ -162,6 +162,25 @@ pub enum Problem {
     UnservedRelation(String),
 }
 
+impl Problem {
+    /// Whether its end comes without an event of Juju's, so that the charm has to look again.
+    #[must_use]
+    pub fn passes_by_itself(&self) -> bool {
+        match self {
+            Self::Kubernetes(_)
+            | Self::Services
+            | Self::PodLabels(_)
+            | Self::HeadlessService(_)
+            | Self::Untrusted => true,
+            Self::Options(_)
+            | Self::ForeignVolume { .. }
+            | Self::EmptyLeaderVolume { .. }
+            | Self::Image(_)
+            | Self::UnservedRelation(_) => false,
+        }
+    }
+}
+
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
