@@ -125,7 +125,8 @@ pub(crate) fn authorize(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> Serv
             user.name(),
             resource.group
         ),
-    ))
+    )
+    .about(resource, name))
 }
 
 pub(crate) fn allowed(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> bool {

@@ -14,6 +14,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) media: String,
     pub(crate) accept: String,
+    /// The client's program.
+    pub(crate) agent: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -43,7 +45,10 @@ impl Query {
                 }
                 "resourceVersion" if !value.is_empty() => {
                     let number = value.parse().map_err(|_| {
-                        Failure::bad_request(format!("resourceVersion: Invalid value: \"{value}\""))
+                        let why = format!("strconv.ParseUint: parsing \"{value}\": invalid syntax");
+                        Failure::unexplained(format!(
+                            "resourceVersion: Invalid value: \"{value}\": {why}"
+                        ))
                     })?;
                     query.version = Some(number);
                 }
@@ -75,11 +80,16 @@ impl Query {
 pub(crate) enum Shape {
     Whole,
     Metadata,
+    /// Of lists.
+    MetadataList,
 }
 
 impl Shape {
     pub(crate) fn of(accept: &str) -> Self {
-        if accept.contains("as=PartialObjectMetadata") {
+        let first = accept.split(',').next().unwrap_or_default();
+        if first.contains("as=PartialObjectMetadataList") {
+            Self::MetadataList
+        } else if first.contains("as=PartialObjectMetadata") {
             Self::Metadata
         } else {
             Self::Whole
@@ -89,7 +99,7 @@ impl Shape {
     pub(crate) fn apply(self, object: Value) -> Value {
         match self {
             Self::Whole => object,
-            Self::Metadata => json!({
+            Self::Metadata | Self::MetadataList => json!({
                 "kind": "PartialObjectMetadata",
                 "apiVersion": "meta.k8s.io/v1",
                 "metadata": field::part(&object, &["metadata"]),
@@ -115,20 +125,28 @@ impl Target {
 }
 
 impl Shape {
-    /// Lists are shaped item by item.
-    pub(crate) fn apply_any(self, mut value: Value) -> Value {
-        if self == Self::Whole || field::text(&value, &["kind"]) == "Status" {
-            return value;
+    /// Any answer in this shape. Lists have another name for it, which must have been asked for.
+    pub(crate) fn apply_any(self, mut value: Value) -> Served<Value> {
+        let kind = field::text(&value, &["kind"]).to_owned();
+        if self == Self::Whole || kind == "Status" {
+            return Ok(value);
         }
-        if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
-            for item in items {
-                *item = self.apply(item.take());
-            }
-            field::set(&mut value, &["kind"], "PartialObjectMetadataList");
-            field::set(&mut value, &["apiVersion"], "meta.k8s.io/v1");
-            return value;
+        let listing = value.get_mut("items").and_then(Value::as_array_mut);
+        let (shape, Some(items)) = (self, listing) else {
+            return Ok(self.apply(value));
+        };
+        if shape == Self::Metadata {
+            let text = format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*core.{kind})"
+            );
+            return Err(Failure::new(406, "NotAcceptable", text));
         }
-        self.apply(value)
+        for item in items {
+            *item = self.apply(item.take());
+        }
+        field::set(&mut value, &["kind"], "PartialObjectMetadataList");
+        field::set(&mut value, &["apiVersion"], "meta.k8s.io/v1");
+        Ok(value)
     }
 }
 

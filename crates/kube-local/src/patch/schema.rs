@@ -142,11 +142,6 @@ impl<'a> Cursor<'a> {
                 | "preference"
         )
     }
-
-    /// A map of the user's own keys, as opposed to an object of known fields.
-    pub(super) fn is_free_map(&self) -> bool {
-        is_free_map(self.name())
-    }
 }
 
 fn is_free_map(name: &str) -> bool {
