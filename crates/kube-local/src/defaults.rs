@@ -88,11 +88,79 @@ pub(crate) fn of_version(resource: &Resource, object: &mut Value) {
                 }
             }
             field::default(object, &["spec", "enableServiceLinks"], true);
+            for condition in field::list_mut(object, &["status", "conditions"]) {
+                // Their times are written even when they are none.
+                for key in ["lastProbeTime", "lastTransitionTime"] {
+                    field::object(condition).entry(key).or_insert(Value::Null);
+                }
+            }
             pod_spec(object, &["spec"]);
         }
         "statefulsets" => stateful_set(object),
+        "nodes" => {
+            quantities(object, &["status", "allocatable"]);
+            quantities(object, &["status", "capacity"]);
+        }
+        "secrets" => secret(object),
+        "events" => {
+            field::default(object, &["reportingComponent"], "");
+            field::default(object, &["reportingInstance"], "");
+            field::default(object, &["source"], json!({}));
+        }
+        "persistentvolumeclaims" => {
+            field::default(object, &["spec", "volumeMode"], "Filesystem");
+        }
         _ => {}
     }
+}
+
+/// Texts go with the data, encoded.
+fn secret(object: &mut Value) {
+    field::default(object, &["type"], "Opaque");
+    let texts = field::take(object, &["stringData"]).unwrap_or_default();
+    for (key, text) in texts.as_object().into_iter().flatten() {
+        let bytes = text.as_str().unwrap_or_default().as_bytes().to_vec();
+        let encoded = serde_json::to_value(k8s_openapi::ByteString(bytes));
+        field::set(object, &["data", key], encoded.unwrap_or_default());
+    }
+}
+
+/// Quantities are written in the largest unit that keeps them whole.
+fn quantities(object: &mut Value, at: &[&str]) {
+    let names: Vec<String> = field::part(object, at)
+        .as_object()
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default();
+    for name in names {
+        let path = [at, &[name.as_str()]].concat();
+        let shown = quantity(field::text(object, &path));
+        field::set(object, &path, shown);
+    }
+}
+
+fn quantity(text: &str) -> String {
+    for (units, step) in [
+        (&["", "Ki", "Mi", "Gi", "Ti"][..], 1024),
+        (&["m", "", "k", "M", "G"][..], 1000),
+    ] {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = text.get(digits.len()..).unwrap_or_default();
+        let place = units.iter().position(|known| *known == unit);
+        let (Some(mut place), Ok(mut number)) = (place, digits.parse::<u64>()) else {
+            continue;
+        };
+        if unit.is_empty() && step == 1024 {
+            // A bare number is decimal.
+            continue;
+        }
+        while number > 0 && number.is_multiple_of(step) && place + 1 < units.len() {
+            number /= step;
+            place += 1;
+        }
+        let unit = units.get(place).unwrap_or(&"");
+        return format!("{number}{unit}");
+    }
+    text.to_owned()
 }
 
 fn stateful_set(object: &mut Value) {
@@ -114,6 +182,8 @@ fn stateful_set(object: &mut Value) {
 
 /// A container that has limits asks for as much.
 fn requests(container: &mut Value) {
+    quantities(container, &["resources", "limits"]);
+    quantities(container, &["resources", "requests"]);
     let limits = field::part(container, &["resources", "limits"]);
     for (name, limit) in limits.as_object().into_iter().flatten() {
         field::default(container, &["resources", "requests", name], limit.clone());
@@ -172,6 +242,11 @@ pub(crate) fn admit(tx: &Tx<'_>, resource: &'static Resource, object: &mut Value
             field::set(object, &["status"], status);
         }
         "nodes" => node(object),
+        "persistentvolumeclaims" => {
+            field::set(object, &["status"], json!({"phase": "Pending"}));
+            let protection = json!(["kubernetes.io/pvc-protection"]);
+            field::default(object, &["metadata", "finalizers"], protection);
+        }
         _ => {}
     }
     Ok(())
@@ -256,6 +331,7 @@ fn service(tx: &Tx<'_>, resource: &'static Resource, object: &mut Value) -> Serv
         field::set(object, &spec("clusterIP"), found);
     }
     let address = field::text(object, &spec("clusterIP")).to_owned();
+    check_address(tx, resource, object, &address)?;
     let bare = address == "None" && field::is_empty(&field::part(object, &spec("selector")));
     field::set(object, &spec("clusterIPs"), json!([address]));
     let (families, policy) = if bare {
@@ -267,6 +343,36 @@ fn service(tx: &Tx<'_>, resource: &'static Resource, object: &mut Value) -> Serv
     field::default(object, &spec("ipFamilyPolicy"), policy);
     field::set(object, &["status"], json!({"loadBalancer": {}}));
     Ok(())
+}
+
+/// An address must be of the network of Services, and free.
+fn check_address(
+    tx: &Tx<'_>,
+    resource: &'static Resource,
+    object: &Value,
+    address: &str,
+) -> Served<()> {
+    if address == "None" {
+        return Ok(());
+    }
+    let [a, b, c, _] = SERVICES.octets();
+    let inside = address.starts_with(&format!("{a}.{b}.{c}."));
+    let own = field::part(object, &["metadata", "uid"]);
+    let mut others = tx.list(resource, None).filter(|one| {
+        field::text(one, &["spec", "clusterIP"]) == address
+            && field::part(one, &["metadata", "uid"]) != own
+    });
+    let why = if !inside {
+        "the provided network does not match the current range"
+    } else if address == format!("{a}.{b}.{c}.1") || others.next().is_some() {
+        "provided IP is already allocated"
+    } else {
+        return Ok(());
+    };
+    let detail = format!("failed to allocate IP {address}: {why}");
+    let cause = Cause::invalid("spec.clusterIPs", &json!([address]), &detail);
+    let name = field::text(object, &["metadata", "name"]);
+    Err(Failure::invalid(resource, name, &[cause]))
 }
 
 /// An object must have a name that its kind can have.

@@ -87,9 +87,15 @@ pub(crate) async fn serve(
 }
 
 fn respond(status: u16, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
+    let text = body
+        .as_str()
+        .map_or_else(|| body.to_string(), str::to_owned);
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed());
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    if body.is_string() {
+        return response;
+    }
     with_type(response)
 }
 
@@ -140,6 +146,7 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
                 json!({"major": "1", "minor": "34", "gitVersion": "v1.34.1+juju-local"}),
             );
         }
+        path if !path.starts_with("/api") => return (404, json!("404 page not found\n")),
         _ => {}
     }
     let result = target(path).and_then(|target| {
@@ -226,16 +233,36 @@ pub(crate) fn listed(object: &Value) -> Value {
     object
 }
 
+/// The selected objects, page by page if the client wants pages.
 fn list(tx: &Tx<'_>, target: &Target, query: &Query) -> Value {
-    let found = tx.list(target.resource, target.namespace.as_deref());
-    let items: Vec<Value> = found
-        .filter(|object| query.matches(object))
-        .map(|object| listed(object))
-        .collect();
+    let place = |object: &Value| {
+        let text = |key| field::text(object, &["metadata", key]).to_owned();
+        (text("namespace"), text("name"))
+    };
+    let is_next = |object: &Value| {
+        query
+            .after
+            .as_ref()
+            .is_none_or(|after| place(object) > *after)
+    };
+    let mut found = tx
+        .list(target.resource, target.namespace.as_deref())
+        .filter(|object| is_next(object) && query.matches(object));
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let items: Vec<Value> = found.by_ref().take(limit).map(|o| listed(o)).collect();
+    let mut metadata = json!({"resourceVersion": tx.revision().to_string()});
+    let left = found.count();
+    if let Some(last) = items.last().filter(|_| left > 0) {
+        let (namespace, name) = place(last);
+        field::set(&mut metadata, &["continue"], format!("{namespace}/{name}"));
+        if !query.selects() {
+            field::set(&mut metadata, &["remainingItemCount"], left);
+        }
+    }
     json!({
         "kind": format!("{}List", target.resource.kind),
         "apiVersion": target.resource.api_version(),
-        "metadata": {"resourceVersion": tx.revision().to_string()},
+        "metadata": metadata,
         "items": items,
     })
 }
@@ -285,16 +312,22 @@ fn review(tx: &Tx<'_>, user: &User, asked: &Asked<'_>) -> Served<(u16, Value)> {
         Some((namespace, name)) => &User::Account(namespace.to_owned(), name.to_owned()),
         None => user,
     };
-    let allowed = resource::by_plural(&plural).is_some_and(|resource| {
-        let attempt = Attempt {
-            verb: &verb,
-            resource,
-            subresource: &sub,
-            namespace: &namespace,
-            name: &name,
-        };
-        auth::allowed(tx, user, &attempt)
-    });
-    field::set(&mut review, &["status", "allowed"], allowed);
+    let status = resource::by_plural(&plural).map_or_else(
+        || json!({"allowed": *user == User::Admin}),
+        |resource| {
+            let attempt = Attempt {
+                verb: &verb,
+                resource,
+                subresource: &sub,
+                namespace: &namespace,
+                name: &name,
+            };
+            match auth::grant(tx, user, &attempt) {
+                Some(reason) => json!({"allowed": true, "reason": reason}),
+                None => json!({"allowed": auth::allowed(tx, user, &attempt)}),
+            }
+        },
+    );
+    field::set(&mut review, &["status"], status);
     Ok((201, review))
 }

@@ -121,8 +121,20 @@ fn compare(live: Option<&Value>, object: &Value, writer: &Writer<'_>) -> Compari
 /// What an object has before anything is set: the parts that its type always has.
 fn skeleton(resource: &Resource) -> Value {
     let mut empty = json!({"metadata": {}, "spec": {}, "status": {}});
+    if resource.plural == "pods" {
+        field::set(&mut empty, &["spec", "containers"], json!([]));
+    }
+    if resource.plural == "events" {
+        for key in ["reportingComponent", "reportingInstance"] {
+            field::set(&mut empty, &[key], "");
+        }
+        field::set(&mut empty, &["source"], json!({}));
+    }
+    if resource.plural == "persistentvolumeclaims" {
+        field::set(&mut empty, &["spec", "resources"], json!({}));
+    }
     if ["statefulsets", "deployments"].contains(&resource.plural) {
-        let template = json!({"metadata": {}, "spec": {}});
+        let template = json!({"metadata": {}, "spec": {"containers": []}});
         field::set(&mut empty, &["spec", "template"], template);
         field::set(&mut empty, &["spec", "updateStrategy"], json!({}));
         field::set(&mut empty, &["spec", "strategy"], json!({}));
@@ -193,9 +205,10 @@ pub(crate) fn apply(
         entry.lose(&changed);
         entry.lose(&removed);
     }
-    if own.fields != fields {
+    own.fields = fields;
+    // What was there already is owned from no time.
+    if !changed.is_empty() || !removed.is_empty() {
         field::set(&mut own.meta, &["time"], now());
-        own.fields = fields;
     }
     entries.push(own);
     write(&mut object, entries);

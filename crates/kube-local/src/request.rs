@@ -30,6 +30,10 @@ pub(crate) struct Query {
     pub(crate) force: bool,
     pub(crate) manager: String,
     pub(crate) grace: Option<i64>,
+    pub(crate) limit: Option<usize>,
+    /// Namespace and name after which to go on.
+    pub(crate) after: Option<(String, String)>,
+    wrong_version: Option<String>,
 }
 
 impl Query {
@@ -44,23 +48,35 @@ impl Query {
                     query.fields = Some(FieldSelector::parse(&value, resource)?);
                 }
                 "resourceVersion" if !value.is_empty() => {
-                    let number = value.parse().map_err(|_| {
-                        let why = format!("strconv.ParseUint: parsing \"{value}\": invalid syntax");
-                        Failure::unexplained(format!(
-                            "resourceVersion: Invalid value: \"{value}\": {why}"
-                        ))
-                    })?;
-                    query.version = Some(number);
+                    query.version = value.parse().ok();
+                    if query.version.is_none() {
+                        query.wrong_version = Some(value.into_owned());
+                    }
                 }
                 "timeoutSeconds" => query.timeout = value.parse().ok(),
                 "watch" => query.watch = matches!(value.as_ref(), "true" | "True" | "1"),
                 "force" => query.force = value == "true",
                 "fieldManager" => query.manager = value.into_owned(),
+                "limit" => query.limit = value.parse().ok().filter(|limit| *limit > 0),
+                "continue" if !value.is_empty() => {
+                    let place = value.split_once('/').ok_or_else(|| {
+                        Failure::bad_request("invalid continue token: continue key is not valid")
+                    })?;
+                    query.after = Some((place.0.to_owned(), place.1.to_owned()));
+                }
                 "gracePeriodSeconds" => query.grace = value.parse().ok(),
                 _ => {}
             }
         }
-        Ok(query)
+        match &query.wrong_version {
+            Some(text) => Err(wrong_version(text, query.watch)),
+            None => Ok(query),
+        }
+    }
+
+    /// Whether it asks for a part of the objects.
+    pub(crate) fn selects(&self) -> bool {
+        self.labels.is_some() || self.fields.is_some()
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
@@ -73,6 +89,15 @@ impl Query {
                 .as_ref()
                 .is_none_or(|selector| selector.matches(object))
     }
+}
+
+fn wrong_version(text: &str, watch: bool) -> Failure {
+    let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
+    let said = format!("resourceVersion: Invalid value: \"{text}\": {why}");
+    if watch {
+        return Failure::unexplained(said);
+    }
+    Failure::bad_request(format!("invalid resource version: {said}"))
 }
 
 /// Whether the client wants whole objects or their metadata.

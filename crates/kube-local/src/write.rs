@@ -227,7 +227,11 @@ pub(crate) fn apply_patch(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Served<(u16, Va
         PatchType::Merge => patch::merge((*current).clone(), &patch),
         _ => patch::strategic((*current).clone(), patch, resource.kind)?,
     };
-    let changed = typed(resource, changed)?;
+    let shown = changed.to_string();
+    let changed = typed(resource, changed).map_err(|failure| {
+        let cause = Cause::invalid("patch", &Value::String(shown), &failure.message);
+        Failure::invalid_kind("", "", "", "", &[cause])
+    })?;
     check_path(target, &changed)?;
     store_changed(tx, asked, &current, changed, false)
 }
@@ -243,9 +247,10 @@ fn server_side_apply(
     let mut applied: Value = serde_yaml::from_slice(&asked.call.body)
         .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
     if query.manager.is_empty() {
-        return Err(Failure::bad_request(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
+        let cause = Cause::required("fieldManager", "is required for apply patch");
+        let (kind, group) = ("PatchOptions", "meta.k8s.io");
+        let said = format!("{kind}.{group}");
+        return Err(Failure::invalid_kind(&said, kind, group, "", &[cause]));
     }
     check_path(target, &applied)?;
     field::set(&mut applied, &["metadata", "name"], target.name.clone());

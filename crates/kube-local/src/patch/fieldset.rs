@@ -220,8 +220,8 @@ fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
                     };
                 };
                 let mut inner = match list {
-                    ApplyList::Map(_) => collect(item, at, whole),
-                    ApplyList::Set | ApplyList::Atomic => FieldSet::default(),
+                    ApplyList::Map(_) if !at.has_whole_elements() => collect(item, at, whole),
+                    _ => FieldSet::default(),
                 };
                 inner.here = true;
                 children.insert(key, inner);
@@ -303,9 +303,7 @@ fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparis
             }
             found
         }
-        (Some(Value::Array(a)), Some(Value::Array(b)))
-            if at.apply_list() != ApplyList::Atomic && !a.is_empty() && !b.is_empty() =>
-        {
+        (Some(Value::Array(a)), Some(Value::Array(b))) if at.apply_list() != ApplyList::Atomic => {
             differ_lists(a, b, at)
         }
         (Some(a), Some(b)) if a == b => Comparison::default(),
@@ -328,7 +326,11 @@ fn differ_lists(a: &[Value], b: &[Value], at: &Cursor<'_>) -> Comparison {
     let mut found = Comparison::default();
     for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
         let (old, new) = (a.get(key), b.get(key));
-        let mut inner = if list == ApplyList::Set {
+        let mut inner = if at.has_whole_elements() {
+            let mut whole = Comparison::default();
+            whole.changed.here = old != new && new.is_some();
+            whole
+        } else if list == ApplyList::Set {
             Comparison::default()
         } else {
             differ(old, new, at)
