@@ -600,13 +600,15 @@ def scenario_ops(name: str) -> None:
         status = settled(juju, 'ops')
         leader = next(n for n, u in status.apps['ops'].units.items() if u.leader)
         follower = 'ops/0' if leader == 'ops/1' else 'ops/1'
-        reports = {}
+        reports, results = {}, {}
+        uuid = juju.show_model().model_uuid
         for unit in (leader, follower, leader):
             task = juju.run(unit, 'probe', {'word': 'w', 'deep': {'a': 1}})
             reports[unit] = json.loads(task.results['report'])
+            results[unit] = task.results
             settled(juju, 'ops')
         for unit, report in reports.items():
-            check_report(name, unit, unit == leader, report, status)
+            check_report(name, uuid, unit, unit == leader, report, results[unit], status)
         check('data between peers', reports[leader]['peers']['others'][follower].get('mine'), follower)
         check('workload version', juju.status().apps['ops'].version, '0.2')
         check('application status', juju.status().apps['ops'].app_status.message, 'all well')
@@ -622,7 +624,8 @@ def scenario_ops(name: str) -> None:
             'secret-get', uri, 'password', unit='ops/0').stdout.strip() == 'two')
 
 
-def check_report(model_name: str, unit: str, leader: bool, report: dict, status) -> None:
+def check_report(model_name: str, model_uuid: str, unit: str, leader: bool, report: dict,
+                 results: dict, status) -> None:
     """What the probe must have got on a unit."""
     number = unit.split('/')[1]
     state = status.apps['ops'].units[unit]
@@ -687,6 +690,23 @@ def check_report(model_name: str, unit: str, leader: bool, report: dict, status)
         'status-set': out(''), 'status-smart': out('active\n'), 'version-set': out(''),
         'resource-get': out(lambda p: p.endswith('/resources/notes/notes.txt')),
     })
+    of('tools', {
+        'relation-set': out(''), 'relation-own': out('<yes>'), 'relation-unset': out(''),
+        'relation-gone': out(None), 'relation-model': out(lambda m: m['uuid'] == model_uuid),
+        'open-port': out(''), 'opened': out(['81/tcp', '5432/tcp', '53/udp']),
+        'close-port': out(''), 'closed': out(['5432/tcp', '53/udp']), 'action-set': out(''),
+        'secret-add': out(lambda uri: uri.startswith('secret:') and len(uri) == 28),
+        'secret-get': out('value\n'), 'secret-raw': out('AAE='), 'secret-set': out(''),
+        'secret-info': out(lambda i: (i['revision'], i['label'], i['owner'], i['rotation'],
+                                      i['description']) == (1, 'direct', 'unit', 'daily', 'words')
+                           and 'expiry' in i),
+        'secret-ids': out(True), 'secret-grant': out(''), 'secret-revoke': out(''),
+        'secret-remove': out(''),
+        'secret-gone': lambda got: got['code'] == 1 and 'not found' in got['err'],
+        # What the refusals call, and what ends an action as failed: shell-probe does that.
+        'uncalled': out(['action-fail', 'credential-get', 'juju-reboot', 'storage-add']),
+    })
+    check(f'{unit} direct results', results['direct'], {'key': 'value'})
     if leader:
         of('tools', {'app-status-set': out(''), 'app-status': out(
             lambda s: s['application-status']['status'] == 'active')})
@@ -705,6 +725,14 @@ def check_report(model_name: str, unit: str, leader: bool, report: dict, status)
         'bad action key': refused(2, 'reserved action key "stdout"'),
         'missing resource': refused(1, 'could not download resource'),
         'bad port': refused(2, 'invalid protocol "sctp"'),
+        'port range': refused(1, 'port ranges are not supported for k8s applications'),
+        'reboot': refused(1, 'juju-reboot is not supported when running an action.'),
+        'storage': refused(2, 'only count can be specified for "data"'),
+        'credential': refused(1, 'cannot access cloud credentials'),
+        'no action key': refused(2, 'argument "word" must be of the form key...=value'),
+        'bad rotation': refused(2, 'rotate policy "often" not valid'),
+        'peek and refresh': refused(2, 'specify one of --peek or --refresh but not both'),
+        'no binding': refused(1, 'no network config found for binding "no-such"'),
     })
     if not leader:
         of('refusals', {'app data': refused(1, 'cannot write relation settings'),

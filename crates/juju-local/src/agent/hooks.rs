@@ -13,7 +13,7 @@ use super::tools::HookContext;
 /// First pause before a failed hook is run again; the others are twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Where Juju logs what it does with hooks.
 const OPERATIONS: &str = "juju.worker.uniter.operation";
 
@@ -60,7 +60,6 @@ impl Agent {
             Some(Operation::Exec(task)) => self.exec(view, &task.id, &task.commands).await,
             _ => return false,
         }
-        self.say_failed(&hook).await;
         true
     }
 

@@ -241,7 +241,7 @@ impl Agent {
     fn next_wake(&self, view: &UnitView) -> Instant {
         match self.failure {
             Some(failure) if view.retry_hooks => failure.retry_at(),
-            Some(_) => Instant::now() + Duration::from_secs(3600),
+            Some(_) => Instant::now() + Duration::from_hours(1),
             None => self.update_at(view),
         }
     }

@@ -9,8 +9,8 @@ use super::tools::HookContext;
 
 impl Agent {
     pub(super) async fn action(&mut self, view: &UnitView, task: &ActionTask) {
-        let text = format!("running action {}", task.name);
-        self.say("executing", &text, Value::Null).await;
+        self.say_task(&format!("running action {}", task.name))
+            .await;
         let id = self.context_id(&task.name);
         let mut context = self.context_of(&id, &task.name, view, None);
         context.action = Some(task.clone());
@@ -33,15 +33,21 @@ impl Agent {
             message: String::new(),
             results: json!({}),
         };
-        match (ended, context) {
-            (Some(ended), Some(context)) => self.conclude(&mut end, &ended, context).await,
-            _ => {
-                end.status = "failed".into();
-                end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
-            }
+        if let (Some(ended), Some(context)) = (ended, context) {
+            self.conclude(&mut end, &ended, context).await;
+        } else {
+            end.status = "failed".into();
+            end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
         }
         let end = AgentRequest::ActionEnd(Box::new(end));
         let _ = self.controller.tell(end).await;
+    }
+
+    /// A unit in error stays so while its tasks run: whoever waits for the error does not miss it.
+    async fn say_task(&self, text: &str) {
+        if self.local.pending.is_none() {
+            self.say("executing", text, Value::Null).await;
+        }
     }
 
     /// What an action's process leaves: its results, and its transaction.
@@ -73,7 +79,7 @@ impl Agent {
     }
 
     pub(super) async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
-        self.say("executing", "running commands", Value::Null).await;
+        self.say_task("running commands").await;
         let id = self.context_id("run-commands");
         let context = self.context_of(&id, "run-commands", view, None);
         let program = Program {

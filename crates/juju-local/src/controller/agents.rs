@@ -11,7 +11,7 @@ use super::daemon::Controller;
 use super::model::{Model, Outcome, Status, now, refuse};
 
 /// Leadership is lost when its holder was silent for so long.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 
 fn value(of: impl serde::Serialize) -> Outcome<Value> {
     serde_json::to_value(of).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))
@@ -113,14 +113,14 @@ impl Controller {
             if due {
                 self.change(|_| ());
             }
-            let lost: Vec<(String, String)> = self.read(|state| {
+            let silent: Vec<(String, String)> = self.read(|state| {
                 let models = state.models.values();
                 let apps = models.flat_map(|m| m.apps.values().map(move |app| (m, app)));
                 apps.filter(|(_, app)| app.lease.elapsed() > LEASE)
                     .filter_map(|(m, app)| Some((m.name.clone(), app.leader.clone()?)))
                     .collect()
             });
-            for (model, unit) in lost {
+            for (model, unit) in silent {
                 self.change(|state| {
                     if let Some(model) = state.models.get_mut(&model) {
                         if let Some(unit) = model.units.get_mut(&unit) {

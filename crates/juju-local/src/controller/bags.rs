@@ -112,10 +112,10 @@ impl Model {
         } else {
             unit.to_owned()
         };
-        if let Some(relation) = self.relations.get_mut(&write.relation) {
-            if relation.write(&entity, &write.values) {
-                relation.writers.insert(entity, unit.to_owned());
-            }
+        if let Some(relation) = self.relations.get_mut(&write.relation)
+            && relation.write(&entity, &write.values)
+        {
+            relation.writers.insert(entity, unit.to_owned());
         }
     }
 }

@@ -267,7 +267,7 @@ impl Controller {
                 }
             }
         };
-        if tokio::time::timeout(Duration::from_secs(120), over)
+        if tokio::time::timeout(Duration::from_mins(2), over)
             .await
             .is_err()
         {

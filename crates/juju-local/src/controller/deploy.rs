@@ -348,9 +348,8 @@ impl Model {
     fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {
         // The lowest free number, as a StatefulSet gives it.
         let taken: Vec<u32> = self.units_of(app).map(|unit| unit.number).collect();
-        let number = (0..)
-            .find(|number| !taken.contains(number))
-            .unwrap_or_default();
+        let free = |number: &u32| !taken.contains(number);
+        let number = (0..=u32::MAX).find(free).unwrap_or_default();
         let name = format!("{app}/{number}");
         let (specs, storage_id) = {
             let app = self.app_mut(app)?;
@@ -367,28 +366,27 @@ impl Model {
                 .values()
                 .find(|s| s.unit.is_none() && s.folder == folder)
                 .map(|s| s.id.clone());
-            let id = match attach
+            let id = if let Some(id) = attach
                 .iter()
                 .position(fits)
                 .map(|at| attach.remove(at))
                 .or(kept)
             {
-                Some(id) => id,
-                None => {
-                    let next = self.next_storage.entry(kind.clone()).or_default();
-                    let id = format!("{kind}/{next}");
-                    *next += 1;
-                    let one = Storage {
-                        id: id.clone(),
-                        name: kind.clone(),
-                        folder,
-                        unit: None,
-                        location: String::new(),
-                        dying: false,
-                    };
-                    self.storage.insert(id.clone(), one);
-                    id
-                }
+                id
+            } else {
+                let next = self.next_storage.entry(kind.clone()).or_default();
+                let id = format!("{kind}/{next}");
+                *next += 1;
+                let one = Storage {
+                    id: id.clone(),
+                    name: kind.clone(),
+                    folder,
+                    unit: None,
+                    location: String::new(),
+                    dying: false,
+                };
+                self.storage.insert(id.clone(), one);
+                id
             };
             if let Some(one) = self.storage.get_mut(&id) {
                 one.unit = Some(name.clone());

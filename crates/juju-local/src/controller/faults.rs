@@ -118,13 +118,14 @@ impl Controller {
             "up" => (true, ApiFault::None),
             "down" => (false, ApiFault::None),
             "hang" => (true, ApiFault::Hang),
-            status => match status.parse::<u16>() {
-                Ok(code @ 400..=599) => (true, ApiFault::Status(code)),
-                _ => {
+            status => {
+                if let Ok(code @ 400..=599) = status.parse::<u16>() {
+                    (true, ApiFault::Status(code))
+                } else {
                     let text = format!("\"{how}\" is not up, down, hang or a status of 400 to 599");
                     return refuse(ErrorKind::BadRequest, text);
                 }
-            },
+            }
         };
         infra.gate.set(open);
         self.api.set_fault(fault);

@@ -10,6 +10,7 @@ mod faults;
 mod kubernetes;
 mod logs;
 mod model;
+mod pod_spec;
 mod pods;
 mod refresh;
 mod relations;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::model::{Expiry, Grant, Model, Outcome, Secret, now, refuse};
 
 /// An expiry that brought no change is told again after so long.
-const TELL_AGAIN: std::time::Duration = std::time::Duration::from_secs(300);
+const TELL_AGAIN: std::time::Duration = std::time::Duration::from_mins(5);
 
 fn missing(key: &SecretKey) -> ApiError {
     let name = match key {
@@ -48,7 +48,7 @@ impl Model {
             || (self.is_leader(unit) && unit.split('/').next() == Some(secret.owner.as_str()))
     }
 
-    fn may_read(&self, unit: &str, secret: &Secret) -> bool {
+    fn may_read(unit: &str, secret: &Secret) -> bool {
         let app = unit.split('/').next().unwrap_or_default();
         secret.owner == unit
             || secret.owner == app
@@ -83,7 +83,7 @@ impl Model {
         peek: bool,
     ) -> Outcome<SecretValue> {
         let secret = self.find_secret(unit, key).ok_or_else(|| missing(key))?;
-        if !self.may_read(unit, secret) {
+        if !Self::may_read(unit, secret) {
             return refuse(ErrorKind::PermissionDenied, "permission denied");
         }
         let (id, latest, owns) = (secret.id.clone(), secret.latest(), self.owns(unit, secret));

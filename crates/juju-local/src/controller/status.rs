@@ -182,7 +182,6 @@ impl Model {
                     UnitStorageAttachment {
                         location: one.location.clone(),
                         life: if one.dying { "dying" } else { "alive" }.into(),
-                        ..UnitStorageAttachment::default()
                     },
                 )]),
             });

@@ -150,6 +150,17 @@ impl Controller {
                 kubernetes::roles(&self.api, name, &app, trust);
                 Ok(Value::Null)
             }
+            other => self.more_request(name, other, parts).await,
+        }
+    }
+
+    async fn more_request(
+        self: &Arc<Self>,
+        name: &str,
+        request: ModelRequest,
+        parts: &Parts,
+    ) -> Outcome<Value> {
+        match request {
             ModelRequest::WaitTask { id, wait_ms } => {
                 self.wait_task(name, &id, wait_ms, parts).await
             }
@@ -282,11 +293,11 @@ impl Controller {
         let failed = |error: std::io::Error| {
             ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"))
         };
-        let Some((program, args)) = line.split_first() else {
+        let Some((program, words)) = line.split_first() else {
             return Ok(json!(1));
         };
         let mut child = tokio::process::Command::new(program)
-            .args(args)
+            .args(words)
             .env_clear()
             .envs(container_variables(container.pid))
             .stdin(std::process::Stdio::piped())
