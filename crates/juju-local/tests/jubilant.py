@@ -273,17 +273,40 @@ def scenario_offers(name: str) -> None:
         juju_b.deploy(CHARMS / 'shell-probe', 'remote')
         settled(juju, 'server')
         settled(juju_b, 'remote')
-        try:
-            juju.offer('server', endpoint='source', name='words')
-        except jubilant.CLIError as error:
-            print(f'    skipped: {error.stderr.strip()}')
-            return
+        juju.offer('server', endpoint='source', name='words')
         juju_b.consume(f'{name}.words', 'consumed')
         juju_b.integrate('remote:sink', 'consumed')
         message_is(juju_b, 'remote/0', 'got swordfish')
         status = juju_b.status()
         check('saas', status.app_endpoints['consumed'].url, lambda url: url.endswith(f'{name}.words'))
         check('offer', juju.status().offers['words'].active_connected_count, 1)
+        found = json.loads(juju.cli('find-offers', '--format', 'json', include_model=False))
+        check('found', list(found), [f'probe:admin/{name}.words'])
+        listed = juju_b.exec('relation-list -r $(relation-ids sink)', unit='remote/0').stdout
+        check('the other side by its name here', listed, 'consumed/0\n')
+        listed = juju.exec('relation-list -r $(relation-ids source)', unit='server/0').stdout
+        check('and by a token there', listed.startswith('remote-') and listed.endswith('/0\n'), True)
+        uuid = json.loads(juju_b.exec('relation-model-get -r $(relation-ids sink) --format=json',
+                                      unit='remote/0').stdout)
+        check('the other model', uuid, {'uuid': juju.show_model().model_uuid})
+        juju.add_unit('server')
+        until('the new unit is told', lambda: 'sink-relation-joined consumed/1 - - -'
+              in traces(juju_b, 'remote/0'))
+        juju.remove_unit('server', num_units=1)
+        until('its end is told', lambda: 'sink-relation-departed consumed/1 consumed/1 - -'
+              in traces(juju_b, 'remote/0'))
+        error = expect(jubilant.CLIError, lambda: juju.remove_application('server'))
+        check('an offer keeps it', 'application is used by 1 offer' in error.stderr, True)
+        error = expect(jubilant.CLIError, lambda: juju.cli('remove-offer', 'words', '-y'))
+        check('and a relation the offer', 'offer has 1 relation' in error.stderr, True)
+
+        connection = json.loads(juju.cli('offers', '--format', 'json'))['words']['connections'][0]
+        juju.cli('suspend-relation', str(connection['relation-id']))
+        message_is(juju_b, 'remote/0', 'hello')
+        until('suspended is broken', lambda: events(juju_b, 'remote/0')[-1]
+              == 'sink-relation-broken')
+        juju.cli('resume-relation', str(connection['relation-id']))
+        message_is(juju_b, 'remote/0', 'got swordfish')
         juju_b.remove_relation('remote:sink', 'consumed')
         message_is(juju_b, 'remote/0', 'hello')
         juju_b.cli('remove-saas', 'consumed')

@@ -45,6 +45,17 @@ impl Relation {
         changed
     }
 
+    /// Puts other contents into a bag.
+    pub fn replace(&mut self, entity: &str, values: Bag) {
+        let next = self.next_version + 1;
+        let (version, bag) = self.bags.entry(entity.to_owned()).or_default();
+        if *bag != values {
+            *bag = values;
+            *version = next;
+            self.next_version = next;
+        }
+    }
+
     /// Lets a unit in, with the keys that Juju itself writes.
     pub fn enter(&mut self, unit: &str, address: &str) {
         self.scope.insert(unit.to_owned());

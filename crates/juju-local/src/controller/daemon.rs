@@ -53,6 +53,8 @@ pub(super) struct Controller {
 pub(super) struct State {
     pub models: BTreeMap<String, Model>,
     pub infra: BTreeMap<String, Arc<Infra>>,
+    /// Relations between models.
+    pub links: Vec<super::offers::Link>,
     /// Volumes that models of an earlier controller left.
     kept: BTreeMap<String, String>,
 }
@@ -88,7 +90,11 @@ impl Controller {
 
     /// Changes the state and wakes whoever waits for a change.
     pub fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let done = self.read(work);
+        let done = self.read(|state| {
+            let done = work(state);
+            state.sync();
+            done
+        });
         self.changed.send_modify(|count| *count += 1);
         done
     }
@@ -249,6 +255,8 @@ impl Controller {
         release_storage: bool,
         force: bool,
     ) -> Outcome<Value> {
+        // Nothing of it can be used from elsewhere any more.
+        self.change(|state| Ok::<_, ApiError>(state.model(name)?.offers.clear()))?;
         let apps: Vec<String> = self
             .read(|state| Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect()))?;
         for app in &apps {

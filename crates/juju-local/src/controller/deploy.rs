@@ -179,6 +179,20 @@ impl Controller {
     ) -> Outcome<Value> {
         let count = self.change(|state| {
             let model = state.model(model)?;
+            model.app(app)?;
+            let used = model
+                .offers
+                .values()
+                .filter(|offer| offer.app == app)
+                .count();
+            if used > 0 && !force {
+                let text = format!(
+                    "cannot destroy application \"{app}\": application is used by {used} offer{}",
+                    if used == 1 { "" } else { "s" }
+                );
+                return refuse(ErrorKind::Conflict, text);
+            }
+            model.offers.retain(|_, offer| offer.app != app);
             model.app_mut(app)?.life = Life::Dying;
             let own = model
                 .relations
@@ -292,7 +306,7 @@ fn check_deploy(
             format!("invalid application name \"{name}\""),
         );
     }
-    if model.apps.contains_key(name) {
+    if model.apps.contains_key(name) || model.remotes.contains_key(name) {
         return refuse(
             ErrorKind::AlreadyExists,
             format!("cannot add application \"{name}\": application already exists"),

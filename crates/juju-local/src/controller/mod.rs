@@ -10,6 +10,7 @@ mod faults;
 mod kubernetes;
 mod logs;
 mod model;
+mod offers;
 mod pod_spec;
 mod pods;
 mod refresh;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::charm::Charm;
+use super::offers::{Offer, Remote};
 use super::pods::PodCommand;
 
 /// A result with an error that goes to the client.
@@ -40,6 +41,9 @@ pub(super) struct Model {
     pub relations: BTreeMap<u32, Relation>,
     pub secrets: BTreeMap<String, Secret>,
     pub storage: BTreeMap<String, Storage>,
+    pub offers: BTreeMap<String, Offer>,
+    /// Offers of other models, by the name that they have here.
+    pub remotes: BTreeMap<String, Remote>,
     pub tasks: BTreeMap<u64, Task>,
     pub next_relation: u32,
     pub next_task: u64,
@@ -128,6 +132,8 @@ pub(super) struct Relation {
     pub inside: BTreeSet<String>,
     /// Who wrote an application's bag last.
     pub writers: BTreeMap<String, String>,
+    /// The model of the other application, if it is not this one.
+    pub remote_uuid: Option<String>,
     pub next_version: u64,
 }
 

@@ -20,7 +20,7 @@ fn word(life: Life) -> String {
     }
 }
 
-fn info(status: &Status) -> StatusInfo {
+pub(super) fn info(status: &Status) -> StatusInfo {
     StatusInfo {
         current: status.word.clone(),
         message: status.message.clone(),
@@ -81,16 +81,25 @@ impl Model {
             },
             machines: BTreeMap::new(),
             applications,
-            application_endpoints: BTreeMap::new(),
-            offers: BTreeMap::new(),
+            application_endpoints: self.remote_statuses(),
+            offers: self.offer_statuses(),
             storage: self.storage_status(),
             controller: ControllerStatus { timestamp: now() },
             relations: self.relations.values().map(relation_row).collect(),
         }
     }
 
+    /// The status of an application of that name.
+    pub fn app_status(&self, name: &str) -> Option<Status> {
+        self.apps.get(name).map(|app| self.status_of(app))
+    }
+
+    fn status_of(&self, app: &App) -> Status {
+        app.status.clone().unwrap_or_else(|| derived(self, app))
+    }
+
     fn application(&self, app: &App) -> ApplicationStatus {
-        let status = app.status.clone().unwrap_or_else(|| derived(self, app));
+        let status = self.status_of(app);
         let mut relations: BTreeMap<String, Vec<ApplicationRelation>> = BTreeMap::new();
         for relation in self
             .relations

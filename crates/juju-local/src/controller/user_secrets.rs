@@ -1,4 +1,4 @@
-//! Secrets of people, storage without a unit, and what this controller does not do.
+//! Secrets of people, and storage without a unit.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::model::{Consumer, Grant, Model, Outcome, Secret, not_found, now, refuse};
 use super::secrets::{bare, new_id};
 
-/// Secrets of people, and what this controller does not do.
+/// Requests about secrets of people and about storage.
 pub(super) fn user_secrets(model: &mut Model, request: ModelRequest) -> Outcome<Value> {
     match request {
         ModelRequest::AddSecret {
@@ -64,10 +64,9 @@ pub(super) fn user_secrets(model: &mut Model, request: ModelRequest) -> Outcome<
             revisions,
         } => model.show_secrets(secret.as_deref(), reveal, revision, revisions),
         ModelRequest::RemoveStorage(ids) => model.remove_storage(&ids),
-        ModelRequest::Offers => Ok(json!({})),
         _ => refuse(
             ErrorKind::BadRequest,
-            "offers between models are not available in the local model yet",
+            "this is not available in the local model",
         ),
     }
 }

@@ -198,6 +198,22 @@ impl Controller {
             }
             ModelRequest::DebugLog(wanted) => self.debug_log(name, &wanted, parts).await,
             ModelRequest::Fault(fault) => self.fault(name, *fault).await,
+            ModelRequest::Integrate { a, b, .. } => {
+                self.change(|state| state.integrate(name, &a, &b))
+            }
+            ModelRequest::Offer {
+                app,
+                endpoints,
+                name: offer,
+            } => self.change(|state| state.offer(name, &app, &endpoints, &offer)),
+            ModelRequest::Offers => Ok(self.read(|state| state.offers(name))),
+            ModelRequest::RemoveOffer { name: offer, force } => {
+                self.change(|state| state.remove_offer(name, &offer, force))
+            }
+            ModelRequest::Consume { url, alias } => {
+                self.change(|state| state.consume(name, &url, alias))
+            }
+            ModelRequest::RemoveSaas(names) => self.change(|state| state.remove_saas(name, &names)),
             other => self.change(|state| {
                 let controller = (self.name.as_str(), self.uuid.as_str());
                 plain(state.model(name)?, controller, other)
@@ -361,14 +377,13 @@ fn plain(
             Ok(Value::Null)
         }
         ModelRequest::Status => value(model.status(controller)),
-        ModelRequest::Integrate { a, b, .. } => model.integrate(&a, &b),
         ModelRequest::RemoveRelation { ends, force } => model.remove_relation(&ends, force),
         ModelRequest::SuspendRelation { ids, suspend } => {
             for id in ids {
-                let relation = model.relations.get_mut(&id);
-                relation
-                    .ok_or_else(|| not_found("relation", &id.to_string()))?
-                    .suspended = suspend;
+                if !model.relations.contains_key(&id) {
+                    return Err(not_found("relation", &id.to_string()));
+                }
+                model.suspend(id, suspend);
             }
             Ok(Value::Null)
         }

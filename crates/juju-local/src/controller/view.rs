@@ -145,6 +145,9 @@ fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> Rel
         life: relation.life,
         suspended: relation.suspended,
         units,
-        remote_model_uuid: model.to_owned(),
+        remote_model_uuid: relation
+            .remote_uuid
+            .clone()
+            .unwrap_or_else(|| model.to_owned()),
     }
 }
