@@ -546,9 +546,30 @@ def scenario_trouble(name: str) -> None:
               lambda: events(juju, 'shell/0').count('workload-pebble-ready') > ready)
         leader = next(n for n, u in juju.status().apps['shell'].units.items() if u.leader)
         follower = 'shell/0' if leader == 'shell/1' else 'shell/1'
+        elected = events(juju, follower).count('leader-elected')
+        told = events(juju, leader).count('leader-settings-changed')
         cli('fault', '-m', name, 'steal-leadership', follower)
         juju.wait(lambda s: s.apps['shell'].units[follower].leader
                   and not s.apps['shell'].units[leader].leader, delay=0.3)
+        until('the new leader is told',
+              lambda: events(juju, follower).count('leader-elected') == elected + 1)
+        until('the old leader is told',
+              lambda: events(juju, leader).count('leader-settings-changed') == told + 1)
+        check('it does not lead', juju.exec('is-leader', unit=leader).stdout, 'False\n')
+
+        cli('fault', '-m', name, 'kill-at-effect', follower, '1')
+        juju.config('shell', {'greeting': 'killed'})
+        juju.wait(lambda s: s.apps['shell'].units[follower].is_error, delay=0.3)
+        check('why', 'failed: signal: killed' in juju.debug_log(), True)
+        juju.cli('resolved', follower)
+        message_is(juju, follower, 'killed')
+        expect(TimeoutError, lambda: juju.run(follower, 'slow', wait=1))
+        cli('fault', '-m', name, 'kill-container', follower, 'charm')
+        operations = json.loads(juju.cli('operations', '--format', 'json'))
+        slow = next(number for number, one in operations.items() if one['status'] == 'running')
+        shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
+        check('what was cut off has failed', shown[slow]['status'], 'failed')
+        settled(juju, 'shell')
         address = juju.status().apps['shell'].units['shell/0'].address
         ping = ('ssh', '-m', name, 'shell/1', f'ping -c1 -W1 {address}')
         if shutil.which('ping'):
