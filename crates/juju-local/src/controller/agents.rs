@@ -182,33 +182,6 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             ErrorKind::PermissionDenied,
             "cannot access cloud credentials: the local model has none",
         ),
-        AgentRequest::ActionBegin(id) => {
-            if let Some(task) = model.task_mut(&id) {
-                task.status = "running".into();
-                task.started = Some(now());
-            }
-            Ok(Value::Null)
-        }
-        AgentRequest::ActionLog { id, message } => {
-            if let Some(task) = model.task_mut(&id) {
-                task.log.push((now(), message));
-            }
-            Ok(Value::Null)
-        }
-        AgentRequest::ActionEnd(end) => {
-            end_task(model, &end);
-            Ok(Value::Null)
-        }
-        AgentRequest::ExecEnd { id, results } => {
-            let end = ActionEnd {
-                id,
-                status: "completed".into(),
-                message: String::new(),
-                results,
-            };
-            end_task(model, &end);
-            Ok(Value::Null)
-        }
         AgentRequest::ClearResolved => {
             model.unit_mut(unit)?.resolved = None;
             Ok(Value::Null)
@@ -221,12 +194,41 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             model.unit_mut(unit)?.kill_at_effect = None;
             Ok(Value::Null)
         }
-        AgentRequest::Watch { .. }
-        | AgentRequest::Log(_)
-        | AgentRequest::NewSecretId
-        | AgentRequest::Resource(_)
-        | AgentRequest::SaveState(_)
-        | AgentRequest::Dead => Ok(Value::Null),
+        other => {
+            task_request(model, other);
+            Ok(Value::Null)
+        }
+    }
+}
+
+/// What an agent tells of actions and commands.
+fn task_request(model: &mut Model, request: AgentRequest) {
+    match request {
+        AgentRequest::ActionBegin(id) => {
+            if let Some(task) = model.task_mut(&id) {
+                task.status = "running".into();
+                task.started = Some(now());
+            }
+        }
+        AgentRequest::ActionLog { id, message } => {
+            if let Some(task) = model.task_mut(&id) {
+                task.log.push((now(), message));
+            }
+        }
+        AgentRequest::ActionEnd(end) => {
+            end_task(model, &end);
+        }
+        AgentRequest::ExecEnd { id, results } => {
+            let end = ActionEnd {
+                id,
+                status: "completed".into(),
+                message: String::new(),
+                results,
+            };
+            end_task(model, &end);
+        }
+        // Answered before.
+        _ => {}
     }
 }
 

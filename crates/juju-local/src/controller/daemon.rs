@@ -256,7 +256,10 @@ impl Controller {
         force: bool,
     ) -> Outcome<Value> {
         // Nothing of it can be used from elsewhere any more.
-        self.change(|state| Ok::<_, ApiError>(state.model(name)?.offers.clear()))?;
+        self.change(|state| {
+            state.model(name)?.offers.clear();
+            Ok(())
+        })?;
         let apps: Vec<String> = self
             .read(|state| Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect()))?;
         for app in &apps {

@@ -372,36 +372,9 @@ impl Model {
         };
         let mut storage = Vec::new();
         for (kind, spec) in specs {
-            let fits = |id: &String| id.split('/').next() == Some(kind.as_str());
             // What this unit number left behind is used again, as a StatefulSet's claim would be.
             let folder = format!("{}/{app}-{kind}-{storage_id}-{app}-{number}", self.name);
-            let kept = self
-                .storage
-                .values()
-                .find(|s| s.unit.is_none() && s.folder == folder)
-                .map(|s| s.id.clone());
-            let id = if let Some(id) = attach
-                .iter()
-                .position(fits)
-                .map(|at| attach.remove(at))
-                .or(kept)
-            {
-                id
-            } else {
-                let next = self.next_storage.entry(kind.clone()).or_default();
-                let id = format!("{kind}/{next}");
-                *next += 1;
-                let one = Storage {
-                    id: id.clone(),
-                    name: kind.clone(),
-                    folder,
-                    unit: None,
-                    location: String::new(),
-                    dying: false,
-                };
-                self.storage.insert(id.clone(), one);
-                id
-            };
+            let id = self.claim(&kind, folder, attach);
             if let Some(one) = self.storage.get_mut(&id) {
                 one.unit = Some(name.clone());
                 one.location = if spec.location.is_empty() {
@@ -439,6 +412,31 @@ impl Model {
         }
         self.units.insert(name.clone(), unit);
         Ok(name)
+    }
+
+    /// A storage for a unit: one that is to be attached, the one kept in this folder, or a new one.
+    fn claim(&mut self, kind: &str, folder: String, attach: &mut Vec<String>) -> String {
+        let fits = |id: &String| id.split('/').next() == Some(kind);
+        if let Some(at) = attach.iter().position(fits) {
+            return attach.remove(at);
+        }
+        let kept = |one: &&Storage| one.unit.is_none() && one.folder == folder;
+        if let Some(one) = self.storage.values().find(kept) {
+            return one.id.clone();
+        }
+        let next = self.next_storage.entry(kind.to_owned()).or_default();
+        let id = format!("{kind}/{next}");
+        *next += 1;
+        let one = Storage {
+            id: id.clone(),
+            name: kind.to_owned(),
+            folder,
+            unit: None,
+            location: String::new(),
+            dying: false,
+        };
+        self.storage.insert(id.clone(), one);
+        id
     }
 
     fn dying(&mut self, name: &str, destroy: bool) {

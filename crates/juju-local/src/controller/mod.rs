@@ -11,6 +11,7 @@ mod kubernetes;
 mod logs;
 mod model;
 mod offers;
+mod pod_object;
 mod pod_spec;
 mod pods;
 mod refresh;

@@ -298,4 +298,52 @@ impl Model {
         }
         self.elect(&app);
     }
+
+    /// Marks failed hooks of these units, or of all, to be run again or to count as done.
+    pub fn resolve(&mut self, units: Vec<String>, all: bool, no_retry: bool) -> Outcome<Value> {
+        let how = if no_retry {
+            Resolved::Skip
+        } else {
+            Resolved::Retry
+        };
+        let failed = |unit: &Unit| unit.agent.word == "error";
+        let names = if all {
+            let failed = self.units.values().filter(|unit| failed(unit));
+            failed.map(|unit| unit.name.clone()).collect()
+        } else {
+            units
+        };
+        for name in names {
+            let unit = self.unit_mut(&name)?;
+            if !failed(unit) {
+                let text = format!("unit \"{name}\" is not in an error state");
+                return refuse(ErrorKind::Conflict, text);
+            }
+            unit.resolved = Some(how);
+        }
+        Ok(Value::Null)
+    }
+
+    /// Sets and resets options of an application: all or none.
+    pub fn set_options(
+        &mut self,
+        app: &str,
+        set: &BTreeMap<String, String>,
+        reset: &[String],
+    ) -> Outcome<Value> {
+        let app = self.app_mut(app)?;
+        let mut next = app.config.clone();
+        for (key, text) in set {
+            next.insert(key.clone(), app.charm.option_value(key, text)?);
+        }
+        for key in reset {
+            if !app.charm.options.contains_key(key) {
+                let text = format!("unknown option \"{key}\"");
+                return refuse(ErrorKind::BadRequest, text);
+            }
+            next.remove(key);
+        }
+        app.config = next;
+        Ok(Value::Null)
+    }
 }

@@ -9,6 +9,25 @@ use super::pods::{Pod, short_id};
 
 impl Pod {
     pub(super) fn spec(&self, name: &str, command: Vec<String>) -> ContainerSpec {
+        let workload = self.plan.containers.contains_key(name);
+        let host = self.name();
+        let domain = format!("{}.svc.cluster.local", self.plan.model);
+        ContainerSpec {
+            directory: self.directory.join(format!("{name}-{}", short_id())),
+            network: self.network.namespace.clone(),
+            hostname: host.clone(),
+            address: self.network.address,
+            fqdn: format!("{host}.{}-endpoints.{domain}", self.plan.app),
+            search: vec![domain, "svc.cluster.local".into(), "cluster.local".into()],
+            mounts: self.mounts(name),
+            command,
+            environment: self.environment(name, workload),
+            working_dir: if workload { "/" } else { "/var/lib/juju" }.into(),
+            log: self.directory.join(format!("{name}.log")),
+        }
+    }
+
+    fn mounts(&self, name: &str) -> Vec<Mount> {
         let volume = self.directory.join("charm-data");
         let mount = |source: PathBuf, target: &str, read_only| Mount {
             source,
@@ -24,8 +43,7 @@ impl Pod {
                 true,
             ),
         ];
-        let workload = self.plan.containers.get(name);
-        match workload {
+        match self.plan.containers.get(name) {
             None => {
                 let charms = self
                     .controller
@@ -73,26 +91,7 @@ impl Pod {
                 }
             }
         }
-        let host = self.name();
-        let domain = format!("{}.svc.cluster.local", self.plan.model);
-        ContainerSpec {
-            directory: self.directory.join(format!("{name}-{}", short_id())),
-            network: self.network.namespace.clone(),
-            hostname: host.clone(),
-            address: self.network.address,
-            fqdn: format!("{host}.{}-endpoints.{domain}", self.plan.app),
-            search: vec![domain, "svc.cluster.local".into(), "cluster.local".into()],
-            mounts,
-            command,
-            environment: self.environment(name, workload.is_some()),
-            working_dir: if workload.is_some() {
-                "/"
-            } else {
-                "/var/lib/juju"
-            }
-            .into(),
-            log: self.directory.join(format!("{name}.log")),
-        }
+        mounts
     }
 
     fn environment(&self, name: &str, workload: bool) -> BTreeMap<String, String> {

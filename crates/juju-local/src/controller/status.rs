@@ -9,7 +9,7 @@ use juju_local_api::status::{
     UnitStorageAttachment,
 };
 
-use super::model::{App, Model, Relation, Status, now};
+use super::model::{App, Model, Relation, Status, Unit, now};
 use crate::home::JUJU_VERSION;
 
 fn word(life: Life) -> String {
@@ -116,42 +116,9 @@ impl Model {
             }
         }
         let bindings = app.charm.endpoints.keys().chain(&app.charm.extra_bindings);
-        let units: BTreeMap<String, UnitStatus> = self
-            .units_of(&app.name)
-            .map(|unit| {
-                let workload = if unit.agent.word == "error" {
-                    StatusInfo {
-                        current: "error".into(),
-                        ..info(&unit.agent)
-                    }
-                } else {
-                    info(&unit.workload)
-                };
-                let agent = if unit.agent.word == "error" {
-                    StatusInfo {
-                        current: "idle".into(),
-                        message: String::new(),
-                        ..info(&unit.agent)
-                    }
-                } else {
-                    info(&unit.agent)
-                };
-                let shown = UnitStatus {
-                    workload_status: workload,
-                    juju_status: StatusInfo {
-                        version: JUJU_VERSION.into(),
-                        life: word(unit.life),
-                        ..agent
-                    },
-                    leader: app.leader.as_deref() == Some(unit.name.as_str()),
-                    upgrading_from: String::new(),
-                    open_ports: unit.ports.iter().cloned().collect(),
-                    address: unit.address.clone(),
-                    provider_id: format!("{}-{}", unit.app, unit.number),
-                };
-                (unit.name.clone(), shown)
-            })
-            .collect();
+        let units = self.units_of(&app.name);
+        let units = units.map(|unit| (unit.name.clone(), unit_status(app, unit)));
+        let units: BTreeMap<String, UnitStatus> = units.collect();
         let alive = self
             .units_of(&app.name)
             .filter(|unit| unit.life == Life::Alive)
@@ -216,6 +183,34 @@ impl Model {
             storage: storage.collect(),
             filesystems: BTreeMap::new(),
         }
+    }
+}
+
+/// A failed hook is shown as the workload's status; the agent is idle then.
+fn unit_status(app: &App, unit: &Unit) -> UnitStatus {
+    let failed = unit.agent.word == "error";
+    let workload = if failed {
+        info(&unit.agent)
+    } else {
+        info(&unit.workload)
+    };
+    let mut agent = info(&unit.agent);
+    if failed {
+        agent.current = "idle".into();
+        agent.message = String::new();
+    }
+    UnitStatus {
+        workload_status: workload,
+        juju_status: StatusInfo {
+            version: JUJU_VERSION.into(),
+            life: word(unit.life),
+            ..agent
+        },
+        leader: app.leader.as_deref() == Some(unit.name.as_str()),
+        upgrading_from: String::new(),
+        open_ports: unit.ports.iter().cloned().collect(),
+        address: unit.address.clone(),
+        provider_id: format!("{}-{}", unit.app, unit.number),
     }
 }
 

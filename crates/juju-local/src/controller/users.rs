@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use juju_local_api::agent::{Life, Resolved};
+use juju_local_api::agent::Life;
 use juju_local_api::user::{DebugLog, ModelRequest, UserRequest};
 use juju_local_api::{ApiError, ErrorKind, Reply};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::daemon::Controller;
-use super::model::{Outcome, not_found, refuse};
+use super::model::{Outcome, not_found};
 use super::refresh::Refresh;
 use super::{kubernetes, user_secrets};
 use crate::home::JUJU_VERSION;
@@ -388,18 +388,7 @@ fn plain(
             Ok(Value::Null)
         }
         ModelRequest::AppConfigGet { app } => model.app_settings(&app),
-        ModelRequest::AppConfigSet { app, set, reset } => {
-            let app = model.app_mut(&app)?;
-            let mut next = app.config.clone();
-            for (key, text) in &set {
-                next.insert(key.clone(), app.charm.option_value(key, text)?);
-            }
-            for key in &reset {
-                next.remove(key);
-            }
-            app.config = next;
-            Ok(Value::Null)
-        }
+        ModelRequest::AppConfigSet { app, set, reset } => model.set_options(&app, &set, &reset),
         ModelRequest::Actions { app } => Ok(json!(model.app(&app)?.charm.actions)),
         ModelRequest::Run {
             units,
@@ -415,33 +404,7 @@ fn plain(
             units,
             all,
             no_retry,
-        } => {
-            let how = if no_retry {
-                Resolved::Skip
-            } else {
-                Resolved::Retry
-            };
-            let failed = |unit: &super::model::Unit| unit.agent.word == "error";
-            let names: Vec<String> = if all {
-                model
-                    .units
-                    .values()
-                    .filter(|unit| failed(unit))
-                    .map(|u| u.name.clone())
-                    .collect()
-            } else {
-                units
-            };
-            for name in names {
-                let unit = model.unit_mut(&name)?;
-                if !failed(unit) {
-                    let text = format!("unit \"{name}\" is not in an error state");
-                    return refuse(ErrorKind::Conflict, text);
-                }
-                unit.resolved = Some(how);
-            }
-            Ok(Value::Null)
-        }
+        } => model.resolve(units, all, no_retry),
         ModelRequest::Storage => value(model.storage_status()),
         ModelRequest::Constraints { app, set } => {
             let app = model.app_mut(&app)?;
