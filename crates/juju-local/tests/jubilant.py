@@ -218,6 +218,12 @@ def scenario_tasks(name: str) -> None:
         slow = max(operations, key=int)
         shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
         check('slow ends', shown[slow]['status'], 'completed')
+        juju.ssh('shell/0', 'rm /tmp/go')
+        expect(TimeoutError, lambda: juju.run('shell/0', 'slow', wait=1))
+        slow = max(json.loads(juju.cli('operations', '--format', 'json')), key=int)
+        juju.cli('cancel-task', slow)
+        shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
+        check('a cancelled action', shown[slow]['status'], 'aborted')
         check('plain output', cli('run', '-m', name, 'shell/0', 'echo', 'text=x'),
               'nested:\n  times: \'1\'\ntext: x\n\nout of echo\n')
         check('actions', sorted(json.loads(juju.cli('actions', 'shell', '--format', 'json'))),

@@ -255,7 +255,8 @@ fn started(model: &mut Model, name: &str, address: &str) {
     }
     // What an earlier agent of this unit has begun was cut off with it.
     for task in model.tasks.values_mut() {
-        if task.unit == name && task.status == "running" {
+        let begun = ["running", "aborting"].contains(&task.status.as_str());
+        if begun && task.unit == name {
             task.end("failed", "action terminated");
         }
     }

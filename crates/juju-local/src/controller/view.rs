@@ -54,6 +54,12 @@ impl Model {
             owned_secrets: self.owned_due(name),
             actions,
             execs,
+            aborting: self
+                .tasks
+                .values()
+                .filter(|task| task.unit == name && task.status == "aborting")
+                .map(|task| task.id.to_string())
+                .collect(),
             resolved: unit.resolved,
             opened_ports: unit.ports.iter().cloned().collect(),
             unit_status: (unit.workload.word.clone(), unit.workload.message.clone()),
