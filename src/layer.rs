@@ -30,6 +30,8 @@ pub fn retry() -> pebble::Layer {
                 "summary": "wakes the charm after an outage",
                 "command": command,
                 "startup": "disabled",
+                "user": "postgres",
+                "group": "postgres",
                 "on-success": "ignore",
                 "on-failure": "ignore",
             },
