@@ -231,6 +231,10 @@ def scenario_tasks(name: str) -> None:
 
         task = juju.exec('echo $JUJU_UNIT_NAME; is-leader', unit='shell/0')
         check('exec has a hook context', task.stdout, 'shell/0\nTrue\n')
+        juju.exec('state-set kept=1 dropped=1', unit='shell/0')
+        juju.exec('state-delete dropped', unit='shell/0')
+        task = juju.exec('state-get --format=json', unit='shell/0')
+        check('state outlives its hook', json.loads(task.stdout), {'kept': '1'})
         check('words are kept', juju.exec('printf', '%s.', 'a b', "it's", unit='shell/0').stdout,
               "a b.it's.")
         failed = expect(jubilant.TaskError, lambda: juju.exec('exit 5', unit='shell/0')).task
