@@ -97,6 +97,14 @@ impl Controller {
                 app.lease = std::time::Instant::now();
                 Ok(Value::Null)
             }),
+            Fault::RotateSecret { secret: id } => self.change(|state| {
+                let model = state.model(model)?;
+                let secret = model.secrets.get_mut(super::secrets::bare(&id));
+                let secret = secret.filter(|secret| !secret.owner.is_empty());
+                let secret = secret.ok_or_else(|| not_found("secret of a charm", &id))?;
+                secret.rotates = Some(jiff::Timestamp::now());
+                Ok(Value::Null)
+            }),
             Fault::FillDisk { .. } => refuse(
                 ErrorKind::BadRequest,
                 "volumes are folders of this machine's disk here: filling one would fill the machine",
@@ -111,11 +119,12 @@ impl Controller {
             "down" => (Passage::Shut, ApiFault::None),
             "hang" => (Passage::Hanging, ApiFault::None),
             status => {
-                let Ok(code @ 400..=599) = status.parse::<u16>() else {
+                if let Ok(code @ 400..=599) = status.parse::<u16>() {
+                    (Passage::Open, ApiFault::Status(code))
+                } else {
                     let text = format!("\"{how}\" is not up, down, hang or a status of 400 to 599");
                     return refuse(ErrorKind::BadRequest, text);
-                };
-                (Passage::Open, ApiFault::Status(code))
+                }
             }
         };
         if let Err(text) = self.api.set_fault(fault) {
