@@ -153,6 +153,12 @@ pub trait Members {
     /// # Errors
     /// When the host does not answer or refuses.
     fn patch_dynamic_config(&self, host: &str, patch: &Value) -> PortResult<()>;
+    /// Restarts PostgreSQL of a member for which a parameter waits. It is begun when this returns,
+    /// and may take longer.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses; the text is Patroni's.
+    fn restart(&self, host: &str) -> PortResult<()>;
     /// Moves leadership from `leader` to `candidate`, or to whom Patroni picks.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Problem, Step};
+use cluster_plan::plan::{Plan, Planned, Problem, Step};
 use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
@@ -81,7 +81,12 @@ fn say(
     for problem in applied.problems {
         plan.problem(problem);
     }
-    if applied.stopped || plan.problems.iter().any(Problem::passes_by_itself) {
+    let reloads = |p: &Planned| matches!(p.step, Step::ReloadPatroni | Step::PatchDynamic(_));
+    if applied.stopped
+        || plan.problems.iter().any(Problem::passes_by_itself)
+        // Which parameters wait for a restart shows once Patroni has taken its new configuration.
+        || plan.steps.iter().any(reloads)
+    {
         retry_later(hook);
     }
     let statuses = status::judge(&observation.observed, &plan);

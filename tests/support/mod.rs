@@ -64,6 +64,10 @@ pub struct State {
     /// Text of every log line and status so far.
     pub said: String,
     pub made_up: u32,
+    /// Members whose PostgreSQL was restarted, in order.
+    pub restarts: Vec<u32>,
+    /// The parameter that waits was lowered.
+    pub lowered: bool,
 }
 
 /// A role in the database.
@@ -98,6 +102,8 @@ pub struct Unit {
     pub volume: Option<(String, u64)>,
     /// The image has neither PostgreSQL nor Patroni.
     pub bare_image: bool,
+    /// A parameter waits for a restart.
+    pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
     pub starts: usize,
@@ -138,6 +144,8 @@ impl World {
             dies_after: None,
             said: String::new(),
             made_up: 0,
+            restarts: Vec::new(),
+            lowered: false,
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);
