@@ -149,6 +149,12 @@ impl Apply<'_> {
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
+            Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
+            Step::NoteRestarted(members) => {
+                let units: Vec<String> = members.iter().map(Member::unit).collect();
+                self.juju
+                    .set_peer(Bag::Application, "restarted", &units.join(","))?;
+            }
             Step::PatchDynamic(patch) => self.patch_dynamic(patch)?,
             Step::ChangeDatabase(statements) => self.change_database(statements)?,
         }

@@ -77,7 +77,16 @@ struct Terms {
     tls_ca: Option<String>,
 }
 
-/// Serves the clients, as far as that is possible now: what is wrong.
+/// What became of the clients.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is wrong with their requests.
+    pub problems: Vec<Problem>,
+    /// Some are to be tried again, and nothing wakes this unit for it.
+    pub later: bool,
+}
+
+/// Serves the clients, as far as that is possible now.
 ///
 /// # Errors
 /// When Juju refuses something; all else is a problem, or is tried again by the next hook.
@@ -87,10 +96,10 @@ pub fn reconcile(
     facts: &JujuFacts,
     observation: &Observation,
     occasion: Occasion<'_>,
-) -> Result<Vec<Problem>, JujuError> {
+) -> Result<Outcome, JujuError> {
     // A unit that goes sees its relations break, while the application keeps them.
     if !facts.leader || facts.leaving.contains(&facts.me) {
-        return Ok(Vec::new());
+        return Ok(Outcome::default());
     }
     let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
     let relations = relations(juju, &memory, occasion)?;
@@ -122,8 +131,12 @@ pub fn reconcile(
         .collect();
     let mixed = mixed(&relations);
     if due.is_empty() && gone.is_empty() && !occasion.sweep {
-        return Ok(problems(&memory, &relations, mixed));
+        return Ok(Outcome {
+            problems: problems(&memory, &relations, mixed),
+            later: false,
+        });
     }
+    let mut later = false;
     // What is changed now must not count as done, should this hook get no further.
     for relation in &due {
         memory.unsettle(relation.number);
@@ -138,12 +151,17 @@ pub fn reconcile(
         };
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
+            later = true;
         }
+        later |= due.iter().any(|r| memory.failed(r.number));
     } else {
         tracing::info!("{} clients wait for a primary", due.len());
     }
     juju.remember(memory::KEY, &memory.text())?;
-    Ok(problems(&memory, &relations, mixed))
+    Ok(Outcome {
+        problems: problems(&memory, &relations, mixed),
+        later,
+    })
 }
 
 fn is_client(endpoint: &str) -> bool {

@@ -51,6 +51,16 @@ pub fn handler(event: &Event) -> Handler {
         open_ports,
     };
     match event {
+        // These peer relations tell nothing yet.
+        Event::RelationCreated(relation)
+        | Event::RelationJoined(relation)
+        | Event::RelationChanged(relation)
+        | Event::RelationDeparted(relation)
+        | Event::RelationBroken(relation)
+            if matches!(relation.endpoint.as_str(), "restart" | "upgrade") =>
+        {
+            Handler::Nothing
+        }
         Event::PebbleReady(_) => reconcile(true, true, false, true),
         Event::UpgradeCharm => reconcile(true, true, true, true),
         Event::LeaderElected

@@ -124,6 +124,11 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or a service does not start.
     fn replan(&self) -> PortResult<()>;
+    /// Starts a service that is not running; one that runs goes on.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or the service does not start.
+    fn start(&self, service: &str) -> PortResult<()>;
     /// Sends a signal to a service.
     ///
     /// # Errors
@@ -148,6 +153,12 @@ pub trait Members {
     /// # Errors
     /// When the host does not answer or refuses.
     fn patch_dynamic_config(&self, host: &str, patch: &Value) -> PortResult<()>;
+    /// Restarts PostgreSQL of a member for which a parameter waits. It is begun when this returns,
+    /// and may take longer.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses; the text is Patroni's.
+    fn restart(&self, host: &str) -> PortResult<()>;
     /// Moves leadership from `leader` to `candidate`, or to whom Patroni picks.
     ///
     /// # Errors

@@ -23,11 +23,14 @@ const CONTAINER: &str = "postgresql";
 
 /// Why the process fails.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub enum RunError {
+    /// The process could not be set up.
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
+    /// Juju runs the hook again.
     #[error("the hook failed")]
     Handler(#[from] HandlerError),
+    /// A hook tool failed.
     #[error("cannot tell Juju")]
     Juju(#[from] JujuError),
 }
@@ -60,7 +63,7 @@ pub fn hook() -> ExitCode {
 }
 
 fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
-    let context = Context::new(tools);
+    let context = Context::for_hook(env, tools);
     let juju = HookJuju::new(env, &context);
     if let Some(message) = out_of_service(Path::new(env.charm_dir())) {
         tracing::warn!("{message}");
@@ -87,15 +90,19 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         juju: &juju,
         ports: &ports,
     };
-    handle(env, &context, &hook)?;
-    Ok(context.flush().map_err(JujuError::from)?)
+    handle(env, &context, &hook)
 }
 
-fn handle(env: &HookEnv, context: &Context<'_>, hook: &Hook<'_>) -> Result<(), RunError> {
+/// Runs what the dispatch table says for the hook or action, and sends what it wrote.
+///
+/// # Errors
+/// Only what Juju should repeat the hook for; an action that is refused is told to its caller.
+pub fn handle(env: &HookEnv, context: &Context<'_>, hook: &Hook<'_>) -> Result<(), RunError> {
     match dispatch::handler(env.event()) {
-        Handler::Action(action) => answer(context, perform(env, context, hook, action)),
-        _ => Ok(handlers::handle(env.event(), hook)?),
+        Handler::Action(action) => answer(context, perform(env, context, hook, action))?,
+        _ => handlers::handle(env.event(), hook)?,
     }
+    Ok(context.flush().map_err(JujuError::from)?)
 }
 
 fn perform(

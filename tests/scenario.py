@@ -71,9 +71,9 @@ class Cluster:
         """Deploys the packed charm."""
         self.juju("deploy", packed_charm(), APP, "-n", str(units), "--trust", *args)
 
-    def status(self):
-        """The application's part of `status --format json`."""
-        return json.loads(self.juju("status", "--format", "json"))["applications"].get(APP, {})
+    def status(self, app=APP):
+        """An application's part of `status --format json`."""
+        return json.loads(self.juju("status", "--format", "json"))["applications"].get(app, {})
 
     def units(self):
         """Status word and message by unit."""
@@ -163,9 +163,10 @@ class Writer(threading.Thread):
         self.cluster, self.password = cluster, cluster.password()
         self.acknowledged, self.times, self.done = [], [], threading.Event()
         cluster.sql("create table if not exists written (n bigint primary key)")
+        self.last = int(cluster.sql("select coalesce(max(n), 0) from written"))
 
     def run(self):
-        number = 0
+        number = self.last
         while not self.done.is_set():
             number += 1
             try:

@@ -66,6 +66,12 @@ impl Memory {
         self.0.values().any(|known| known.endpoint == endpoint)
     }
 
+    /// Whether a relation could not be served for a reason that may pass.
+    #[must_use]
+    pub fn failed(&self, number: u64) -> bool {
+        self.get(number).is_some_and(|known| known.unsettled)
+    }
+
     /// Remembers a relation.
     pub fn set(&mut self, number: u64, known: Known) {
         self.0.insert(number, known);

@@ -1,12 +1,13 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Step};
+use cluster_plan::plan::{Plan, Planned, Problem, Step};
 use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
+use crate::layer;
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -44,7 +45,8 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
             if !applied.stopped && stands(&observation, &plan) {
                 let (juju, ports) = (hook.juju, hook.ports);
                 let told = clients::reconcile(juju, ports, &facts, &observation, wish.clients)?;
-                applied.problems.extend(told);
+                applied.problems.extend(told.problems);
+                applied.stopped = told.later;
             }
             return say(hook, &observation, plan, applied);
         }
@@ -74,6 +76,19 @@ fn log(plan: &Plan) {
     }
 }
 
+/// The end of an outage wakes nobody, so the charm sets itself a timer. Where Pebble is what fails,
+/// its return runs pebble-ready.
+fn retry_later(hook: &Hook<'_>) {
+    let workload = hook.ports.workload;
+    let set = workload
+        .add_layer(layer::RETRY_LABEL, &layer::retry())
+        .and_then(|()| workload.start(layer::RETRY));
+    match set {
+        Ok(()) => tracing::info!("looks again in {} s", layer::RETRY_AFTER),
+        Err(error) => tracing::warn!("cannot set the timer to look again: {}", error.chain()),
+    }
+}
+
 fn say(
     hook: &Hook<'_>,
     observation: &Observation,
@@ -82,6 +97,14 @@ fn say(
 ) -> Result<(), HandlerError> {
     for problem in applied.problems {
         plan.problem(problem);
+    }
+    let reloads = |p: &Planned| matches!(p.step, Step::ReloadPatroni | Step::PatchDynamic(_));
+    if applied.stopped
+        || plan.problems.iter().any(Problem::passes_by_itself)
+        // Which parameters wait for a restart shows once Patroni has taken its new configuration.
+        || plan.steps.iter().any(reloads)
+    {
+        retry_later(hook);
     }
     let statuses = status::judge(&observation.observed, &plan);
     hook.juju

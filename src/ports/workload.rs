@@ -149,6 +149,14 @@ impl Workload for PebbleWorkload<'_> {
         }
     }
 
+    fn start(&self, service: &str) -> PortResult<()> {
+        self.run(
+            &format!("start {service}"),
+            self.client.begin("start", &[service]),
+        )
+        .map(drop)
+    }
+
     fn signal(&self, service: &str, signal: &str) -> PortResult<()> {
         self.run(
             &format!("send {signal} to {service}"),

@@ -55,7 +55,26 @@ impl World {
             ordinal,
             pending: Pending::default().into(),
         };
-        let ports = Ports {
+        self.with(|state| {
+            state.effects.clear();
+            state.clients.calls = 0;
+        });
+        let run = || self.ports(ordinal, |ports| work(&Hook { juju: &juju, ports }));
+        let result = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Outcome::Failed(error)),
+            Err(panic) if panic.is::<Died>() => Err(Outcome::Died),
+            Err(panic) => resume_unwind(panic),
+        };
+        if result.is_ok() {
+            juju.commit();
+        }
+        result
+    }
+
+    /// The ports of a unit, for a Juju that isn't this world's.
+    pub fn ports<T>(&self, ordinal: u32, work: impl FnOnce(&Ports<'_>) -> T) -> T {
+        work(&Ports {
             workload: &FakeWorkload {
                 world: self,
                 ordinal,
@@ -70,25 +89,7 @@ impl World {
                 ordinal,
             },
             random: &Counting(self),
-        };
-        let hook = Hook {
-            juju: &juju,
-            ports: &ports,
-        };
-        self.with(|state| {
-            state.effects.clear();
-            state.clients.calls = 0;
-        });
-        let result = match catch_unwind(AssertUnwindSafe(|| work(&hook))) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Outcome::Failed(error)),
-            Err(panic) if panic.is::<Died>() => Err(Outcome::Died),
-            Err(panic) => resume_unwind(panic),
-        };
-        if result.is_ok() {
-            juju.commit();
-        }
-        result
+        })
     }
 
     /// Runs a hook.

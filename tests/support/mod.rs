@@ -69,6 +69,10 @@ pub struct State {
     pub clients: Clients,
     /// PostgreSQL takes no session.
     pub database_away: bool,
+    /// Members whose PostgreSQL was restarted, in order.
+    pub restarts: Vec<u32>,
+    /// The parameter that waits was lowered.
+    pub lowered: bool,
 }
 
 /// A role in the database.
@@ -107,6 +111,10 @@ pub struct Unit {
     pub volume: Option<(String, u64)>,
     /// The image has neither PostgreSQL nor Patroni.
     pub bare_image: bool,
+    /// A parameter waits for a restart.
+    pub pending_restart: bool,
+    /// The charm has set itself a timer.
+    pub timer: bool,
     pub starts: usize,
     pub replans: usize,
 }
@@ -147,6 +155,8 @@ impl World {
             made_up: 0,
             clients: Clients::default(),
             database_away: false,
+            restarts: Vec::new(),
+            lowered: false,
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);

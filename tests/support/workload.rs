@@ -155,7 +155,10 @@ impl Workload for FakeWorkload<'_> {
         self.unit(|unit| unit.layer.clone())
     }
 
-    fn add_layer(&self, _: &str, layer: &pebble::Layer) -> PortResult<()> {
+    fn add_layer(&self, label: &str, layer: &pebble::Layer) -> PortResult<()> {
+        if label == "retry" {
+            return self.unit(|_| ());
+        }
         self.unit(|unit| unit.layer = layer.clone())?;
         self.effect("add layer");
         Ok(())
@@ -184,6 +187,11 @@ impl Workload for FakeWorkload<'_> {
         })?;
         self.effect("replan");
         Ok(())
+    }
+
+    fn start(&self, service: &str) -> PortResult<()> {
+        assert_eq!(service, "retry");
+        self.unit(|unit| unit.timer = true)
     }
 
     fn signal(&self, _: &str, signal: &str) -> PortResult<()> {

@@ -13,5 +13,6 @@ pub mod observed;
 pub mod options;
 pub mod plan;
 pub mod planner;
+pub mod restarts;
 pub mod roles;
 pub mod status;

@@ -1,10 +1,11 @@
 //! A plan as data: steps in order, each with its reason; what is waited for; what is wrong.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::names::ServiceKind;
+use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
 
@@ -39,6 +40,10 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Restart a member's PostgreSQL.
+    RestartMember(Member),
+    /// Write the application bag's `restarted`.
+    NoteRestarted(BTreeSet<Member>),
     /// Change Patroni's dynamic configuration by this merge patch.
     PatchDynamic(Value),
     /// Run statements in the primary's database.
@@ -70,6 +75,14 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
+            Self::NoteRestarted(members) if members.is_empty() => {
+                f.write_str("end the round of restarts")
+            }
+            Self::NoteRestarted(members) => {
+                let units: Vec<_> = members.iter().map(Member::unit).collect();
+                write!(f, "note the restart of {}", units.join(", "))
+            }
             Self::PatchDynamic(patch) => {
                 write!(f, "patch Patroni's dynamic configuration: {patch}")
             }
@@ -110,6 +123,8 @@ pub enum Waiting {
     Pebble,
     /// The own member has not started.
     OwnMember,
+    /// A member is missing or does not run.
+    AllMembers,
     /// No primary is known.
     Primary,
     /// No cluster exists yet: the leader bootstraps it.
@@ -123,6 +138,7 @@ impl fmt::Display for Waiting {
             Self::Passwords => "the leader's passwords",
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
+            Self::AllMembers => "all members to run, before the next restart",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
         })
@@ -169,6 +185,27 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+}
+
+impl Problem {
+    /// Whether its end comes without an event of Juju's, so that the charm has to look again.
+    #[must_use]
+    pub fn passes_by_itself(&self) -> bool {
+        match self {
+            Self::Kubernetes(_)
+            | Self::Services
+            | Self::PodLabels(_)
+            | Self::HeadlessService(_)
+            | Self::Untrusted => true,
+            Self::Options(_)
+            | Self::ForeignVolume { .. }
+            | Self::EmptyLeaderVolume { .. }
+            | Self::Image(_)
+            | Self::UnservedRelation(_)
+            | Self::Client { .. }
+            | Self::MixedClients => false,
+        }
+    }
 }
 
 /// What a unit should do.

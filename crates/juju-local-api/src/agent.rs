@@ -194,6 +194,9 @@ pub struct UnitView {
     pub actions: Vec<ActionTask>,
     /// `juju exec` commands waiting, oldest first.
     pub execs: Vec<ExecTask>,
+    /// Tasks that run and are to be cut off.
+    #[serde(default)]
+    pub aborting: Vec<String>,
     /// Set by `juju resolved`: retry or skip.
     pub resolved: Option<Resolved>,
     /// Opened ports, e.g. `5432/tcp`.

@@ -218,6 +218,12 @@ def scenario_tasks(name: str) -> None:
         slow = max(operations, key=int)
         shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
         check('slow ends', shown[slow]['status'], 'completed')
+        juju.ssh('shell/0', 'rm /tmp/go')
+        expect(TimeoutError, lambda: juju.run('shell/0', 'slow', wait=1))
+        slow = max(json.loads(juju.cli('operations', '--format', 'json')), key=int)
+        juju.cli('cancel-task', slow)
+        shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
+        check('a cancelled action', shown[slow]['status'], 'aborted')
         check('plain output', cli('run', '-m', name, 'shell/0', 'echo', 'text=x'),
               'nested:\n  times: \'1\'\ntext: x\n\nout of echo\n')
         check('actions', sorted(json.loads(juju.cli('actions', 'shell', '--format', 'json'))),
@@ -225,6 +231,10 @@ def scenario_tasks(name: str) -> None:
 
         task = juju.exec('echo $JUJU_UNIT_NAME; is-leader', unit='shell/0')
         check('exec has a hook context', task.stdout, 'shell/0\nTrue\n')
+        juju.exec('state-set kept=1 dropped=1', unit='shell/0')
+        juju.exec('state-delete dropped', unit='shell/0')
+        task = juju.exec('state-get --format=json', unit='shell/0')
+        check('state outlives its hook', json.loads(task.stdout), {'kept': '1'})
         check('words are kept', juju.exec('printf', '%s.', 'a b', "it's", unit='shell/0').stdout,
               "a b.it's.")
         failed = expect(jubilant.TaskError, lambda: juju.exec('exit 5', unit='shell/0')).task
@@ -273,17 +283,40 @@ def scenario_offers(name: str) -> None:
         juju_b.deploy(CHARMS / 'shell-probe', 'remote')
         settled(juju, 'server')
         settled(juju_b, 'remote')
-        try:
-            juju.offer('server', endpoint='source', name='words')
-        except jubilant.CLIError as error:
-            print(f'    skipped: {error.stderr.strip()}')
-            return
+        juju.offer('server', endpoint='source', name='words')
         juju_b.consume(f'{name}.words', 'consumed')
         juju_b.integrate('remote:sink', 'consumed')
         message_is(juju_b, 'remote/0', 'got swordfish')
         status = juju_b.status()
         check('saas', status.app_endpoints['consumed'].url, lambda url: url.endswith(f'{name}.words'))
         check('offer', juju.status().offers['words'].active_connected_count, 1)
+        found = json.loads(juju.cli('find-offers', '--format', 'json', include_model=False))
+        check('found', list(found), [f'probe:admin/{name}.words'])
+        listed = juju_b.exec('relation-list -r $(relation-ids sink)', unit='remote/0').stdout
+        check('the other side by its name here', listed, 'consumed/0\n')
+        listed = juju.exec('relation-list -r $(relation-ids source)', unit='server/0').stdout
+        check('and by a token there', listed.startswith('remote-') and listed.endswith('/0\n'), True)
+        uuid = json.loads(juju_b.exec('relation-model-get -r $(relation-ids sink) --format=json',
+                                      unit='remote/0').stdout)
+        check('the other model', uuid, {'uuid': juju.show_model().model_uuid})
+        juju.add_unit('server')
+        until('the new unit is told', lambda: 'sink-relation-joined consumed/1 - - -'
+              in traces(juju_b, 'remote/0'))
+        juju.remove_unit('server', num_units=1)
+        until('its end is told', lambda: 'sink-relation-departed consumed/1 consumed/1 - -'
+              in traces(juju_b, 'remote/0'))
+        error = expect(jubilant.CLIError, lambda: juju.remove_application('server'))
+        check('an offer keeps it', 'application is used by 1 offer' in error.stderr, True)
+        error = expect(jubilant.CLIError, lambda: juju.cli('remove-offer', 'words', '-y'))
+        check('and a relation the offer', 'offer has 1 relation' in error.stderr, True)
+
+        connection = json.loads(juju.cli('offers', '--format', 'json'))['words']['connections'][0]
+        juju.cli('suspend-relation', str(connection['relation-id']))
+        message_is(juju_b, 'remote/0', 'hello')
+        until('suspended is broken', lambda: events(juju_b, 'remote/0')[-1]
+              == 'sink-relation-broken')
+        juju.cli('resume-relation', str(connection['relation-id']))
+        message_is(juju_b, 'remote/0', 'got swordfish')
         juju_b.remove_relation('remote:sink', 'consumed')
         message_is(juju_b, 'remote/0', 'hello')
         juju_b.cli('remove-saas', 'consumed')
@@ -523,9 +556,30 @@ def scenario_trouble(name: str) -> None:
               lambda: events(juju, 'shell/0').count('workload-pebble-ready') > ready)
         leader = next(n for n, u in juju.status().apps['shell'].units.items() if u.leader)
         follower = 'shell/0' if leader == 'shell/1' else 'shell/1'
+        elected = events(juju, follower).count('leader-elected')
+        told = events(juju, leader).count('leader-settings-changed')
         cli('fault', '-m', name, 'steal-leadership', follower)
         juju.wait(lambda s: s.apps['shell'].units[follower].leader
                   and not s.apps['shell'].units[leader].leader, delay=0.3)
+        until('the new leader is told',
+              lambda: events(juju, follower).count('leader-elected') == elected + 1)
+        until('the old leader is told',
+              lambda: events(juju, leader).count('leader-settings-changed') == told + 1)
+        check('it does not lead', juju.exec('is-leader', unit=leader).stdout, 'False\n')
+
+        cli('fault', '-m', name, 'kill-at-effect', follower, '1')
+        juju.config('shell', {'greeting': 'killed'})
+        juju.wait(lambda s: s.apps['shell'].units[follower].is_error, delay=0.3)
+        check('why', 'failed: signal: killed' in juju.debug_log(), True)
+        juju.cli('resolved', follower)
+        message_is(juju, follower, 'killed')
+        expect(TimeoutError, lambda: juju.run(follower, 'slow', wait=1))
+        cli('fault', '-m', name, 'kill-container', follower, 'charm')
+        operations = json.loads(juju.cli('operations', '--format', 'json'))
+        slow = next(number for number, one in operations.items() if one['status'] == 'running')
+        shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
+        check('what was cut off has failed', shown[slow]['status'], 'failed')
+        settled(juju, 'shell')
         address = juju.status().apps['shell'].units['shell/0'].address
         ping = ('ssh', '-m', name, 'shell/1', f'ping -c1 -W1 {address}')
         if shutil.which('ping'):
@@ -600,13 +654,15 @@ def scenario_ops(name: str) -> None:
         status = settled(juju, 'ops')
         leader = next(n for n, u in status.apps['ops'].units.items() if u.leader)
         follower = 'ops/0' if leader == 'ops/1' else 'ops/1'
-        reports = {}
+        reports, results = {}, {}
+        uuid = juju.show_model().model_uuid
         for unit in (leader, follower, leader):
             task = juju.run(unit, 'probe', {'word': 'w', 'deep': {'a': 1}})
             reports[unit] = json.loads(task.results['report'])
+            results[unit] = task.results
             settled(juju, 'ops')
         for unit, report in reports.items():
-            check_report(name, unit, unit == leader, report, status)
+            check_report(name, uuid, unit, unit == leader, report, results[unit], status)
         check('data between peers', reports[leader]['peers']['others'][follower].get('mine'), follower)
         check('workload version', juju.status().apps['ops'].version, '0.2')
         check('application status', juju.status().apps['ops'].app_status.message, 'all well')
@@ -622,7 +678,8 @@ def scenario_ops(name: str) -> None:
             'secret-get', uri, 'password', unit='ops/0').stdout.strip() == 'two')
 
 
-def check_report(model_name: str, unit: str, leader: bool, report: dict, status) -> None:
+def check_report(model_name: str, model_uuid: str, unit: str, leader: bool, report: dict,
+                 results: dict, status) -> None:
     """What the probe must have got on a unit."""
     number = unit.split('/')[1]
     state = status.apps['ops'].units[unit]
@@ -687,6 +744,23 @@ def check_report(model_name: str, unit: str, leader: bool, report: dict, status)
         'status-set': out(''), 'status-smart': out('active\n'), 'version-set': out(''),
         'resource-get': out(lambda p: p.endswith('/resources/notes/notes.txt')),
     })
+    of('tools', {
+        'relation-set': out(''), 'relation-own': out('<yes>'), 'relation-unset': out(''),
+        'relation-gone': out(None), 'relation-model': out(lambda m: m['uuid'] == model_uuid),
+        'open-port': out(''), 'opened': out(['81/tcp', '5432/tcp', '53/udp']),
+        'close-port': out(''), 'closed': out(['5432/tcp', '53/udp']), 'action-set': out(''),
+        'secret-add': out(lambda uri: uri.startswith('secret:') and len(uri) == 28),
+        'secret-get': out('value\n'), 'secret-raw': out('AAE='), 'secret-set': out(''),
+        'secret-info': out(lambda i: (i['revision'], i['label'], i['owner'], i['rotation'],
+                                      i['description']) == (1, 'direct', 'unit', 'daily', 'words')
+                           and 'expiry' in i),
+        'secret-ids': out(True), 'secret-grant': out(''), 'secret-revoke': out(''),
+        'secret-remove': out(''),
+        'secret-gone': lambda got: got['code'] == 1 and 'not found' in got['err'],
+        # What the refusals call, and what ends an action as failed: shell-probe does that.
+        'uncalled': out(['action-fail', 'credential-get', 'juju-reboot', 'storage-add']),
+    })
+    check(f'{unit} direct results', results['direct'], {'key': 'value'})
     if leader:
         of('tools', {'app-status-set': out(''), 'app-status': out(
             lambda s: s['application-status']['status'] == 'active')})
@@ -705,6 +779,14 @@ def check_report(model_name: str, unit: str, leader: bool, report: dict, status)
         'bad action key': refused(2, 'reserved action key "stdout"'),
         'missing resource': refused(1, 'could not download resource'),
         'bad port': refused(2, 'invalid protocol "sctp"'),
+        'port range': refused(1, 'port ranges are not supported for k8s applications'),
+        'reboot': refused(1, 'juju-reboot is not supported when running an action.'),
+        'storage': refused(2, 'only count can be specified for "data"'),
+        'credential': refused(1, 'cannot access cloud credentials'),
+        'no action key': refused(2, 'argument "word" must be of the form key...=value'),
+        'bad rotation': refused(2, 'rotate policy "often" not valid'),
+        'peek and refresh': refused(2, 'specify one of --peek or --refresh but not both'),
+        'no binding': refused(1, 'no network config found for binding "no-such"'),
     })
     if not leader:
         of('refusals', {'app data': refused(1, 'cannot write relation settings'),

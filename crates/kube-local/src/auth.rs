@@ -125,27 +125,40 @@ pub(crate) fn authorize(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> Serv
             user.name(),
             resource.group
         ),
-    ))
+    )
+    .about(resource, name))
 }
 
 pub(crate) fn allowed(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> bool {
+    *user == User::Admin || grant(tx, user, attempt).is_some()
+}
+
+/// By what a service account may do something, in words.
+pub(crate) fn grant(tx: &Tx<'_>, user: &User, attempt: &Attempt<'_>) -> Option<String> {
     let User::Account(namespace, name) = user else {
-        return true;
+        return None;
     };
     let subject = (namespace.as_str(), name.as_str());
-    let kind = |plural: &str| resource::by_plural(plural);
-    let (Some(bindings), Some(cluster_bindings)) =
-        (kind("rolebindings"), kind("clusterrolebindings"))
-    else {
-        return false;
-    };
+    let bindings = resource::by_plural("rolebindings")?;
+    let cluster_bindings = resource::by_plural("clusterrolebindings")?;
     let local = tx
         .list(bindings, Some(attempt.namespace))
         .filter(|_| !attempt.namespace.is_empty());
-    let everywhere = tx.list(cluster_bindings, None);
-    local.chain(everywhere).any(|binding| {
+    let mut all = tx.list(cluster_bindings, None).chain(local);
+    let by = all.find(|binding| {
         binds(binding, subject) && rules(tx, binding).iter().any(|rule| permits(rule, attempt))
-    })
+    })?;
+    let text = |path: &[&str]| json::text(by, path).to_owned();
+    let mut called = text(&["metadata", "name"]);
+    let place = text(&["metadata", "namespace"]);
+    if !place.is_empty() {
+        called = format!("{called}/{place}");
+    }
+    let (kind, role) = (text(&["roleRef", "kind"]), text(&["roleRef", "name"]));
+    let binding = text(&["kind"]);
+    Some(format!(
+        "RBAC: allowed by {binding} \"{called}\" of {kind} \"{role}\" to ServiceAccount \"{name}/{namespace}\""
+    ))
 }
 
 fn binds(binding: &Value, (namespace, name): (&str, &str)) -> bool {

@@ -34,6 +34,14 @@ impl Cause {
             field: field.into(),
         }
     }
+
+    pub(crate) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        Self {
+            reason: "FieldValueForbidden",
+            message: format!("Forbidden: {detail}"),
+            field: field.into(),
+        }
+    }
 }
 
 /// A request that cannot be served, as the client is told about it.
@@ -58,7 +66,7 @@ impl Failure {
         }
     }
 
-    fn about(mut self, resource: &Resource, name: &str) -> Self {
+    pub(crate) fn about(mut self, resource: &Resource, name: &str) -> Self {
         let mut details = json!({ "kind": resource.plural });
         if !name.is_empty() {
             field::set(&mut details, &["name"], name);

@@ -13,13 +13,14 @@ use crate::auth::{self, Attempt, User};
 use crate::failure::{Failure, Served};
 use crate::gc;
 use crate::json as field;
+use crate::managed;
 use crate::remove::{delete, delete_all};
 use crate::request::{Call, Query, Shape, Target, target};
 use crate::resource;
 use crate::server::{Fault, Inner};
 use crate::store::Tx;
 use crate::watch::Watch;
-use crate::write::{apply_patch, body, create, existing, update};
+use crate::write::{Asked, apply_patch, body, create, existing, typed, update};
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -37,6 +38,7 @@ pub(crate) async fn serve(
     };
     let user = inner.tokens.user(Some(&header("authorization")));
     let (media, accept) = (header("content-type"), header("accept"));
+    let agent = header("user-agent");
     let fault = *inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
     if let Fault::Status(code) = fault
         && matches!(user, Ok(User::Account(..)) | Err(_))
@@ -64,6 +66,7 @@ pub(crate) async fn serve(
         path,
         media,
         accept,
+        agent,
         body,
     };
     let user = match user {
@@ -84,9 +87,15 @@ pub(crate) async fn serve(
 }
 
 fn respond(status: u16, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
+    let text = body
+        .as_str()
+        .map_or_else(|| body.to_string(), str::to_owned);
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed());
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    if body.is_string() {
+        return response;
+    }
     with_type(response)
 }
 
@@ -137,6 +146,7 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
                 json!({"major": "1", "minor": "34", "gitVersion": "v1.34.1+juju-local"}),
             );
         }
+        path if !path.starts_with("/api") => return (404, json!("404 page not found\n")),
         _ => {}
     }
     let result = target(path).and_then(|target| {
@@ -144,17 +154,30 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
         object_request(inner, user, call, &target, &query)
     });
     match result {
-        Ok((status, value)) => (status, Shape::of(&call.accept).apply_any(value)),
+        Ok((status, value)) => Shape::of(&call.accept).apply_any(value).map_or_else(
+            |failure| (failure.code, failure.body()),
+            |shaped| (status, shaped),
+        ),
         Err(failure) => (failure.code, failure.body()),
     }
 }
 
 fn permitted(tx: &Tx<'_>, user: &User, verb: &str, target: &Target) -> Served<()> {
+    if verb == "create" && target.resource.plural.starts_with("selfsubject") {
+        // Whoever is known may ask what they may do.
+        return Ok(());
+    }
+    // A namespace counts as in itself.
+    let of_namespace = target.resource.plural == "namespaces";
     let attempt = Attempt {
         verb,
         resource: target.resource,
         subresource: &target.subresource,
-        namespace: target.namespace.as_deref().unwrap_or_default(),
+        namespace: if of_namespace {
+            &target.name
+        } else {
+            target.place()
+        },
         name: &target.name,
     };
     auth::authorize(tx, user, &attempt)
@@ -177,16 +200,21 @@ fn object_request(
         ("DELETE", false) => "delete",
         _ => return Err(Failure::method_not_allowed()),
     };
+    let asked = Asked {
+        target,
+        query,
+        call,
+    };
     let done = inner.store.transact(|tx| {
         permitted(tx, user, verb, target)?;
         match verb {
             "list" => Ok((200, list(tx, target, query))),
             "get" => Ok((200, (*existing(tx, target)?).clone())),
-            "create" if target.subresource == "token" => token(inner, tx, target, call),
-            "create" if target.resource.review => review(tx, user, call),
-            "create" => create(tx, target, body(call)?),
-            "update" => update(tx, target, body(call)?),
-            "patch" => apply_patch(tx, target, query, call),
+            "create" if target.subresource == "token" => token(inner, tx, &asked),
+            "create" if target.resource.review => review(tx, user, &asked),
+            "create" => create(tx, &asked, body(call)?),
+            "update" => update(tx, &asked, body(call)?),
+            "patch" => apply_patch(tx, &asked),
             "deletecollection" => Ok((200, delete_all(tx, target, query))),
             _ => delete(tx, target, query, call),
         }
@@ -197,48 +225,109 @@ fn object_request(
     done
 }
 
+/// An object in a list, which says itself of what kind its items are.
+pub(crate) fn listed(object: &Value) -> Value {
+    let mut object = object.clone();
+    field::take(&mut object, &["kind"]);
+    field::take(&mut object, &["apiVersion"]);
+    object
+}
+
+/// The selected objects, page by page if the client wants pages.
 fn list(tx: &Tx<'_>, target: &Target, query: &Query) -> Value {
-    let found = tx.list(target.resource, target.namespace.as_deref());
-    let items: Vec<Value> = found
-        .filter(|object| query.matches(object))
-        .map(|object| (**object).clone())
-        .collect();
+    let place = |object: &Value| {
+        let text = |key| field::text(object, &["metadata", key]).to_owned();
+        (text("namespace"), text("name"))
+    };
+    let is_next = |object: &Value| {
+        query
+            .after
+            .as_ref()
+            .is_none_or(|after| place(object) > *after)
+    };
+    let mut found = tx
+        .list(target.resource, target.namespace.as_deref())
+        .filter(|object| is_next(object) && query.matches(object));
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let items: Vec<Value> = found.by_ref().take(limit).map(|o| listed(o)).collect();
+    let mut metadata = json!({"resourceVersion": tx.revision().to_string()});
+    let left = found.count();
+    if let Some(last) = items.last().filter(|_| left > 0) {
+        let (namespace, name) = place(last);
+        field::set(&mut metadata, &["continue"], format!("{namespace}/{name}"));
+        if !query.selects() {
+            field::set(&mut metadata, &["remainingItemCount"], left);
+        }
+    }
     json!({
         "kind": format!("{}List", target.resource.kind),
         "apiVersion": target.resource.api_version(),
-        "metadata": {"resourceVersion": tx.revision().to_string()},
+        "metadata": metadata,
         "items": items,
     })
 }
 
-fn token(inner: &Arc<Inner>, tx: &Tx<'_>, target: &Target, call: &Call) -> Served<(u16, Value)> {
-    existing(tx, target)?;
-    let mut request = body(call)?;
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    let token = inner.tokens.issue(namespace, &target.name);
-    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+fn token(inner: &Arc<Inner>, tx: &Tx<'_>, asked: &Asked<'_>) -> Served<(u16, Value)> {
+    let target = asked.target;
+    let account = existing(tx, target)?;
+    let mut request = body(asked.call)?;
+    let token = inner.tokens.issue(target.place(), &target.name);
+    field::set(&mut request, &["apiVersion"], "authentication.k8s.io/v1");
+    field::set(&mut request, &["kind"], "TokenRequest");
+    field::set(&mut request, &["metadata"], json!({}));
+    let (lasts, lasting) = (["spec", "expirationSeconds"], 3600);
+    field::default(&mut request, &lasts, lasting);
+    let seconds = field::number(&request, &lasts).unwrap_or(lasting);
+    managed::update(None, &mut request, &asked.writer());
+    // The managed fields are of the answer's own version.
+    for entry in field::list_mut(&mut request, &["metadata", "managedFields"]) {
+        field::set(entry, &["apiVersion"], "authentication.k8s.io/v1");
+    }
+    for key in ["name", "namespace", "uid"] {
+        field::carry(&account, &mut request, &["metadata", key]);
+    }
+    let now = crate::defaults::now();
+    field::set(&mut request, &["metadata", "creationTimestamp"], now);
+    let audience = "https://kubernetes.default.svc.cluster.local";
+    field::default(&mut request, &["spec", "audiences"], json!([audience]));
+    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     let stamp = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     field::set(&mut request, &["status", "token"], token);
     field::set(&mut request, &["status", "expirationTimestamp"], stamp);
     Ok((201, request))
 }
 
-fn review(tx: &Tx<'_>, user: &User, call: &Call) -> Served<(u16, Value)> {
-    let mut review = body(call)?;
+fn review(tx: &Tx<'_>, user: &User, asked: &Asked<'_>) -> Served<(u16, Value)> {
+    let mut review = typed(asked.target.resource, body(asked.call)?)?;
+    field::set(&mut review, &["metadata"], json!({}));
+    field::take(&mut review, &["status"]);
+    managed::update(None, &mut review, &asked.writer());
     let attributes = field::part(&review, &["spec", "resourceAttributes"]);
     let text = |key: &str| field::text(&attributes, &[key]).to_owned();
     let (verb, plural, sub) = (text("verb"), text("resource"), text("subresource"));
     let (namespace, name) = (text("namespace"), text("name"));
-    let allowed = resource::by_plural(&plural).is_some_and(|resource| {
-        let attempt = Attempt {
-            verb: &verb,
-            resource,
-            subresource: &sub,
-            namespace: &namespace,
-            name: &name,
-        };
-        auth::allowed(tx, user, &attempt)
-    });
-    field::set(&mut review, &["status", "allowed"], allowed);
+    let of_whom = field::text(&review, &["spec", "user"]);
+    let other = of_whom.strip_prefix("system:serviceaccount:");
+    let user = match other.and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => &User::Account(namespace.to_owned(), name.to_owned()),
+        None => user,
+    };
+    let status = resource::by_plural(&plural).map_or_else(
+        || json!({"allowed": *user == User::Admin}),
+        |resource| {
+            let attempt = Attempt {
+                verb: &verb,
+                resource,
+                subresource: &sub,
+                namespace: &namespace,
+                name: &name,
+            };
+            match auth::grant(tx, user, &attempt) {
+                Some(reason) => json!({"allowed": true, "reason": reason}),
+                None => json!({"allowed": auth::allowed(tx, user, &attempt)}),
+            }
+        },
+    );
+    field::set(&mut review, &["status"], status);
     Ok((201, review))
 }

@@ -29,6 +29,18 @@ pub(crate) fn part(value: &Value, path: &[&str]) -> Value {
     get(value, path).cloned().unwrap_or_default()
 }
 
+/// The items of the list at `path`, to be changed in place.
+pub(crate) fn list_mut<'a>(
+    value: &'a mut Value,
+    path: &[&str],
+) -> impl Iterator<Item = &'a mut Value> {
+    path.iter()
+        .try_fold(value, |at, key| at.get_mut(*key))
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+}
+
 /// Puts `new` at `path`, making objects of whatever stands in the way.
 pub(crate) fn set(value: &mut Value, path: &[&str], new: impl Into<Value>) {
     let mut at = value;

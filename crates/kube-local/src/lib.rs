@@ -16,6 +16,7 @@ mod gc;
 mod handlers;
 mod journal;
 mod json;
+mod managed;
 mod patch;
 mod remote;
 mod remove;
@@ -25,6 +26,7 @@ mod selector;
 mod server;
 mod spawned;
 mod store;
+mod validate;
 mod watch;
 mod write;
 

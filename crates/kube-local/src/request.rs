@@ -14,6 +14,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) media: String,
     pub(crate) accept: String,
+    /// The client's program.
+    pub(crate) agent: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -28,6 +30,10 @@ pub(crate) struct Query {
     pub(crate) force: bool,
     pub(crate) manager: String,
     pub(crate) grace: Option<i64>,
+    pub(crate) limit: Option<usize>,
+    /// Namespace and name after which to go on.
+    pub(crate) after: Option<(String, String)>,
+    wrong_version: Option<String>,
 }
 
 impl Query {
@@ -42,20 +48,35 @@ impl Query {
                     query.fields = Some(FieldSelector::parse(&value, resource)?);
                 }
                 "resourceVersion" if !value.is_empty() => {
-                    let number = value.parse().map_err(|_| {
-                        Failure::bad_request(format!("resourceVersion: Invalid value: \"{value}\""))
-                    })?;
-                    query.version = Some(number);
+                    query.version = value.parse().ok();
+                    if query.version.is_none() {
+                        query.wrong_version = Some(value.into_owned());
+                    }
                 }
                 "timeoutSeconds" => query.timeout = value.parse().ok(),
                 "watch" => query.watch = matches!(value.as_ref(), "true" | "True" | "1"),
                 "force" => query.force = value == "true",
                 "fieldManager" => query.manager = value.into_owned(),
+                "limit" => query.limit = value.parse().ok().filter(|limit| *limit > 0),
+                "continue" if !value.is_empty() => {
+                    let place = value.split_once('/').ok_or_else(|| {
+                        Failure::bad_request("invalid continue token: continue key is not valid")
+                    })?;
+                    query.after = Some((place.0.to_owned(), place.1.to_owned()));
+                }
                 "gracePeriodSeconds" => query.grace = value.parse().ok(),
                 _ => {}
             }
         }
-        Ok(query)
+        match &query.wrong_version {
+            Some(text) => Err(wrong_version(text, query.watch)),
+            None => Ok(query),
+        }
+    }
+
+    /// Whether it asks for a part of the objects.
+    pub(crate) fn selects(&self) -> bool {
+        self.labels.is_some() || self.fields.is_some()
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
@@ -70,16 +91,30 @@ impl Query {
     }
 }
 
+fn wrong_version(text: &str, watch: bool) -> Failure {
+    let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
+    let said = format!("resourceVersion: Invalid value: \"{text}\": {why}");
+    if watch {
+        return Failure::unexplained(said);
+    }
+    Failure::bad_request(format!("invalid resource version: {said}"))
+}
+
 /// Whether the client wants whole objects or their metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Whole,
     Metadata,
+    /// Of lists.
+    MetadataList,
 }
 
 impl Shape {
     pub(crate) fn of(accept: &str) -> Self {
-        if accept.contains("as=PartialObjectMetadata") {
+        let first = accept.split(',').next().unwrap_or_default();
+        if first.contains("as=PartialObjectMetadataList") {
+            Self::MetadataList
+        } else if first.contains("as=PartialObjectMetadata") {
             Self::Metadata
         } else {
             Self::Whole
@@ -89,7 +124,7 @@ impl Shape {
     pub(crate) fn apply(self, object: Value) -> Value {
         match self {
             Self::Whole => object,
-            Self::Metadata => json!({
+            Self::Metadata | Self::MetadataList => json!({
                 "kind": "PartialObjectMetadata",
                 "apiVersion": "meta.k8s.io/v1",
                 "metadata": field::part(&object, &["metadata"]),
@@ -115,20 +150,28 @@ impl Target {
 }
 
 impl Shape {
-    /// Lists are shaped item by item.
-    pub(crate) fn apply_any(self, mut value: Value) -> Value {
-        if self == Self::Whole || field::text(&value, &["kind"]) == "Status" {
-            return value;
+    /// Any answer in this shape. Lists have another name for it, which must have been asked for.
+    pub(crate) fn apply_any(self, mut value: Value) -> Served<Value> {
+        let kind = field::text(&value, &["kind"]).to_owned();
+        if self == Self::Whole || kind == "Status" {
+            return Ok(value);
         }
-        if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
-            for item in items {
-                *item = self.apply(item.take());
-            }
-            field::set(&mut value, &["kind"], "PartialObjectMetadataList");
-            field::set(&mut value, &["apiVersion"], "meta.k8s.io/v1");
-            return value;
+        let listing = value.get_mut("items").and_then(Value::as_array_mut);
+        let (shape, Some(items)) = (self, listing) else {
+            return Ok(self.apply(value));
+        };
+        if shape == Self::Metadata {
+            let text = format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*core.{kind})"
+            );
+            return Err(Failure::new(406, "NotAcceptable", text));
         }
-        self.apply(value)
+        for item in items {
+            *item = self.apply(item.take());
+        }
+        field::set(&mut value, &["kind"], "PartialObjectMetadataList");
+        field::set(&mut value, &["apiVersion"], "meta.k8s.io/v1");
+        Ok(value)
     }
 }
 

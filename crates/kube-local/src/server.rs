@@ -159,6 +159,7 @@ impl ApiServer {
             path: path.to_owned(),
             media: media.to_owned(),
             accept: String::new(),
+            agent: "juju-local".to_owned(),
             body: body
                 .map(|value| value.to_string().into_bytes())
                 .unwrap_or_default(),

@@ -53,6 +53,9 @@ impl Spawned {
     /// # Errors
     /// See [`Error`].
     pub async fn start(binary: &Path, folder: &Path, names: &[String]) -> Result<Self, Error> {
+        for program in ["etcd", "setpriv"] {
+            check_installed(program)?;
+        }
         let mut made = fs::DirBuilder::new();
         made.recursive(true).mode(0o700);
         made.create(folder).map_err(state(folder))?;
@@ -170,6 +173,15 @@ fn tied(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
+}
+
+fn check_installed(program: &'static str) -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return Ok(());
+    }
+    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "it is not on the PATH");
+    Err(Error::Program { program, source })
 }
 
 fn spawn(mut command: Command, program: &'static str, log: &Path) -> Result<Child, Error> {

@@ -13,7 +13,7 @@ use super::tools::HookContext;
 /// First pause before a failed hook is run again; the others are twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Where Juju logs what it does with hooks.
 const OPERATIONS: &str = "juju.worker.uniter.operation";
 
@@ -60,7 +60,6 @@ impl Agent {
             Some(Operation::Exec(task)) => self.exec(view, &task.id, &task.commands).await,
             _ => return false,
         }
-        self.say_failed(&hook).await;
         true
     }
 
@@ -240,14 +239,21 @@ impl Agent {
             self.leave(view).await;
             std::process::exit(0);
         };
-        if !ended {
-            let line = format!("skipped \"{}\" hook (missing)", hook.name);
-            self.controller.log("INFO", OPERATIONS, line).await;
-        } else if hook.name != "update-status" {
-            let line = format!("ran \"{}\" hook (via {})", hook.name, self.via(&hook.name));
+        self.log_ran(hook, ended).await;
+        Ok(())
+    }
+
+    async fn log_ran(&self, hook: &Hook, there: bool) {
+        let name = &hook.name;
+        let line = if there {
+            format!("ran \"{name}\" hook (via {})", self.via(name))
+        } else {
+            format!("skipped \"{name}\" hook (missing)")
+        };
+        // It runs for ever, and would bury the others.
+        if name != "update-status" {
             self.controller.log("INFO", OPERATIONS, line).await;
         }
-        Ok(())
     }
 
     /// Runs a hook's process and commits what it wrote: whether there was one; none where SIGTERM
@@ -306,7 +312,10 @@ impl Agent {
         };
         self.tell_before(view, &hook).await;
         match self.run_program(view, &hook).await {
-            Ok(_) => self.tell_after(&hook).await,
+            Ok(there) => {
+                self.log_ran(&hook, there == Some(true)).await;
+                self.tell_after(&hook).await;
+            }
             Err(text) => {
                 let line = format!("hook \"stop\" (via {}) failed: {text}", self.via("stop"));
                 self.controller.log("ERROR", OPERATIONS, line).await;

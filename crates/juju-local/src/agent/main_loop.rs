@@ -54,6 +54,8 @@ pub(super) struct Agent {
     pub told: bool,
     pub failure: Option<Failure>,
     pub term: Signal,
+    /// The model as it changes.
+    pub views: watch::Receiver<Option<UnitView>>,
     updated: Instant,
     spread: f64,
     said_idle: bool,
@@ -96,8 +98,8 @@ async fn run() -> Result<(), String> {
         .clone();
     let first: UnitView = first.ok_or("no view of the model")?;
     let term = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let agent = Agent::new(layout, controller, context, &first, term);
-    agent.live(view, incoming).await;
+    let agent = Agent::new(layout, controller, context, &first, view, term);
+    agent.live(incoming).await;
     Ok(())
 }
 
@@ -133,6 +135,7 @@ impl Agent {
         controller: Arc<Controller>,
         context: Arc<Mutex<Option<HookContext>>>,
         first: &UnitView,
+        views: watch::Receiver<Option<UnitView>>,
         term: Signal,
     ) -> Self {
         let local: Local = serde_json::from_value(first.saved_state.clone()).unwrap_or_default();
@@ -149,6 +152,7 @@ impl Agent {
             marker,
             told: false,
             term,
+            views,
             updated: Instant::now(),
             spread: 1.0,
             said_idle: false,
@@ -158,11 +162,7 @@ impl Agent {
     }
 
     /// Runs what there is to run, and waits for more, until the unit or its pod goes.
-    async fn live(
-        mut self,
-        mut view: watch::Receiver<Option<UnitView>>,
-        mut incoming: mpsc::UnboundedReceiver<Event>,
-    ) {
+    async fn live(mut self, mut incoming: mpsc::UnboundedReceiver<Event>) {
         if let Some(hook) = self.local.pending.clone() {
             self.say_failed(&hook).await;
         }
@@ -170,7 +170,7 @@ impl Agent {
             while let Ok(event) = incoming.try_recv() {
                 self.push(event);
             }
-            view.borrow_and_update();
+            self.views.mark_unchanged();
             // What the channel holds may be older than what this agent itself has just changed.
             let Some(current) = self.view().await else {
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -188,7 +188,7 @@ impl Agent {
             }
             let timer = self.next_wake(&current);
             tokio::select! {
-                changed = view.changed() => if changed.is_err() { return },
+                changed = self.views.changed() => if changed.is_err() { return },
                 event = incoming.recv() => if let Some(event) = event { self.push(event) },
                 () = tokio::time::sleep_until(timer.into()) => {}
                 _ = self.term.recv() => return self.leave(&current).await,
@@ -241,7 +241,7 @@ impl Agent {
     fn next_wake(&self, view: &UnitView) -> Instant {
         match self.failure {
             Some(failure) if view.retry_hooks => failure.retry_at(),
-            Some(_) => Instant::now() + Duration::from_secs(3600),
+            Some(_) => Instant::now() + Duration::from_hours(1),
             None => self.update_at(view),
         }
     }

@@ -144,19 +144,16 @@ pub(crate) fn start(
     environment: &BTreeMap<String, String>,
     program: &Program<'_>,
 ) -> std::io::Result<Option<Child>> {
-    let mut command = match program.commands {
-        Some(commands) => {
-            let mut command = Command::new("/bin/sh");
-            command.args(["-c", commands]);
-            command
-        }
-        None => {
-            let path = program.dispatch.as_deref().unwrap_or_default();
-            let candidates = [layout.charm.join("dispatch"), layout.charm.join(path)];
-            match candidates.iter().find(|path| executable(path)) {
-                Some(path) => Command::new(path),
-                None => return Ok(None),
-            }
+    let mut command = if let Some(commands) = program.commands {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", commands]);
+        command
+    } else {
+        let path = program.dispatch.as_deref().unwrap_or_default();
+        let candidates = [layout.charm.join("dispatch"), layout.charm.join(path)];
+        match candidates.iter().find(|path| executable(path)) {
+            Some(path) => Command::new(path),
+            None => return Ok(None),
         }
     };
     command

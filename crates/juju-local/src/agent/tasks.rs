@@ -7,10 +7,21 @@ use super::main_loop::Agent;
 use super::runner::{self, Ended, Program};
 use super::tools::HookContext;
 
+/// How far a task's process came.
+enum Run {
+    Ended(Ended),
+    /// Cut off, as asked.
+    Aborted,
+    /// Cut off by the end of the pod.
+    PodGoes,
+    /// There is none, or it cannot be started.
+    Missing,
+}
+
 impl Agent {
     pub(super) async fn action(&mut self, view: &UnitView, task: &ActionTask) {
-        let text = format!("running action {}", task.name);
-        self.say("executing", &text, Value::Null).await;
+        self.say_task(&format!("running action {}", task.name))
+            .await;
         let id = self.context_id(&task.name);
         let mut context = self.context_of(&id, &task.name, view, None);
         context.action = Some(task.clone());
@@ -26,15 +37,16 @@ impl Agent {
             env: &env,
             commands: None,
         };
-        let (ended, context) = self.run_task(view, &task.id, context, &program).await;
+        let (run, context) = self.run_task(view, &task.id, context, &program).await;
         let mut end = ActionEnd {
             id: task.id.clone(),
             status: "completed".into(),
             message: String::new(),
             results: json!({}),
         };
-        match (ended, context) {
-            (Some(ended), Some(context)) => self.conclude(&mut end, &ended, context).await,
+        match (run, context) {
+            (Run::Ended(ended), Some(context)) => self.conclude(&mut end, &ended, context).await,
+            (Run::Aborted, _) => aborted(&mut end),
             _ => {
                 end.status = "failed".into();
                 end.message = format!("action not implemented on unit \"{}\"", self.layout.unit);
@@ -42,6 +54,13 @@ impl Agent {
         }
         let end = AgentRequest::ActionEnd(Box::new(end));
         let _ = self.controller.tell(end).await;
+    }
+
+    /// A unit in error stays so while its tasks run: whoever waits for the error does not miss it.
+    async fn say_task(&self, text: &str) {
+        if self.local.pending.is_none() {
+            self.say("executing", text, Value::Null).await;
+        }
     }
 
     /// What an action's process leaves: its results, and its transaction.
@@ -73,7 +92,7 @@ impl Agent {
     }
 
     pub(super) async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
-        self.say("executing", "running commands", Value::Null).await;
+        self.say_task("running commands").await;
         let id = self.context_id("run-commands");
         let context = self.context_of(&id, "run-commands", view, None);
         let program = Program {
@@ -82,9 +101,24 @@ impl Agent {
             env: &[],
             commands: Some(commands),
         };
-        let (ended, context) = self.run_task(view, task, context, &program).await;
-        let ended = ended.unwrap_or_else(|| Ended::unable("cannot be run\n"));
+        let (run, context) = self.run_task(view, task, context, &program).await;
         let mut results = json!({});
+        let ended = match run {
+            Run::Ended(ended) => ended,
+            Run::Aborted => {
+                let mut end = ActionEnd {
+                    id: task.to_owned(),
+                    status: String::new(),
+                    message: String::new(),
+                    results,
+                };
+                aborted(&mut end);
+                let end = AgentRequest::ActionEnd(Box::new(end));
+                let _ = self.controller.tell(end).await;
+                return;
+            }
+            _ => Ended::unable("cannot be run\n"),
+        };
         add_output(&mut results, &ended);
         if let (None, Some(context)) = (ended.failure(), context) {
             let commit = AgentRequest::Commit(Box::new(context.changes));
@@ -107,30 +141,39 @@ impl Agent {
         task: &str,
         context: HookContext,
         program: &Program<'_>,
-    ) -> (Option<Ended>, Option<HookContext>) {
+    ) -> (Run, Option<HookContext>) {
         let begin = AgentRequest::ActionBegin(task.to_owned());
         let _ = self.controller.tell(begin).await;
         let environment = runner::environment(&self.layout, view, &context.id, program);
         let module = format!("unit.{}.{}", self.layout.unit, context.name);
         *self.context.lock().await = Some(context);
-        let ended = match runner::start(&self.layout, &environment, program) {
+        let run = match runner::start(&self.layout, &environment, program) {
             Ok(Some(child)) => {
                 let wait = runner::wait(&self.controller, &module, child, &self.context);
-                let ended = tokio::select! {
-                    ended = wait => Some(ended),
-                    _ = self.term.recv() => None,
+                let asked = |view: &Option<UnitView>| {
+                    let view = view.as_ref();
+                    view.is_some_and(|view| view.aborting.iter().any(|id| id == task))
                 };
-                if ended.is_none() {
-                    self.context.lock().await.take();
-                    self.leave(view).await;
-                    std::process::exit(0);
+                tokio::select! {
+                    ended = wait => Run::Ended(ended),
+                    Ok(_) = self.views.wait_for(asked) => Run::Aborted,
+                    _ = self.term.recv() => Run::PodGoes,
                 }
-                ended
             }
-            _ => None,
+            _ => Run::Missing,
         };
-        (ended, self.context.lock().await.take())
+        let context = self.context.lock().await.take();
+        if matches!(run, Run::PodGoes) {
+            self.leave(view).await;
+            std::process::exit(0);
+        }
+        (run, context)
     }
+}
+
+fn aborted(end: &mut ActionEnd) {
+    end.status = "aborted".into();
+    end.message = "terminated".into();
 }
 
 fn add_output(results: &mut Value, ended: &Ended) {

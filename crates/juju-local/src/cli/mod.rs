@@ -75,8 +75,19 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
 
 /// Waits for Ctrl-C, or for ever when the signal cannot be had.
 pub async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    use tokio::signal::unix::{SignalKind, signal};
+    // Whoever is told to end puts the terminal back as after Ctrl-C.
+    let told = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => drop(term.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => if pressed.is_err() {
+            std::future::pending::<()>().await;
+        },
+        () = told => {}
     }
 }
 

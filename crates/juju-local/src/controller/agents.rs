@@ -11,7 +11,7 @@ use super::daemon::Controller;
 use super::model::{Model, Outcome, Status, now, refuse};
 
 /// Leadership is lost when its holder was silent for so long.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 
 fn value(of: impl serde::Serialize) -> Outcome<Value> {
     serde_json::to_value(of).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))
@@ -113,14 +113,14 @@ impl Controller {
             if due {
                 self.change(|_| ());
             }
-            let lost: Vec<(String, String)> = self.read(|state| {
+            let silent: Vec<(String, String)> = self.read(|state| {
                 let models = state.models.values();
                 let apps = models.flat_map(|m| m.apps.values().map(move |app| (m, app)));
                 apps.filter(|(_, app)| app.lease.elapsed() > LEASE)
                     .filter_map(|(m, app)| Some((m.name.clone(), app.leader.clone()?)))
                     .collect()
             });
-            for (model, unit) in lost {
+            for (model, unit) in silent {
                 self.change(|state| {
                     if let Some(model) = state.models.get_mut(&model) {
                         if let Some(unit) = model.units.get_mut(&unit) {
@@ -182,33 +182,6 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             ErrorKind::PermissionDenied,
             "cannot access cloud credentials: the local model has none",
         ),
-        AgentRequest::ActionBegin(id) => {
-            if let Some(task) = model.task_mut(&id) {
-                task.status = "running".into();
-                task.started = Some(now());
-            }
-            Ok(Value::Null)
-        }
-        AgentRequest::ActionLog { id, message } => {
-            if let Some(task) = model.task_mut(&id) {
-                task.log.push((now(), message));
-            }
-            Ok(Value::Null)
-        }
-        AgentRequest::ActionEnd(end) => {
-            end_task(model, &end);
-            Ok(Value::Null)
-        }
-        AgentRequest::ExecEnd { id, results } => {
-            let end = ActionEnd {
-                id,
-                status: "completed".into(),
-                message: String::new(),
-                results,
-            };
-            end_task(model, &end);
-            Ok(Value::Null)
-        }
         AgentRequest::ClearResolved => {
             model.unit_mut(unit)?.resolved = None;
             Ok(Value::Null)
@@ -221,12 +194,41 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             model.unit_mut(unit)?.kill_at_effect = None;
             Ok(Value::Null)
         }
-        AgentRequest::Watch { .. }
-        | AgentRequest::Log(_)
-        | AgentRequest::NewSecretId
-        | AgentRequest::Resource(_)
-        | AgentRequest::SaveState(_)
-        | AgentRequest::Dead => Ok(Value::Null),
+        other => {
+            task_request(model, other);
+            Ok(Value::Null)
+        }
+    }
+}
+
+/// What an agent tells of actions and commands.
+fn task_request(model: &mut Model, request: AgentRequest) {
+    match request {
+        AgentRequest::ActionBegin(id) => {
+            if let Some(task) = model.task_mut(&id) {
+                task.status = "running".into();
+                task.started = Some(now());
+            }
+        }
+        AgentRequest::ActionLog { id, message } => {
+            if let Some(task) = model.task_mut(&id) {
+                task.log.push((now(), message));
+            }
+        }
+        AgentRequest::ActionEnd(end) => {
+            end_task(model, &end);
+        }
+        AgentRequest::ExecEnd { id, results } => {
+            let end = ActionEnd {
+                id,
+                status: "completed".into(),
+                message: String::new(),
+                results,
+            };
+            end_task(model, &end);
+        }
+        // Answered before.
+        _ => {}
     }
 }
 
@@ -253,7 +255,8 @@ fn started(model: &mut Model, name: &str, address: &str) {
     }
     // What an earlier agent of this unit has begun was cut off with it.
     for task in model.tasks.values_mut() {
-        if task.unit == name && task.status == "running" {
+        let begun = ["running", "aborting"].contains(&task.status.as_str());
+        if begun && task.unit == name {
             task.end("failed", "action terminated");
         }
     }

@@ -45,6 +45,17 @@ impl Relation {
         changed
     }
 
+    /// Puts other contents into a bag.
+    pub fn replace(&mut self, entity: &str, values: Bag) {
+        let next = self.next_version + 1;
+        let (version, bag) = self.bags.entry(entity.to_owned()).or_default();
+        if *bag != values {
+            *bag = values;
+            *version = next;
+            self.next_version = next;
+        }
+    }
+
     /// Lets a unit in, with the keys that Juju itself writes.
     pub fn enter(&mut self, unit: &str, address: &str) {
         self.scope.insert(unit.to_owned());
@@ -112,10 +123,10 @@ impl Model {
         } else {
             unit.to_owned()
         };
-        if let Some(relation) = self.relations.get_mut(&write.relation) {
-            if relation.write(&entity, &write.values) {
-                relation.writers.insert(entity, unit.to_owned());
-            }
+        if let Some(relation) = self.relations.get_mut(&write.relation)
+            && relation.write(&entity, &write.values)
+        {
+            relation.writers.insert(entity, unit.to_owned());
         }
     }
 }

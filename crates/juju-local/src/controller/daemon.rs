@@ -55,6 +55,8 @@ pub(super) struct Controller {
 pub(super) struct State {
     pub models: BTreeMap<String, Model>,
     pub infra: BTreeMap<String, Arc<Infra>>,
+    /// Relations between models.
+    pub links: Vec<super::offers::Link>,
     /// Volumes that models of an earlier controller left.
     kept: BTreeMap<String, String>,
 }
@@ -90,7 +92,11 @@ impl Controller {
 
     /// Changes the state and wakes whoever waits for a change.
     pub fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let done = self.read(work);
+        let done = self.read(|state| {
+            let done = work(state);
+            state.sync();
+            done
+        });
         self.changed.send_modify(|count| *count += 1);
         done
     }
@@ -251,6 +257,11 @@ impl Controller {
         release_storage: bool,
         force: bool,
     ) -> Outcome<Value> {
+        // Nothing of it can be used from elsewhere any more.
+        self.change(|state| {
+            state.model(name)?.offers.clear();
+            Ok(())
+        })?;
         let apps: Vec<String> = self
             .read(|state| Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect()))?;
         for app in &apps {
@@ -269,7 +280,7 @@ impl Controller {
                 }
             }
         };
-        if tokio::time::timeout(Duration::from_secs(120), over)
+        if tokio::time::timeout(Duration::from_mins(2), over)
             .await
             .is_err()
         {

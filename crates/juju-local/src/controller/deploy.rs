@@ -175,6 +175,20 @@ impl Controller {
     ) -> Outcome<Value> {
         let count = self.change(|state| {
             let model = state.model(model)?;
+            model.app(app)?;
+            let used = model
+                .offers
+                .values()
+                .filter(|offer| offer.app == app)
+                .count();
+            if used > 0 && !force {
+                let text = format!(
+                    "cannot destroy application \"{app}\": application is used by {used} offer{}",
+                    if used == 1 { "" } else { "s" }
+                );
+                return refuse(ErrorKind::Conflict, text);
+            }
+            model.offers.retain(|_, offer| offer.app != app);
             model.app_mut(app)?.life = Life::Dying;
             let own = model
                 .relations
@@ -288,7 +302,7 @@ fn check_deploy(
             format!("invalid application name \"{name}\""),
         );
     }
-    if model.apps.contains_key(name) {
+    if model.apps.contains_key(name) || model.remotes.contains_key(name) {
         return refuse(
             ErrorKind::AlreadyExists,
             format!("cannot add application \"{name}\": application already exists"),
@@ -344,9 +358,8 @@ impl Model {
     fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {
         // The lowest free number, as a StatefulSet gives it.
         let taken: Vec<u32> = self.units_of(app).map(|unit| unit.number).collect();
-        let number = (0..)
-            .find(|number| !taken.contains(number))
-            .unwrap_or_default();
+        let free = |number: &u32| !taken.contains(number);
+        let number = (0..=u32::MAX).find(free).unwrap_or_default();
         let name = format!("{app}/{number}");
         let (specs, storage_id) = {
             let app = self.app_mut(app)?;
@@ -355,37 +368,9 @@ impl Model {
         };
         let mut storage = Vec::new();
         for (kind, spec) in specs {
-            let fits = |id: &String| id.split('/').next() == Some(kind.as_str());
             // What this unit number left behind is used again, as a StatefulSet's claim would be.
             let folder = format!("{}/{app}-{kind}-{storage_id}-{app}-{number}", self.name);
-            let kept = self
-                .storage
-                .values()
-                .find(|s| s.unit.is_none() && s.folder == folder)
-                .map(|s| s.id.clone());
-            let id = match attach
-                .iter()
-                .position(fits)
-                .map(|at| attach.remove(at))
-                .or(kept)
-            {
-                Some(id) => id,
-                None => {
-                    let next = self.next_storage.entry(kind.clone()).or_default();
-                    let id = format!("{kind}/{next}");
-                    *next += 1;
-                    let one = Storage {
-                        id: id.clone(),
-                        name: kind.clone(),
-                        folder,
-                        unit: None,
-                        location: String::new(),
-                        dying: false,
-                    };
-                    self.storage.insert(id.clone(), one);
-                    id
-                }
-            };
+            let id = self.claim(&kind, folder, attach);
             if let Some(one) = self.storage.get_mut(&id) {
                 one.unit = Some(name.clone());
                 one.location = if spec.location.is_empty() {
@@ -423,6 +408,31 @@ impl Model {
         }
         self.units.insert(name.clone(), unit);
         Ok(name)
+    }
+
+    /// A storage for a unit: one that is to be attached, the one kept in this folder, or a new one.
+    fn claim(&mut self, kind: &str, folder: String, attach: &mut Vec<String>) -> String {
+        let fits = |id: &String| id.split('/').next() == Some(kind);
+        if let Some(at) = attach.iter().position(fits) {
+            return attach.remove(at);
+        }
+        let kept = |one: &&Storage| one.unit.is_none() && one.folder == folder;
+        if let Some(one) = self.storage.values().find(kept) {
+            return one.id.clone();
+        }
+        let next = self.next_storage.entry(kind.to_owned()).or_default();
+        let id = format!("{kind}/{next}");
+        *next += 1;
+        let one = Storage {
+            id: id.clone(),
+            name: kind.to_owned(),
+            folder,
+            unit: None,
+            location: String::new(),
+            dying: false,
+        };
+        self.storage.insert(id.clone(), one);
+        id
     }
 
     fn dying(&mut self, name: &str, destroy: bool) {

@@ -118,13 +118,14 @@ impl Controller {
             "up" => (Passage::Open, ApiFault::None),
             "down" => (Passage::Shut, ApiFault::None),
             "hang" => (Passage::Hanging, ApiFault::None),
-            status => match status.parse::<u16>() {
-                Ok(code @ 400..=599) => (Passage::Open, ApiFault::Status(code)),
-                _ => {
+            status => {
+                if let Ok(code @ 400..=599) = status.parse::<u16>() {
+                    (Passage::Open, ApiFault::Status(code))
+                } else {
                     let text = format!("\"{how}\" is not up, down, hang or a status of 400 to 599");
                     return refuse(ErrorKind::BadRequest, text);
                 }
-            },
+            }
         };
         if let Err(text) = self.api.set_fault(fault) {
             return refuse(ErrorKind::BadRequest, text);

@@ -30,8 +30,7 @@ fn rank(level: &str) -> u8 {
     match level {
         "TRACE" => 0,
         "DEBUG" => 1,
-        "INFO" => 2,
-        "WARNING" => 3,
+        "WARN" | "WARNING" => 3,
         "ERROR" => 4,
         "CRITICAL" => 5,
         _ => 2,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::charm::Charm;
+use super::offers::{Offer, Remote};
 use super::pods::PodCommand;
 
 /// A result with an error that goes to the client.
@@ -40,6 +41,9 @@ pub(super) struct Model {
     pub relations: BTreeMap<u32, Relation>,
     pub secrets: BTreeMap<String, Secret>,
     pub storage: BTreeMap<String, Storage>,
+    pub offers: BTreeMap<String, Offer>,
+    /// Offers of other models, by the name that they have here.
+    pub remotes: BTreeMap<String, Remote>,
     pub tasks: BTreeMap<u64, Task>,
     pub next_relation: u32,
     pub next_task: u64,
@@ -128,6 +132,8 @@ pub(super) struct Relation {
     pub inside: BTreeSet<String>,
     /// Who wrote an application's bag last.
     pub writers: BTreeMap<String, String>,
+    /// The model of the other application, if it is not this one.
+    pub remote_uuid: Option<String>,
     pub next_version: u64,
 }
 
@@ -291,5 +297,53 @@ impl Model {
             app.leader = None;
         }
         self.elect(&app);
+    }
+
+    /// Marks failed hooks of these units, or of all, to be run again or to count as done.
+    pub fn resolve(&mut self, units: Vec<String>, all: bool, no_retry: bool) -> Outcome<Value> {
+        let how = if no_retry {
+            Resolved::Skip
+        } else {
+            Resolved::Retry
+        };
+        let failed = |unit: &Unit| unit.agent.word == "error";
+        let names = if all {
+            let failed = self.units.values().filter(|unit| failed(unit));
+            failed.map(|unit| unit.name.clone()).collect()
+        } else {
+            units
+        };
+        for name in names {
+            let unit = self.unit_mut(&name)?;
+            if !failed(unit) {
+                let text = format!("unit \"{name}\" is not in an error state");
+                return refuse(ErrorKind::Conflict, text);
+            }
+            unit.resolved = Some(how);
+        }
+        Ok(Value::Null)
+    }
+
+    /// Sets and resets options of an application: all or none.
+    pub fn set_options(
+        &mut self,
+        app: &str,
+        set: &BTreeMap<String, String>,
+        reset: &[String],
+    ) -> Outcome<Value> {
+        let app = self.app_mut(app)?;
+        let mut next = app.config.clone();
+        for (key, text) in set {
+            next.insert(key.clone(), app.charm.option_value(key, text)?);
+        }
+        for key in reset {
+            if !app.charm.options.contains_key(key) {
+                let text = format!("unknown option \"{key}\"");
+                return refuse(ErrorKind::BadRequest, text);
+            }
+            next.remove(key);
+        }
+        app.config = next;
+        Ok(Value::Null)
     }
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pod_runtime::{Container, ContainerSpec, Mount, PodNetwork};
+use pod_runtime::{Container, PodNetwork};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::daemon::{Controller, Infra};
-use super::kubernetes::{self, NODE};
+use super::kubernetes;
 
 /// Time that a pod has between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(30);
+pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// First port of the workload Pebbles.
 const FIRST_PORT: u16 = 38813;
 
@@ -44,18 +44,18 @@ pub(super) fn short_id() -> String {
 
 /// What a pod needs to know of its unit.
 #[derive(Debug, Clone)]
-struct Plan {
-    model: String,
-    model_uuid: String,
-    app: String,
-    unit: String,
-    number: u32,
-    token: String,
-    revision: u64,
-    containers: BTreeMap<String, super::charm::Container>,
+pub(super) struct Plan {
+    pub(super) model: String,
+    pub(super) model_uuid: String,
+    pub(super) app: String,
+    pub(super) unit: String,
+    pub(super) number: u32,
+    pub(super) token: String,
+    pub(super) revision: u64,
+    pub(super) containers: BTreeMap<String, super::charm::Container>,
     /// Storage name to folder and location in the charm container.
-    storage: Vec<(String, PathBuf, String)>,
-    limits: Value,
+    pub(super) storage: Vec<(String, PathBuf, String)>,
+    pub(super) limits: Value,
 }
 
 impl Controller {
@@ -161,7 +161,7 @@ impl Controller {
                         Ok(None) => return,
                         _ => {}
                     }
-                    pause = (pause * 2).min(Duration::from_secs(60));
+                    pause = (pause * 2).min(Duration::from_mins(1));
                     continue;
                 }
             };
@@ -174,15 +174,15 @@ impl Controller {
 }
 
 /// A running pod.
-struct Pod {
-    controller: Arc<Controller>,
-    plan: Plan,
-    infra: Arc<Infra>,
-    network: PodNetwork,
-    directory: PathBuf,
-    containers: BTreeMap<String, Container>,
-    restarts: u32,
-    ready: Option<bool>,
+pub(super) struct Pod {
+    pub(super) controller: Arc<Controller>,
+    pub(super) plan: Plan,
+    pub(super) infra: Arc<Infra>,
+    pub(super) network: PodNetwork,
+    pub(super) directory: PathBuf,
+    pub(super) containers: BTreeMap<String, Container>,
+    pub(super) restarts: u32,
+    pub(super) ready: Option<bool>,
 }
 
 impl Pod {
@@ -219,7 +219,7 @@ impl Pod {
         Ok(pod)
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}-{}", self.plan.app, self.plan.number)
     }
 
@@ -301,205 +301,6 @@ impl Pod {
             .map_err(|error| chain(&error))?;
         self.containers.insert(name.to_owned(), container);
         Ok(())
-    }
-
-    fn spec(&self, name: &str, command: Vec<String>) -> ContainerSpec {
-        let volume = self.directory.join("charm-data");
-        let mount = |source: PathBuf, target: &str, read_only| Mount {
-            source,
-            target: target.into(),
-            read_only,
-        };
-        let runtime = self.controller.home.runtime();
-        let mut mounts = vec![
-            mount(runtime.join("bin"), "/charm/bin", true),
-            mount(
-                volume.join("account"),
-                "/var/run/secrets/kubernetes.io/serviceaccount",
-                true,
-            ),
-        ];
-        let workload = self.plan.containers.get(name);
-        match workload {
-            None => {
-                let charms = self
-                    .controller
-                    .home
-                    .path()
-                    .join("charms")
-                    .join(&self.plan.model);
-                mounts.push(mount(volume.join("juju"), "/var/lib/juju", false));
-                mounts.push(mount(volume.join("containers"), "/charm/containers", false));
-                mounts.push(mount(
-                    volume.join("token"),
-                    "/var/lib/juju-local/token",
-                    true,
-                ));
-                mounts.push(mount(charms, "/var/lib/juju-local/charms", true));
-                mounts.push(mount(
-                    runtime.join("agents"),
-                    "/var/lib/juju-local/controller",
-                    false,
-                ));
-                for (_, folder, location) in &self.plan.storage {
-                    mounts.push(mount(folder.clone(), location, false));
-                }
-            }
-            Some(container) => {
-                mounts.push(mount(
-                    volume.join("containers").join(name),
-                    "/charm/container",
-                    false,
-                ));
-                for wanted in &container.mounts {
-                    let found = self
-                        .plan
-                        .storage
-                        .iter()
-                        .find(|(kind, ..)| *kind == wanted.storage);
-                    if let Some((_, folder, location)) = found {
-                        let target = if wanted.location.is_empty() {
-                            location
-                        } else {
-                            &wanted.location
-                        };
-                        mounts.push(mount(folder.clone(), target, false));
-                    }
-                }
-            }
-        }
-        let host = self.name();
-        let domain = format!("{}.svc.cluster.local", self.plan.model);
-        ContainerSpec {
-            directory: self.directory.join(format!("{name}-{}", short_id())),
-            network: self.network.namespace.clone(),
-            hostname: host.clone(),
-            address: self.network.address,
-            fqdn: format!("{host}.{}-endpoints.{domain}", self.plan.app),
-            search: vec![domain, "svc.cluster.local".into(), "cluster.local".into()],
-            mounts,
-            command,
-            environment: self.environment(name, workload.is_some()),
-            working_dir: if workload.is_some() {
-                "/"
-            } else {
-                "/var/lib/juju"
-            }
-            .into(),
-            log: self.directory.join(format!("{name}.log")),
-        }
-    }
-
-    fn environment(&self, name: &str, workload: bool) -> BTreeMap<String, String> {
-        let api = pod_runtime::API_ADDRESS.to_string();
-        let names: Vec<&str> = self.plan.containers.keys().map(String::as_str).collect();
-        let mut pairs = vec![
-            (
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            ),
-            ("HOSTNAME", self.name()),
-            ("KUBERNETES_SERVICE_HOST", api.clone()),
-            ("KUBERNETES_SERVICE_PORT", "443".to_owned()),
-            ("KUBERNETES_SERVICE_PORT_HTTPS", "443".to_owned()),
-            ("KUBERNETES_PORT", format!("tcp://{api}:443")),
-        ];
-        if workload {
-            pairs.extend([
-                ("JUJU_CONTAINER_NAME", name.to_owned()),
-                ("PEBBLE_SOCKET", "/charm/container/pebble.socket".to_owned()),
-                ("PEBBLE", "/charm/container/pebble".to_owned()),
-                ("PEBBLE_COPY_ONCE", "/var/lib/pebble/default".to_owned()),
-            ]);
-        } else {
-            let plan = &self.plan;
-            pairs.extend([
-                ("JUJU_CONTAINER_NAMES", names.join(",")),
-                ("JUJU_LOCAL_UNIT", plan.unit.clone()),
-                ("JUJU_LOCAL_MODEL", plan.model.clone()),
-                ("JUJU_LOCAL_MODEL_UUID", plan.model_uuid.clone()),
-                ("JUJU_LOCAL_POD_IP", self.network.address.to_string()),
-                (
-                    "JUJU_LOCAL_CHARM_SOURCE",
-                    format!("/var/lib/juju-local/charms/{}-{}", plan.app, plan.revision),
-                ),
-            ]);
-        }
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
-    }
-
-    fn path(&self) -> String {
-        format!(
-            "/api/v1/namespaces/{}/pods/{}",
-            self.plan.model,
-            self.name()
-        )
-    }
-
-    fn create_object(&self) {
-        let plan = &self.plan;
-        let api = &self.controller.api;
-        let set = api
-            .get("statefulsets", &plan.model, &plan.app)
-            .unwrap_or_default();
-        let uid = set.pointer("/metadata/uid").cloned().unwrap_or_default();
-        let containers: Vec<Value> = plan
-            .containers
-            .keys()
-            .map(|name| json!({"name": name, "image": "local", "resources": {"limits": plan.limits}}))
-            .chain([json!({"name": kubernetes::CHARM, "image": "local"})])
-            .collect();
-        let name = self.name();
-        let object = json!({
-            "metadata": {
-                "name": name,
-                "labels": {
-                    "app.kubernetes.io/name": plan.app,
-                    "statefulset.kubernetes.io/pod-name": name,
-                    "apps.kubernetes.io/pod-index": plan.number.to_string(),
-                },
-                "ownerReferences": [{
-                    "apiVersion": "apps/v1", "kind": "StatefulSet", "name": plan.app, "uid": uid,
-                    "controller": true, "blockOwnerDeletion": true,
-                }],
-            },
-            "spec": {
-                "nodeName": NODE, "hostname": name, "subdomain": format!("{}-endpoints", plan.app),
-                "serviceAccountName": plan.app, "containers": containers,
-                "terminationGracePeriodSeconds": GRACE.as_secs(),
-            },
-        });
-        // One of that name from before this start is another pod.
-        kubernetes::delete(api, &self.path());
-        kubernetes::put(
-            api,
-            &format!("/api/v1/namespaces/{}/pods", plan.model),
-            &object,
-        );
-        self.set_status(false);
-    }
-
-    fn set_status(&self, ready: bool) {
-        let word = if ready { "True" } else { "False" };
-        let address = self.network.address.to_string();
-        let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
-        let status = json!({"status": {
-            "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-            "hostIP": "127.0.0.1",
-            "conditions": [
-                condition("PodScheduled", "True"), condition("Initialized", "True"),
-                condition("ContainersReady", word), condition("Ready", word),
-            ],
-        }});
-        let path = format!("{}/status", self.path());
-        let media = "application/merge-patch+json";
-        let _ = self
-            .controller
-            .api
-            .call("PATCH", &path, media, Some(&status));
     }
 
     /// Keeps the pod until it is told to stop (then there is somebody to tell), or to be replaced.

@@ -105,7 +105,7 @@ impl Controller {
             loop {
                 changes.borrow_and_update();
                 let stale = self.read(|state| modified(state)) != wanted;
-                if stale || self.renewed(model, &unit, &before) {
+                if stale || self.renewed(model, &unit, before.as_ref()) {
                     break;
                 }
                 if changes.changed().await.is_err() {
@@ -124,7 +124,7 @@ impl Controller {
     }
 
     /// Whether a unit has another pod than before and it is ready, or the unit is no more.
-    fn renewed(&self, model: &str, unit: &str, before: &Option<Value>) -> bool {
+    fn renewed(&self, model: &str, unit: &str, before: Option<&Value>) -> bool {
         let there = self.read(|state| {
             let model = state.models.get(model);
             model.is_some_and(|model| model.units.contains_key(unit))
@@ -136,7 +136,7 @@ impl Controller {
                 is("type", "Ready") && is("status", "True")
             })
         };
-        let new = self.pod_uid(model, unit) != *before;
+        let new = self.pod_uid(model, unit).as_ref() != before;
         !there || (new && self.pod(model, unit).is_some_and(|pod| ready(&pod)))
     }
 }

@@ -23,6 +23,7 @@ impl Model {
             scope: BTreeSet::new(),
             inside: BTreeSet::new(),
             writers: BTreeMap::new(),
+            remote_uuid: None,
             next_version: 0,
         };
         let ready = |unit: &&Unit| unit.agent_seen && unit.life == Life::Alive;
@@ -39,14 +40,17 @@ impl Model {
         let (app, endpoint) = text
             .split_once(':')
             .map_or((text, None), |(a, e)| (a, Some(e)));
-        let charm = &self.app(app)?.charm;
+        let endpoints = match self.remotes.get(app) {
+            Some(remote) => &remote.offer.endpoints,
+            None => &self.app(app)?.charm.endpoints,
+        };
         if let Some(endpoint) = endpoint
-            && !charm.endpoints.contains_key(endpoint)
+            && !endpoints.contains_key(endpoint)
         {
             let text = format!("application \"{app}\" has no \"{endpoint}\" relation");
             return refuse(ErrorKind::NotFound, text);
         }
-        let wanted = charm.endpoints.iter().filter(|(name, spec)| {
+        let wanted = endpoints.iter().filter(|(name, spec)| {
             spec.role != "peer" && endpoint.is_none_or(|endpoint| endpoint == *name)
         });
         Ok(wanted
@@ -107,12 +111,8 @@ impl Model {
             return refuse(ErrorKind::Conflict, "the relation is still being removed");
         }
         for end in &ends {
-            let limit = self
-                .app(&end.app)?
-                .charm
-                .endpoints
-                .get(&end.endpoint)
-                .and_then(|e| e.limit);
+            let app = self.apps.get(&end.app);
+            let limit = app.and_then(|app| app.charm.endpoints.get(&end.endpoint)?.limit);
             let count = self
                 .relations
                 .values()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use juju_local_api::agent::{
-    ConsumedSecret, HookChanges, OwnedSecret, SecretInfo, SecretKey, SecretValue,
+    ConsumedSecret, HookChanges, OwnedSecret, SecretInfo, SecretKey, SecretSet, SecretValue,
 };
 use juju_local_api::{ApiError, ErrorKind};
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::model::{Expiry, Grant, Model, Outcome, Secret, now, refuse};
 
 /// An expiry that brought no change is told again after so long.
-const TELL_AGAIN: std::time::Duration = std::time::Duration::from_secs(300);
+const TELL_AGAIN: std::time::Duration = std::time::Duration::from_mins(5);
 
 fn missing(key: &SecretKey) -> ApiError {
     let name = match key {
@@ -48,7 +48,7 @@ impl Model {
             || (self.is_leader(unit) && unit.split('/').next() == Some(secret.owner.as_str()))
     }
 
-    fn may_read(&self, unit: &str, secret: &Secret) -> bool {
+    fn may_read(unit: &str, secret: &Secret) -> bool {
         let app = unit.split('/').next().unwrap_or_default();
         secret.owner == unit
             || secret.owner == app
@@ -83,7 +83,7 @@ impl Model {
         peek: bool,
     ) -> Outcome<SecretValue> {
         let secret = self.find_secret(unit, key).ok_or_else(|| missing(key))?;
-        if !self.may_read(unit, secret) {
+        if !Self::may_read(unit, secret) {
             return refuse(ErrorKind::PermissionDenied, "permission denied");
         }
         let (id, latest, owns) = (secret.id.clone(), secret.latest(), self.owns(unit, secret));
@@ -262,28 +262,30 @@ impl Model {
             self.secrets.insert(add.id.clone(), secret);
         }
         for set in &changes.secrets_set {
-            let Some(secret) = self.secrets.get_mut(bare(&set.id)) else {
-                continue;
-            };
-            if let Some(content) = &set.content {
-                secret.add_revision(content.clone());
+            if let Some(secret) = self.secrets.get_mut(bare(&set.id)) {
+                secret.apply(set);
             }
-            if let Some(expiry) = expiry(set.expiry.as_deref()) {
-                secret.expiries.insert(secret.latest(), expiry);
-            }
-            if let Some(rotation) = &set.rotation {
-                secret.rotates = next_rotation(rotation, jiff::Timestamp::now());
-            }
-            secret.label = set.label.clone().unwrap_or_else(|| secret.label.clone());
-            secret.description = set
-                .description
-                .clone()
-                .unwrap_or_else(|| secret.description.clone());
-            secret.rotation = set
-                .rotation
-                .clone()
-                .unwrap_or_else(|| secret.rotation.clone());
         }
+        self.apply_grants(unit, changes);
+        for id in &changes.secrets_track {
+            if let Some(secret) = self.secrets.get_mut(bare(id)) {
+                let latest = secret.latest();
+                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
+            }
+        }
+        for (id, revision) in &changes.secrets_remove {
+            match (self.secrets.get_mut(bare(id)), revision) {
+                (Some(secret), Some(revision)) => {
+                    secret.revisions.remove(revision);
+                    secret.expiries.remove(revision);
+                }
+                _ => drop(self.secrets.remove(bare(id))),
+            }
+        }
+        self.secrets_told(changes);
+    }
+
+    fn apply_grants(&mut self, unit: &str, changes: &HookChanges) {
         for grant in &changes.secrets_grant {
             let to = grant
                 .unit
@@ -312,22 +314,6 @@ impl Model {
                 });
             }
         }
-        for id in &changes.secrets_track {
-            if let Some(secret) = self.secrets.get_mut(bare(id)) {
-                let latest = secret.latest();
-                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
-            }
-        }
-        for (id, revision) in &changes.secrets_remove {
-            match (self.secrets.get_mut(bare(id)), revision) {
-                (Some(secret), Some(revision)) => {
-                    secret.revisions.remove(revision);
-                    secret.expiries.remove(revision);
-                }
-                _ => drop(self.secrets.remove(bare(id))),
-            }
-        }
-        self.secrets_told(changes);
     }
 }
 
@@ -336,6 +322,26 @@ impl Secret {
     pub fn expires(&self) -> Option<jiff::Timestamp> {
         let expiry = self.expiries.get(&self.latest());
         expiry.map(|expiry| expiry.at)
+    }
+
+    /// Changes what is given.
+    fn apply(&mut self, set: &SecretSet) {
+        if let Some(content) = &set.content {
+            self.add_revision(content.clone());
+        }
+        if let Some(expiry) = expiry(set.expiry.as_deref()) {
+            self.expiries.insert(self.latest(), expiry);
+        }
+        if let Some(rotation) = &set.rotation {
+            self.rotates = next_rotation(rotation, jiff::Timestamp::now());
+            self.rotation.clone_from(rotation);
+        }
+        if let Some(label) = &set.label {
+            self.label.clone_from(label);
+        }
+        if let Some(description) = &set.description {
+            self.description.clone_from(description);
+        }
     }
 
     /// A new revision, unless the content is the latest one's.

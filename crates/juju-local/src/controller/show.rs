@@ -35,7 +35,7 @@ impl Model {
         let defaults = [
             ("agent-version", JUJU_VERSION),
             ("automatically-retry-hooks", "true"),
-            ("logging-config", "<root>=INFO"),
+            ("logging-config", "<root>=TRACE"),
             ("name", self.name.as_str()),
             ("type", "kubernetes"),
             ("update-status-hook-interval", "5m"),

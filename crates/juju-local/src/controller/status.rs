@@ -9,7 +9,7 @@ use juju_local_api::status::{
     UnitStorageAttachment,
 };
 
-use super::model::{App, Model, Relation, Status, now};
+use super::model::{App, Model, Relation, Status, Unit, now};
 use crate::home::JUJU_VERSION;
 
 fn word(life: Life) -> String {
@@ -20,7 +20,7 @@ fn word(life: Life) -> String {
     }
 }
 
-fn info(status: &Status) -> StatusInfo {
+pub(super) fn info(status: &Status) -> StatusInfo {
     StatusInfo {
         current: status.word.clone(),
         message: status.message.clone(),
@@ -81,16 +81,25 @@ impl Model {
             },
             machines: BTreeMap::new(),
             applications,
-            application_endpoints: BTreeMap::new(),
-            offers: BTreeMap::new(),
+            application_endpoints: self.remote_statuses(),
+            offers: self.offer_statuses(),
             storage: self.storage_status(),
             controller: ControllerStatus { timestamp: now() },
             relations: self.relations.values().map(relation_row).collect(),
         }
     }
 
+    /// The status of an application of that name.
+    pub fn app_status(&self, name: &str) -> Option<Status> {
+        self.apps.get(name).map(|app| self.status_of(app))
+    }
+
+    fn status_of(&self, app: &App) -> Status {
+        app.status.clone().unwrap_or_else(|| derived(self, app))
+    }
+
     fn application(&self, app: &App) -> ApplicationStatus {
-        let status = app.status.clone().unwrap_or_else(|| derived(self, app));
+        let status = self.status_of(app);
         let mut relations: BTreeMap<String, Vec<ApplicationRelation>> = BTreeMap::new();
         for relation in self
             .relations
@@ -107,42 +116,9 @@ impl Model {
             }
         }
         let bindings = app.charm.endpoints.keys().chain(&app.charm.extra_bindings);
-        let units: BTreeMap<String, UnitStatus> = self
-            .units_of(&app.name)
-            .map(|unit| {
-                let workload = if unit.agent.word == "error" {
-                    StatusInfo {
-                        current: "error".into(),
-                        ..info(&unit.agent)
-                    }
-                } else {
-                    info(&unit.workload)
-                };
-                let agent = if unit.agent.word == "error" {
-                    StatusInfo {
-                        current: "idle".into(),
-                        message: String::new(),
-                        ..info(&unit.agent)
-                    }
-                } else {
-                    info(&unit.agent)
-                };
-                let shown = UnitStatus {
-                    workload_status: workload,
-                    juju_status: StatusInfo {
-                        version: JUJU_VERSION.into(),
-                        life: word(unit.life),
-                        ..agent
-                    },
-                    leader: app.leader.as_deref() == Some(unit.name.as_str()),
-                    upgrading_from: String::new(),
-                    open_ports: unit.ports.iter().cloned().collect(),
-                    address: unit.address.clone(),
-                    provider_id: format!("{}-{}", unit.app, unit.number),
-                };
-                (unit.name.clone(), shown)
-            })
-            .collect();
+        let units = self.units_of(&app.name);
+        let units = units.map(|unit| (unit.name.clone(), unit_status(app, unit)));
+        let units: BTreeMap<String, UnitStatus> = units.collect();
         let alive = self
             .units_of(&app.name)
             .filter(|unit| unit.life == Life::Alive)
@@ -182,7 +158,6 @@ impl Model {
                     UnitStorageAttachment {
                         location: one.location.clone(),
                         life: if one.dying { "dying" } else { "alive" }.into(),
-                        ..UnitStorageAttachment::default()
                     },
                 )]),
             });
@@ -208,6 +183,34 @@ impl Model {
             storage: storage.collect(),
             filesystems: BTreeMap::new(),
         }
+    }
+}
+
+/// A failed hook is shown as the workload's status; the agent is idle then.
+fn unit_status(app: &App, unit: &Unit) -> UnitStatus {
+    let failed = unit.agent.word == "error";
+    let workload = if failed {
+        info(&unit.agent)
+    } else {
+        info(&unit.workload)
+    };
+    let mut agent = info(&unit.agent);
+    if failed {
+        agent.current = "idle".into();
+        agent.message = String::new();
+    }
+    UnitStatus {
+        workload_status: workload,
+        juju_status: StatusInfo {
+            version: JUJU_VERSION.into(),
+            life: word(unit.life),
+            ..agent
+        },
+        leader: app.leader.as_deref() == Some(unit.name.as_str()),
+        upgrading_from: String::new(),
+        open_ports: unit.ports.iter().cloned().collect(),
+        address: unit.address.clone(),
+        provider_id: format!("{}-{}", unit.app, unit.number),
     }
 }
 

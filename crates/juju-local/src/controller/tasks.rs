@@ -89,6 +89,8 @@ impl Model {
             if task.status == "pending" {
                 task.status = "cancelled".into();
                 task.completed = Some(now());
+            } else if task.status == "running" {
+                task.status = "aborting".into();
             }
             shown.push(task.json());
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use juju_local_api::agent::{Life, Resolved};
+use juju_local_api::agent::Life;
 use juju_local_api::user::{DebugLog, ModelRequest, UserRequest};
 use juju_local_api::{ApiError, ErrorKind, Reply};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::daemon::Controller;
-use super::model::{Outcome, not_found, refuse};
+use super::model::{Outcome, not_found};
 use super::refresh::Refresh;
 use super::{kubernetes, user_secrets};
 use crate::home::JUJU_VERSION;
@@ -150,6 +150,17 @@ impl Controller {
                 kubernetes::roles(&self.api, name, &app, trust);
                 Ok(Value::Null)
             }
+            other => self.more_request(name, other, parts).await,
+        }
+    }
+
+    async fn more_request(
+        self: &Arc<Self>,
+        name: &str,
+        request: ModelRequest,
+        parts: &Parts,
+    ) -> Outcome<Value> {
+        match request {
             ModelRequest::WaitTask { id, wait_ms } => {
                 self.wait_task(name, &id, wait_ms, parts).await
             }
@@ -187,6 +198,22 @@ impl Controller {
             }
             ModelRequest::DebugLog(wanted) => self.debug_log(name, &wanted, parts).await,
             ModelRequest::Fault(fault) => self.fault(name, *fault).await,
+            ModelRequest::Integrate { a, b, .. } => {
+                self.change(|state| state.integrate(name, &a, &b))
+            }
+            ModelRequest::Offer {
+                app,
+                endpoints,
+                name: offer,
+            } => self.change(|state| state.offer(name, &app, &endpoints, &offer)),
+            ModelRequest::Offers => Ok(self.read(|state| state.offers(name))),
+            ModelRequest::RemoveOffer { name: offer, force } => {
+                self.change(|state| state.remove_offer(name, &offer, force))
+            }
+            ModelRequest::Consume { url, alias } => {
+                self.change(|state| state.consume(name, &url, alias))
+            }
+            ModelRequest::RemoveSaas(names) => self.change(|state| state.remove_saas(name, &names)),
             other => self.change(|state| {
                 let controller = (self.name.as_str(), self.uuid.as_str());
                 plain(state.model(name)?, controller, other)
@@ -282,11 +309,11 @@ impl Controller {
         let failed = |error: std::io::Error| {
             ApiError::new(ErrorKind::Internal, format!("cannot run it: {error}"))
         };
-        let Some((program, args)) = line.split_first() else {
+        let Some((program, words)) = line.split_first() else {
             return Ok(json!(1));
         };
         let mut child = tokio::process::Command::new(program)
-            .args(args)
+            .args(words)
             .env_clear()
             .envs(container_variables(container.pid))
             .stdin(std::process::Stdio::piped())
@@ -350,30 +377,18 @@ fn plain(
             Ok(Value::Null)
         }
         ModelRequest::Status => value(model.status(controller)),
-        ModelRequest::Integrate { a, b, .. } => model.integrate(&a, &b),
         ModelRequest::RemoveRelation { ends, force } => model.remove_relation(&ends, force),
         ModelRequest::SuspendRelation { ids, suspend } => {
             for id in ids {
-                let relation = model.relations.get_mut(&id);
-                relation
-                    .ok_or_else(|| not_found("relation", &id.to_string()))?
-                    .suspended = suspend;
+                if !model.relations.contains_key(&id) {
+                    return Err(not_found("relation", &id.to_string()));
+                }
+                model.suspend(id, suspend);
             }
             Ok(Value::Null)
         }
         ModelRequest::AppConfigGet { app } => model.app_settings(&app),
-        ModelRequest::AppConfigSet { app, set, reset } => {
-            let app = model.app_mut(&app)?;
-            let mut next = app.config.clone();
-            for (key, text) in &set {
-                next.insert(key.clone(), app.charm.option_value(key, text)?);
-            }
-            for key in &reset {
-                next.remove(key);
-            }
-            app.config = next;
-            Ok(Value::Null)
-        }
+        ModelRequest::AppConfigSet { app, set, reset } => model.set_options(&app, &set, &reset),
         ModelRequest::Actions { app } => Ok(json!(model.app(&app)?.charm.actions)),
         ModelRequest::Run {
             units,
@@ -389,33 +404,7 @@ fn plain(
             units,
             all,
             no_retry,
-        } => {
-            let how = if no_retry {
-                Resolved::Skip
-            } else {
-                Resolved::Retry
-            };
-            let failed = |unit: &super::model::Unit| unit.agent.word == "error";
-            let names: Vec<String> = if all {
-                model
-                    .units
-                    .values()
-                    .filter(|unit| failed(unit))
-                    .map(|u| u.name.clone())
-                    .collect()
-            } else {
-                units
-            };
-            for name in names {
-                let unit = model.unit_mut(&name)?;
-                if !failed(unit) {
-                    let text = format!("unit \"{name}\" is not in an error state");
-                    return refuse(ErrorKind::Conflict, text);
-                }
-                unit.resolved = Some(how);
-            }
-            Ok(Value::Null)
-        }
+        } => model.resolve(units, all, no_retry),
         ModelRequest::Storage => value(model.storage_status()),
         ModelRequest::Constraints { app, set } => {
             let app = model.app_mut(&app)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use juju_local_api::agent::{Life, RelationView, StorageView, UnitView};
+use juju_local_api::agent::{ActionTask, ExecTask, Life, RelationView, StorageView, UnitView};
 
 use serde_json::Value;
 
@@ -18,12 +18,7 @@ impl Model {
         let unit = self.units.get(name)?;
         let app = self.apps.get(&unit.app)?;
         let (config, config_unset) = app.charm.values(&app.config);
-        let waiting = |task: &&super::model::Task| task.unit == name && task.status == "pending";
-        let tasks: Vec<_> = self.tasks.values().filter(waiting).collect();
-        let storage = self
-            .storage
-            .values()
-            .filter(|s| s.unit.as_deref() == Some(name));
+        let (actions, execs) = self.waiting(name);
         let planned = self
             .units_of(&unit.app)
             .filter(|u| u.life == Life::Alive)
@@ -54,29 +49,16 @@ impl Model {
                 .filter(|relation| unit.life == Life::Alive || relation.inside.contains(name))
                 .map(|relation| relation_view(relation, &unit.app, name, &self.uuid))
                 .collect(),
-            storage: storage
-                .map(|s| StorageView {
-                    id: s.id.clone(),
-                    kind: "filesystem".to_owned(),
-                    location: s.location.clone(),
-                    life: if s.dying { Life::Dying } else { Life::Alive },
-                })
-                .collect(),
+            storage: self.storage_of(name),
             consumed_secrets: self.consumed(name),
             owned_secrets: self.owned_due(name),
-            actions: tasks
-                .iter()
-                .filter_map(|task| match &task.what {
-                    Work::Action(action) => Some(action.clone()),
-                    Work::Exec(_) => None,
-                })
-                .collect(),
-            execs: tasks
-                .iter()
-                .filter_map(|task| match &task.what {
-                    Work::Exec(exec) => Some(exec.clone()),
-                    Work::Action(_) => None,
-                })
+            actions,
+            execs,
+            aborting: self
+                .tasks
+                .values()
+                .filter(|task| task.unit == name && task.status == "aborting")
+                .map(|task| task.id.to_string())
                 .collect(),
             resolved: unit.resolved,
             opened_ports: unit.ports.iter().cloned().collect(),
@@ -99,6 +81,36 @@ impl Model {
         // What the agent itself keeps here is no news to it.
         view.saved_state = unit.saved.clone();
         Some(view)
+    }
+
+    /// Tasks of a unit that have yet to begin.
+    fn waiting(&self, name: &str) -> (Vec<ActionTask>, Vec<ExecTask>) {
+        let (mut actions, mut execs) = (Vec::new(), Vec::new());
+        for task in self.tasks.values() {
+            if task.unit == name && task.status == "pending" {
+                match &task.what {
+                    Work::Action(action) => actions.push(action.clone()),
+                    Work::Exec(exec) => execs.push(exec.clone()),
+                }
+            }
+        }
+        (actions, execs)
+    }
+
+    fn storage_of(&self, name: &str) -> Vec<StorageView> {
+        let own = self.storage.values();
+        own.filter(|storage| storage.unit.as_deref() == Some(name))
+            .map(|storage| StorageView {
+                id: storage.id.clone(),
+                kind: "filesystem".to_owned(),
+                location: storage.location.clone(),
+                life: if storage.dying {
+                    Life::Dying
+                } else {
+                    Life::Alive
+                },
+            })
+            .collect()
     }
 
     fn proxies(&self) -> BTreeMap<String, String> {
@@ -145,6 +157,9 @@ fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> Rel
         life: relation.life,
         suspended: relation.suspended,
         units,
-        remote_model_uuid: model.to_owned(),
+        remote_model_uuid: relation
+            .remote_uuid
+            .clone()
+            .unwrap_or_else(|| model.to_owned()),
     }
 }

@@ -55,15 +55,6 @@ impl FieldSet {
         !self.here && self.children.is_empty()
     }
 
-    pub(crate) fn children(&self) -> impl Iterator<Item = (&String, &Self)> {
-        self.children.iter()
-    }
-
-    pub(crate) fn is_member(&self) -> bool {
-        self.here
-    }
-
-    #[cfg(test)]
     pub(crate) fn union(mut self, other: &Self) -> Self {
         self.here |= other.here;
         for (key, theirs) in &other.children {
@@ -125,6 +116,39 @@ impl FieldSet {
         }
     }
 
+    /// Removes the members from an object of a kind.
+    pub(crate) fn remove_from(&self, object: &mut Value, kind: &str) {
+        self.prune(object, &Cursor::root(kind));
+    }
+
+    fn prune(&self, value: &mut Value, at: &Cursor<'_>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, inner) in &self.children {
+                    let Some(name) = key.strip_prefix("f:") else {
+                        continue;
+                    };
+                    if inner.here {
+                        fields.remove(name);
+                    } else if let Some(child) = fields.get_mut(name) {
+                        inner.prune(child, &at.field(name));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let list = at.apply_list();
+                let mine = |item: &Value| self.children.get(&element_key(item, list)?);
+                items.retain(|item| mine(item).is_none_or(|inner| !inner.here));
+                for item in items {
+                    if let Some(inner) = mine(item) {
+                        inner.prune(item, at);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Every member as text, like `.spec.ports[port=80,protocol="TCP"].targetPort`.
     pub(crate) fn texts(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -179,7 +203,7 @@ pub(super) fn element_key(item: &Value, list: ApplyList) -> Option<String> {
 fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
     match value {
         Value::Object(fields) if !fields.is_empty() && !at.is_atomic_map() => FieldSet {
-            here: whole && at.is_free_map(),
+            here: whole,
             children: fields
                 .iter()
                 .map(|(name, inner)| (format!("f:{name}"), collect(inner, &at.field(name), whole)))
@@ -196,8 +220,8 @@ fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
                     };
                 };
                 let mut inner = match list {
-                    ApplyList::Map(_) => collect(item, at, whole),
-                    ApplyList::Set | ApplyList::Atomic => FieldSet::default(),
+                    ApplyList::Map(_) if !at.has_whole_elements() => collect(item, at, whole),
+                    _ => FieldSet::default(),
                 };
                 inner.here = true;
                 children.insert(key, inner);
@@ -211,6 +235,39 @@ fn collect(value: &Value, at: &Cursor<'_>, whole: bool) -> FieldSet {
             here: true,
             children: BTreeMap::new(),
         },
+    }
+}
+
+/// The object after an apply: what is applied takes the place of what is there, down to the parts
+/// that are owned one by one.
+pub(crate) fn apply(live: &Value, applied: &Value, kind: &str) -> Value {
+    laid_over(live, applied, &Cursor::root(kind))
+}
+
+fn laid_over(live: &Value, applied: &Value, at: &Cursor<'_>) -> Value {
+    match (live, applied) {
+        (Value::Object(a), Value::Object(b)) if !at.is_atomic_map() => {
+            let mut merged = a.clone();
+            for (name, new) in b {
+                let old = a.get(name).unwrap_or(&Value::Null);
+                merged.insert(name.clone(), laid_over(old, new, &at.field(name)));
+            }
+            Value::Object(merged)
+        }
+        (Value::Array(a), Value::Array(b)) if at.apply_list() != ApplyList::Atomic => {
+            let list = at.apply_list();
+            let mut merged = a.clone();
+            for new in b {
+                let key = element_key(new, list);
+                let same = |old: &&mut Value| element_key(old, list) == key;
+                match merged.iter_mut().find(same) {
+                    Some(old) => *old = laid_over(old, new, at),
+                    None => merged.push(new.clone()),
+                }
+            }
+            Value::Array(merged)
+        }
+        (_, new) => new.clone(),
     }
 }
 
@@ -235,9 +292,7 @@ fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparis
             changed: FieldSet::default(),
             removed: collect(old, at, true),
         },
-        (Some(Value::Object(a)), Some(Value::Object(b)))
-            if !at.is_atomic_map() && !a.is_empty() && !b.is_empty() =>
-        {
+        (Some(Value::Object(a)), Some(Value::Object(b))) if !at.is_atomic_map() => {
             let mut found = Comparison::default();
             let names = a
                 .keys()
@@ -248,9 +303,7 @@ fn differ(old: Option<&Value>, new: Option<&Value>, at: &Cursor<'_>) -> Comparis
             }
             found
         }
-        (Some(Value::Array(a)), Some(Value::Array(b)))
-            if at.apply_list() != ApplyList::Atomic && !a.is_empty() && !b.is_empty() =>
-        {
+        (Some(Value::Array(a)), Some(Value::Array(b))) if at.apply_list() != ApplyList::Atomic => {
             differ_lists(a, b, at)
         }
         (Some(a), Some(b)) if a == b => Comparison::default(),
@@ -273,7 +326,11 @@ fn differ_lists(a: &[Value], b: &[Value], at: &Cursor<'_>) -> Comparison {
     let mut found = Comparison::default();
     for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
         let (old, new) = (a.get(key), b.get(key));
-        let mut inner = if list == ApplyList::Set {
+        let mut inner = if at.has_whole_elements() {
+            let mut whole = Comparison::default();
+            whole.changed.here = old != new && new.is_some();
+            whole
+        } else if list == ApplyList::Set {
             Comparison::default()
         } else {
             differ(old, new, at)

@@ -32,6 +32,36 @@ impl PatchType {
     }
 }
 
+/// The patch that a body holds; a failure is told as the real server, a Go program, tells it.
+pub(crate) fn read(kind: PatchType, body: &[u8]) -> Served<Value> {
+    let decoding = if kind == PatchType::Strategic {
+        ""
+    } else {
+        "error decoding patch: "
+    };
+    let wrong = |why: String| Failure::bad_request(format!("{decoding}{why}"));
+    let patch: Value = serde_json::from_slice(body).map_err(|error| {
+        let at = error.column().saturating_sub(1);
+        match body
+            .get(at)
+            .filter(|_| error.is_syntax() && error.line() == 1)
+        {
+            Some(byte) => {
+                let found = char::from(*byte);
+                wrong(format!(
+                    "invalid character '{found}' looking for beginning of value"
+                ))
+            }
+            None => wrong("unexpected end of JSON input".to_owned()),
+        }
+    })?;
+    if kind == PatchType::Json && !patch.is_array() {
+        let what = "object into Go value of type []handlers.jsonPatchOp";
+        return Err(wrong(format!("json: cannot unmarshal {what}")));
+    }
+    Ok(patch)
+}
+
 /// The object after a JSON patch (RFC 6902).
 pub(crate) fn json(mut object: Value, patch: Value) -> Served<Value> {
     let operations: json_patch::Patch = serde_json::from_value(patch)

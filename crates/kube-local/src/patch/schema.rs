@@ -119,6 +119,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Whether the elements of a list are owned one by one, but each as a whole.
+    pub(super) fn has_whole_elements(&self) -> bool {
+        matches!(self.name(), "ownerReferences" | "imagePullSecrets")
+    }
+
     /// A map that has one owner and is replaced whole by server-side apply.
     pub(super) fn is_atomic_map(&self) -> bool {
         if self.in_free_map() {
@@ -141,11 +146,6 @@ impl<'a> Cursor<'a> {
                 | "nodeSelectorTerms"
                 | "preference"
         )
-    }
-
-    /// A map of the user's own keys, as opposed to an object of known fields.
-    pub(super) fn is_free_map(&self) -> bool {
-        is_free_map(self.name())
     }
 }
 

@@ -92,11 +92,9 @@ fn merge_list(old: &mut Vec<Value>, new: Vec<Value>, at: &Cursor<'_>) -> Served<
     match at.merge_list() {
         MergeList::Replace => *old = new.into_iter().map(stripped).collect(),
         MergeList::Set => {
-            for item in new {
-                if !old.contains(&item) {
-                    old.push(item);
-                }
-            }
+            let live = std::mem::take(old);
+            let kept: Vec<Value> = live.iter().filter(|v| !new.contains(v)).cloned().collect();
+            *old = interleaved(kept, new, &live, &|item| item.clone());
         }
         MergeList::By(key) => {
             if new.iter().any(|item| directive(item) == "replace") {
@@ -107,12 +105,45 @@ fn merge_list(old: &mut Vec<Value>, new: Vec<Value>, at: &Cursor<'_>) -> Served<
                     .collect();
                 return Ok(());
             }
+            let id = |item: &Value| item.get(key).cloned().unwrap_or_default();
+            let live = old.clone();
+            let wanted: Vec<Value> = new.iter().map(id).collect();
             for item in new {
                 merge_element(old, item, key, at)?;
             }
+            let (mut patched, kept): (Vec<Value>, Vec<Value>) = std::mem::take(old)
+                .into_iter()
+                .partition(|item| wanted.contains(&id(item)));
+            patched.sort_by_key(|item| wanted.iter().position(|one| *one == id(item)));
+            *old = interleaved(kept, patched, &live, &id);
         }
     }
     Ok(())
+}
+
+/// The elements that a patch named in its order, with the others between them: one of those goes
+/// before the first that came after it in the live list.
+fn interleaved(
+    kept: Vec<Value>,
+    patched: Vec<Value>,
+    live: &[Value],
+    id: &dyn Fn(&Value) -> Value,
+) -> Vec<Value> {
+    let place = |item: &Value| live.iter().position(|one| id(one) == id(item));
+    let mut merged = Vec::new();
+    let mut left = kept.into_iter().peekable();
+    for item in patched {
+        let is_before = |other: &Value| match (place(other), place(&item)) {
+            (Some(other), Some(own)) => other < own,
+            _ => false,
+        };
+        while let Some(other) = left.next_if(|other| is_before(other)) {
+            merged.push(other);
+        }
+        merged.push(item);
+    }
+    merged.extend(left);
+    merged
 }
 
 fn merge_element(old: &mut Vec<Value>, item: Value, key: &str, at: &Cursor<'_>) -> Served<()> {
@@ -227,7 +258,7 @@ mod tests {
         assert_eq!(
             pod(before, change),
             json!({"spec": {"containers": [
-                {"name": "a", "image": "x", "env": [{"name": "E", "value": "1"}, {"name": "F", "value": "2"}],
+                {"name": "a", "image": "x", "env": [{"name": "F", "value": "2"}, {"name": "E", "value": "1"}],
                  "ports": [{"containerPort": 1, "name": "uno"}]},
                 {"name": "c", "image": "z"},
             ]}})
@@ -275,7 +306,7 @@ mod tests {
         let change = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c", "b"]}});
         assert_eq!(
             pod(json!({"metadata": {"finalizers": ["a", "b"]}}), change),
-            json!({"metadata": {"finalizers": ["b", "c"]}})
+            json!({"metadata": {"finalizers": ["c", "b"]}})
         );
     }
 

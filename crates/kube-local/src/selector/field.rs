@@ -30,13 +30,18 @@ impl FieldSelector {
         {
             let (field, value, equal) = split(part).ok_or_else(|| {
                 Failure::bad_request(format!(
-                    "unable to parse field selector: invalid selector: '{part}'; can't understand '{part}'"
+                    "invalid selector: '{part}'; can't understand '{part}'"
                 ))
             })?;
             if !known(resource, field) {
-                return Err(Failure::bad_request(format!(
-                    "field label not supported: {field}"
-                )));
+                let text = if own_fields(resource).is_empty() {
+                    format!(
+                        "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )
+                } else {
+                    format!("field label not supported: {field}")
+                };
+                return Err(Failure::bad_request(text));
             }
             terms.push(Term {
                 field: field.to_owned(),
@@ -64,7 +69,12 @@ fn split(part: &str) -> Option<(&str, &str, bool)> {
 }
 
 fn known(resource: &Resource, field: &str) -> bool {
-    let more: &[&str] = match resource.plural {
+    matches!(field, "metadata.name" | "metadata.namespace") || own_fields(resource).contains(&field)
+}
+
+/// The fields that a kind can be selected by beside its name and namespace.
+fn own_fields(resource: &Resource) -> &'static [&'static str] {
+    match resource.plural {
         "pods" => &[
             "spec.nodeName",
             "spec.restartPolicy",
@@ -92,8 +102,7 @@ fn known(resource: &Resource, field: &str) -> bool {
             "type",
         ],
         _ => &[],
-    };
-    matches!(field, "metadata.name" | "metadata.namespace") || more.contains(&field)
+    }
 }
 
 #[cfg(test)]

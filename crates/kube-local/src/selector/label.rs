@@ -120,7 +120,10 @@ impl<'a> Parser<'a> {
 
     fn values(&mut self) -> Result<Vec<String>, String> {
         let inside = self.rest.trim_start().strip_prefix('(');
-        self.rest = inside.ok_or("found nothing, expected: '('")?.trim_start();
+        self.rest = match inside {
+            Some(inside) => inside.trim_start(),
+            None => return Err(format!("found '{}' expected: '('", self.word())),
+        };
         let mut values = Vec::new();
         loop {
             values.push(self.value()?);

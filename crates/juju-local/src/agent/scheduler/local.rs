@@ -9,6 +9,10 @@ use super::Hook;
 /// What this unit has done; the controller keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a hook that runs once"
+)]
 pub(crate) struct Local {
     pub installed: bool,
     pub started: bool,

@@ -5,6 +5,8 @@ mod hooks;
 mod local;
 mod relations;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use juju_local_api::agent::{ActionTask, ExecTask, Life, UnitView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,10 +78,7 @@ pub(crate) struct Moment {
 pub(crate) fn config_hash(view: &UnitView) -> String {
     let text =
         serde_json::to_string(&(&view.config, view.trust, &view.address)).unwrap_or_default();
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    STANDARD.encode(Sha256::digest(text.as_bytes()))
 }
 
 /// What may run while a hook has failed: actions, then commands.

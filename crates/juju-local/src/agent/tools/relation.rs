@@ -41,21 +41,19 @@ impl Tool<'_> {
     /// The relation that a call is about: its flag's, or the hook's.
     pub(super) fn relation(&self, args: &Args) -> Result<RelationView, Refusal> {
         let named = args.flag("r").or(args.flag("relation"));
-        let id = match named {
-            Some(text) => text
-                .rsplit(':')
+        let id = if let Some(text) = named {
+            text.rsplit(':')
                 .next()
                 .and_then(|number| number.parse::<u32>().ok())
                 .ok_or_else(|| {
                     Refusal::usage(format!(
                         "invalid value \"{text}\" for option -r: invalid relation id"
                     ))
-                })?,
-            None => {
-                let hook = self.context.relation.as_ref();
-                hook.map(|relation| relation.id)
-                    .ok_or_else(|| Refusal::usage("no relation id specified"))?
-            }
+                })?
+        } else {
+            let hook = self.context.relation.as_ref();
+            hook.map(|relation| relation.id)
+                .ok_or_else(|| Refusal::usage("no relation id specified"))?
         };
         let known = self
             .context
@@ -148,17 +146,16 @@ impl Tool<'_> {
     /// A bag with this hook's own writes in it.
     async fn bag(&mut self, relation: u32, entity: &str) -> Result<Bag, Refusal> {
         let key = (relation, entity.to_owned());
-        let mut bag = match self.context.bags.get(&key) {
-            Some(bag) => bag.clone(),
-            None => {
-                let request = AgentRequest::ReadBag {
-                    relation,
-                    entity: entity.to_owned(),
-                };
-                let bag: Bag = self.ask(request).await?;
-                self.context.bags.insert(key, bag.clone());
-                bag
-            }
+        let mut bag = if let Some(bag) = self.context.bags.get(&key) {
+            bag.clone()
+        } else {
+            let request = AgentRequest::ReadBag {
+                relation,
+                entity: entity.to_owned(),
+            };
+            let bag: Bag = self.ask(request).await?;
+            self.context.bags.insert(key, bag.clone());
+            bag
         };
         let own_app = self.controller.unit.split('/').next().unwrap_or_default();
         for write in self

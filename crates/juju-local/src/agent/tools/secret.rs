@@ -360,7 +360,19 @@ impl Tool<'_> {
                 .ok_or_else(|| Refusal::usage("missing secret URI"))?,
         );
         let revision = args.flag("revision").and_then(|text| text.parse().ok());
-        self.context.changes.secrets_remove.push((id, revision));
+        let changes = &mut self.context.changes;
+        let mut unmade = changes.secrets_add.len();
+        if revision.is_none() {
+            changes.secrets_add.retain(|add| add.id != id);
+            changes.secrets_set.retain(|set| set.id != id);
+            changes.secrets_grant.retain(|grant| grant.id != id);
+            changes.secrets_revoke.retain(|grant| grant.id != id);
+            unmade -= changes.secrets_add.len();
+        }
+        // What this hook itself has made is simply not made.
+        if revision.is_some() || unmade == 0 {
+            changes.secrets_remove.push((id, revision));
+        }
         Ok(String::new())
     }
 }

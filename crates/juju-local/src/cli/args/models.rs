@@ -274,3 +274,38 @@ pub struct SetModelConstraintsArgs {
     #[command(flatten)]
     pub model: ModelArg,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(kubernetes: &str, files: bool) -> Result<Kubernetes, String> {
+        let file = files.then(|| PathBuf::from("/f"));
+        let args = KubernetesArgs {
+            kubernetes: kubernetes.to_owned(),
+            kubernetes_ca: file.clone(),
+            kubernetes_token: file,
+        };
+        args.choice()
+    }
+
+    #[test]
+    fn a_url_takes_a_token_and_an_authority_and_nothing_else_does() {
+        assert!(matches!(
+            choice("embedded", false),
+            Ok(Kubernetes::Embedded)
+        ));
+        assert!(matches!(choice("real", false), Ok(Kubernetes::Real)));
+        let at = choice("https://h:1", true);
+        assert!(matches!(at, Ok(Kubernetes::At { url, .. }) if url == "https://h:1"));
+        for (kubernetes, files) in [
+            ("embedded", true),
+            ("real", true),
+            ("https://h:1", false),
+            ("http://h:1", true),
+            ("other", false),
+        ] {
+            assert!(choice(kubernetes, files).is_err(), "{kubernetes}");
+        }
+    }
+}

@@ -21,6 +21,7 @@ const BACKLOG: usize = 10;
 /// When the controller cannot be asked or goes away.
 pub async fn run(session: &Session, args: &DebugLogArgs) -> Result<(), CliError> {
     let model = session.model(&args.model).await?;
+    check_level(args.level.as_deref())?;
     let request = request(args, std::io::stdout().is_terminal());
     let style = Style {
         color: wants_color(args.color, args.no_color, &OutputArgs::default()),
@@ -44,6 +45,20 @@ pub async fn run(session: &Session, args: &DebugLogArgs) -> Result<(), CliError>
         let line: LogLine =
             serde_json::from_value(value).map_err(|error| CliError::Format(Box::new(error)))?;
         print_out(&style.line(&line))?;
+    }
+}
+
+const LEVELS: [&str; 7] = [
+    "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL",
+];
+
+fn check_level(level: Option<&str>) -> Result<(), CliError> {
+    let known = |level: &str| LEVELS.contains(&level.to_ascii_uppercase().as_str());
+    match level.filter(|level| !known(level)) {
+        None => Ok(()),
+        Some(level) => Err(CliError::usage(format!(
+            "level value {level:?} is not one of \"TRACE\", \"DEBUG\", \"INFO\", \"WARNING\", \"ERROR\", \"CRITICAL\""
+        ))),
     }
 }
 
@@ -166,6 +181,13 @@ mod tests {
         assert_eq!(of(&["--replay"], true), (true, true, None));
         assert_eq!(of(&["--tail", "-n", "3"], false), (false, true, Some(3)));
         assert_eq!(of(&["--no-tail", "-n", "3"], true), (false, false, Some(3)));
+    }
+
+    #[test]
+    fn an_unknown_level_is_a_usage_error() {
+        assert!(check_level(Some("Warning")).is_ok() && check_level(None).is_ok());
+        let error = check_level(Some("loud")).unwrap_err();
+        assert!(error.text().unwrap().starts_with("level value \"loud\""));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub async fn run(model: &Model, args: &StatusArgs) -> Result<(), CliError> {
     let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut latest: Option<ModelStatus> = None;
+    let mut before = String::new();
     let interrupted = crate::cli::interrupted();
     tokio::pin!(interrupted);
     loop {
@@ -61,9 +62,14 @@ pub async fn run(model: &Model, args: &StatusArgs) -> Result<(), CliError> {
             () = &mut interrupted => return Ok(()),
             item = model.session.next(&mut stream) => match item? {
                 Item::Part(value) => {
-                    let status = serde_json::from_value(value)
+                    let status: ModelStatus = serde_json::from_value(value)
                         .map_err(|error| CliError::Format(Box::new(error)))?;
-                    show(model, args, &status, screen.is_some())?;
+                    // Much of what changes in a model is not to be seen here.
+                    let seen = timeless(model, args, &status)?;
+                    if seen != before {
+                        show(model, args, &status, screen.is_some())?;
+                        before = seen;
+                    }
                     latest = Some(status);
                 }
                 Item::Done(_) => return Ok(()),
@@ -77,6 +83,13 @@ pub async fn run(model: &Model, args: &StatusArgs) -> Result<(), CliError> {
             }
         }
     }
+}
+
+/// The tables without the time that they are of.
+fn timeless(model: &Model, args: &StatusArgs, status: &ModelStatus) -> Result<String, CliError> {
+    let mut status = status.clone();
+    status.controller.timestamp = String::new();
+    render(status, args, &model.session)
 }
 
 fn show(

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 from typing import Any, Callable
 
@@ -13,8 +14,12 @@ import ops
 logger = logging.getLogger(__name__)
 
 
+called: set[str] = set()
+
+
 def tool(*argv: str) -> dict[str, Any]:
     """A hook tool called directly: its exit code, its JSON or text, its error."""
+    called.add(argv[0])
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
     try:
         out = json.loads(done.stdout)
@@ -190,7 +195,7 @@ class Probe(ops.CharmBase):
     def probe_tools(self, _: ops.ActionEvent) -> dict[str, Any]:
         json_tools = {
             'is-leader': (), 'relation-ids': ('peers',), 'config-get': (), 'status-get': (),
-            'action-get': (), 'secret-ids': (), 'opened-ports': (), 'storage-list': (),
+            'action-get': (), 'opened-ports': (), 'storage-list': (),
             'storage-get': ('-s', 'data/' + self.unit.name.split('/')[1]),
             'network-get': ('peers',), 'goal-state': (), 'unit-get': ('private-address',),
         }
@@ -209,9 +214,43 @@ class Probe(ops.CharmBase):
         result['status-set'] = tool('status-set', 'active', 'probed')
         result['status-smart'] = tool('status-get')
         result['version-set'] = tool('application-version-set', '0.2')
+        result['relation-set'] = tool('relation-set', '-r', peer, 'direct=<yes>')
+        result['relation-own'] = tool('relation-get', '-r', peer, 'direct', self.unit.name,
+                                      '--format=json')
+        result['relation-unset'] = tool('relation-set', '-r', peer, 'direct=')
+        result['relation-gone'] = tool('relation-get', '-r', peer, 'direct', self.unit.name,
+                                       '--format=json')
+        result['relation-model'] = tool('relation-model-get', '-r', peer, '--format=json')
+        result['open-port'] = tool('open-port', '81/tcp')
+        result['opened'] = tool('opened-ports', '--format=json')
+        result['close-port'] = tool('close-port', '81/tcp')
+        result['closed'] = tool('opened-ports', '--format=json')
+        result['action-set'] = tool('action-set', 'direct.key=value')
+        result |= self.probe_secret_tools(peer)
+        tools = os.path.dirname(shutil.which('is-leader') or '')
+        result['uncalled'] = {'code': 0, 'out': sorted(set(os.listdir(tools)) - called)}
         if self.unit.is_leader():
             result['app-status-set'] = tool('status-set', '--application', 'active', 'all well')
             result['app-status'] = tool('status-get', '--application', '--format=json')
+        return result
+
+    def probe_secret_tools(self, peer: str) -> dict[str, Any]:
+        result = {'secret-add': tool('secret-add', '--owner', 'unit', '--label', 'direct',
+                                     '--rotate', 'daily', '--expire', '1h', 'key=value',
+                                     'raw#base64=AAE=')}
+        uri = result['secret-add']['out'].strip()
+        bare = uri.removeprefix('secret:')
+        result['secret-get'] = tool('secret-get', uri, 'key')
+        result['secret-raw'] = tool('secret-get', uri, 'raw#base64', '--format=json')
+        result['secret-set'] = tool('secret-set', uri, '--description', 'words', 'key=other')
+        result['secret-info'] = tool('secret-info-get', uri, '--format=json')
+        result['secret-info']['out'] = result['secret-info']['out'].get(bare)
+        result['secret-ids'] = tool('secret-ids', '--format=json')
+        result['secret-ids']['out'] = bare in result['secret-ids']['out']
+        result['secret-grant'] = tool('secret-grant', uri, '-r', peer)
+        result['secret-revoke'] = tool('secret-revoke', uri, '-r', peer)
+        result['secret-remove'] = tool('secret-remove', uri)
+        result['secret-gone'] = tool('secret-get', uri)
         return result
 
     def probe_refusals(self, _: ops.ActionEvent) -> dict[str, Any]:
@@ -227,6 +266,15 @@ class Probe(ops.CharmBase):
             'bad action key': tool('action-set', 'stdout=x'),
             'missing resource': tool('resource-get', 'no-such'),
             'bad port': tool('open-port', '80/sctp'),
+            'port range': tool('open-port', '80-82/tcp'),
+            'reboot': tool('juju-reboot'),
+            'storage': tool('storage-add', 'data=1G'),
+            'credential': tool('credential-get'),
+            'no action key': tool('action-set', 'word'),
+            'bad rotation': tool('secret-add', '--rotate', 'often', 'key=value'),
+            'peek and refresh': tool('secret-get', 'secret:9m4e2mr0ui3e8a215n4g', '--peek',
+                                     '--refresh'),
+            'no binding': tool('network-get', 'no-such'),
         }
         if not self.unit.is_leader():
             result['app data'] = tool('relation-set', '-r', peer, '--app', 'a=b')

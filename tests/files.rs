@@ -1,0 +1,110 @@
+//! The files that the charm writes: whatever a value holds, the file says just that.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by them"
+)]
+
+use std::collections::BTreeMap;
+
+use cluster_plan::names::Names;
+use cluster_plan::observed::SystemUser;
+use cluster_plan::options::Parameters;
+use postgresql_k8s::render::{self, PatroniFile};
+use postgresql_k8s::secrets::Passwords;
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
+
+fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: bool) -> Value {
+    let mut all = Passwords::default();
+    for (user, password) in SystemUser::GENERATED.into_iter().zip(passwords) {
+        all.set(user, password.clone().into());
+    }
+    let names = Names::new("postgresql-k8s", "m");
+    let computed = Parameters {
+        local: parameters.clone(),
+        ..Parameters::default()
+    };
+    let dynamic: Map<String, Value> = json!({
+        "synchronous_mode": true,
+        "postgresql": {"parameters": parameters},
+    })
+    .as_object()
+    .unwrap()
+    .clone();
+    let file = render::patroni_yml(&PatroniFile {
+        me: &names.member(0),
+        names: &names,
+        passwords: &all,
+        parameters: &computed,
+        bootstrap: bootstrap.then_some(&dynamic),
+        major: 15,
+        preload: &[],
+    })
+    .unwrap();
+    assert_eq!((file.mode, file.owner), (0o600, "postgres"));
+    serde_yaml::from_str(file.content.expose_secret()).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn patroni_yml_says_what_it_is_given(
+        passwords in proptest::collection::vec("\\PC{1,60}|[\"'\\\\{}%:#&*!|>@`\n\t-]{1,20}", 5),
+        values in proptest::collection::btree_map("[a-z_.]{1,20}", "\\PC{0,60}|[\"'\\\\{}%:#\n]{1,20}", 0..6),
+        bootstrap: bool,
+    ) {
+        let parameters: BTreeMap<String, Value> =
+            values.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+        let read = yaml(&passwords, &parameters, bootstrap);
+        let users = &read["postgresql"]["authentication"];
+        prop_assert_eq!(&users["replication"]["password"], &json!(passwords[0]));
+        prop_assert_eq!(&users["rewind"]["password"], &json!(passwords[1]));
+        prop_assert_eq!(&users["superuser"]["password"], &json!(passwords[2]));
+        prop_assert_eq!(&read["restapi"]["authentication"]["password"], &json!(passwords[4]));
+        for (name, value) in &parameters {
+            // What pg_stat_statements is not there for is left out.
+            if name.starts_with("pg_stat_statements.") {
+                continue;
+            }
+            prop_assert_eq!(&read["postgresql"]["parameters"][name], value);
+            if bootstrap {
+                let dynamic = &read["bootstrap"]["dcs"]["postgresql"]["parameters"];
+                prop_assert_eq!(&dynamic[name], value);
+            }
+        }
+        prop_assert_eq!(read.get("bootstrap").is_some(), bootstrap);
+        // Nothing is smuggled in beside what the template has.
+        let keys: Vec<&String> = read.as_object().unwrap().keys().collect();
+        prop_assert!(keys.iter().all(|key| ["log", "restapi", "bootstrap", "postgresql"].contains(&key.as_str())), "{:?}", keys);
+    }
+}
+
+#[test]
+fn nobody_is_trusted_and_replication_is_for_members_alone() {
+    let read = yaml(&vec!["x".repeat(8); 5], &BTreeMap::new(), true);
+    let rules: Vec<&str> = read["postgresql"]["pg_hba"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule.as_str().unwrap())
+        .collect();
+    assert!(
+        rules
+            .iter()
+            .all(|rule| !rule.contains("trust") && !rule.contains("md5")),
+        "{rules:?}"
+    );
+    let replication: Vec<_> = rules
+        .iter()
+        .filter(|rule| rule.starts_with("host replication"))
+        .collect();
+    assert!(
+        replication.iter().all(|rule| rule.contains("127.0.0.1/32")
+            || rule.contains(".postgresql-k8s-endpoints.m.svc")),
+        "{replication:?}"
+    );
+}

@@ -1,0 +1,200 @@
+//! Whole hooks and actions by way of the hook tools: what Juju holds before, what it holds after,
+//! and how many processes that took.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use juju::harness::{Fault, Harness, Outcome, Owner, Relation, Secret, State, Storage, Trigger};
+use juju::{Context, Event, Status};
+use postgresql_k8s::handlers::Hook;
+use postgresql_k8s::juju_port::HookJuju;
+use postgresql_k8s::run;
+use support::World;
+
+const LABEL: &str = "database-peers.postgresql-k8s.app";
+
+fn harness() -> Harness {
+    Harness::from_dir(env!("CARGO_MANIFEST_DIR")).unwrap()
+}
+
+fn run(harness: &Harness, world: &World, trigger: impl Into<Trigger>, state: &State) -> Outcome {
+    harness
+        .run(trigger, state, |env, tools| {
+            let context = Context::for_hook(env, tools);
+            let juju = HookJuju::new(env, &context);
+            world.ports(env.ordinal(), |ports| {
+                let hook = Hook { juju: &juju, ports };
+                run::handle(env, &context, &hook)
+            })
+        })
+        .unwrap()
+}
+
+fn peers(units: u32) -> Relation {
+    (1..units).fold(Relation::peer("database-peers", 0), |relation, unit| {
+        relation.unit(unit, [("member", "replica")])
+    })
+}
+
+fn deployed(units: u32) -> State {
+    let mut state = State::default()
+        .leading()
+        .with_relation(peers(units))
+        .with_relation(Relation::peer("restart", 1))
+        .with_relation(Relation::peer("upgrade", 2))
+        .with_storage(Storage::new("pgdata", 0, "/var/lib/postgresql/data"))
+        .with_container("postgresql", true);
+    state.planned_units = units;
+    state.model.name = support::MODEL.into();
+    state
+}
+
+/// A leader's unit whose cluster stands, and the world around it.
+fn standing() -> (World, State) {
+    let world = World::of(1);
+    let mut state = deployed(1);
+    for event in [
+        Trigger::from(Event::LeaderElected),
+        Trigger::pebble_ready("postgresql"),
+        Trigger::from(Event::Start),
+    ] {
+        let outcome = run(&harness(), &world, event, &state);
+        assert_eq!(outcome.failure, None);
+        state = outcome.state;
+        world.with(support::State::let_patroni_work);
+    }
+    let notice = Trigger::pebble_custom_notice("postgresql", "1", "postgresql-k8s.charm/patroni");
+    for _ in 0..2 {
+        state = run(&harness(), &world, notice.clone(), &state).state;
+    }
+    assert_eq!(state.unit_status, Some(Status::active("Primary")));
+    (world, state)
+}
+
+#[test]
+fn the_leader_keeps_its_passwords_in_one_secret_of_the_application() {
+    let outcome = run(
+        &harness(),
+        &World::of(3),
+        Event::LeaderElected,
+        &deployed(3),
+    );
+    assert_eq!(outcome.failure, None);
+    let secret = outcome.state.secret(LABEL).unwrap();
+    assert_eq!(secret.owner, Owner::Application);
+    let keys: Vec<String> = secret.content().into_keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "monitoring-password",
+            "operator-password",
+            "patroni-password",
+            "replication-password",
+            "rewind-password"
+        ]
+    );
+    for bag in &outcome.state.relations {
+        assert!(!format!("{:?}", bag.local_app).contains("made-up-secret"));
+        assert!(!format!("{:?}", bag.local_unit).contains("made-up-secret"));
+    }
+    assert!(!format!("{:?}", outcome.logs).contains("made-up-secret"));
+}
+
+#[test]
+fn a_standby_waits_for_the_leaders_secret() {
+    let mut state = deployed(3);
+    state.leader = false;
+    let harness = harness().as_unit("postgresql-k8s/1");
+    state.relations[0] = Relation::peer("database-peers", 0).unit(0, []).unit(2, []);
+    let outcome = run(
+        &harness,
+        &World::of(3),
+        Trigger::pebble_ready("postgresql"),
+        &state,
+    );
+    assert_eq!(outcome.failure, None);
+    let waiting = Status::waiting("waiting for the leader's passwords");
+    assert_eq!(outcome.state.unit_status, Some(waiting));
+}
+
+#[test]
+fn a_healthy_clusters_update_status_takes_at_most_12_processes() {
+    let (world, state) = standing();
+    let outcome = run(&harness(), &world, Event::UpdateStatus, &state);
+    assert_eq!(outcome.failure, None);
+    let tools: Vec<&str> = outcome
+        .calls
+        .iter()
+        .map(|call| call.tool.as_str())
+        .collect();
+    assert!(tools.len() <= 12, "{tools:?}");
+    assert_eq!(outcome.state, state, "nothing changes");
+}
+
+#[test]
+fn ports_version_and_endpoints_are_told() {
+    let (_, state) = standing();
+    let ports: Vec<String> = state.opened_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(ports, ["5432/tcp", "8008/tcp"]);
+    assert_eq!(state.workload_version, "15.18");
+    assert_eq!(
+        state.relation_of("database-peers").unwrap().local_app["endpoints"],
+        "[\"postgresql-k8s-0.postgresql-k8s-endpoints\"]"
+    );
+    assert_eq!(state.app_status, Some(Status::active("")));
+}
+
+#[test]
+fn actions_take_their_parameters_and_give_their_results() {
+    let (world, state) = standing();
+    let harness = harness();
+    let action = |trigger: Trigger| run(&harness, &world, trigger, &state).action.unwrap();
+    let primary = action(Trigger::action("get-primary"));
+    assert_eq!(primary.results["primary"], "postgresql-k8s/0");
+    let set = action(Trigger::action("set-password").param("password", "chosen-by-hand"));
+    assert_eq!(
+        (set.failure, set.results["password"].as_str()),
+        (None, Some("chosen-by-hand"))
+    );
+    let refused = action(Trigger::action("get-password").param("username", "nobody"));
+    assert!(refused.failure.unwrap().contains("not nobody"));
+    let missing = action(Trigger::action("create-backup"));
+    assert!(
+        missing
+            .failure
+            .unwrap()
+            .contains("not available in this revision")
+    );
+}
+
+#[test]
+fn leadership_that_goes_in_the_middle_of_a_hook_fails_nothing() {
+    let (world, state) = standing();
+    let config = state.with_config("synchronous_node_count", "majority");
+    for call in 1..12 {
+        let harness = harness().with_fault(Fault::LeadershipLost { after_calls: call });
+        let outcome = run(&harness, &world, Event::ConfigChanged, &config);
+        assert_eq!(outcome.failure, None, "at call {call}");
+    }
+}
+
+#[test]
+fn a_relation_that_is_not_served_yet_is_told_and_goes_with_the_relation() {
+    let (world, state) = standing();
+    let certificates = Relation::new("certificates", 7, "ca").unit(0, []);
+    let with = state.clone().with_relation(certificates);
+    let outcome = run(&harness(), &world, Event::ConfigChanged, &with);
+    let told = "relation certificates is not served by this revision yet: remove it";
+    assert_eq!(outcome.state.unit_status, Some(Status::blocked(told)));
+    let outcome = run(&harness(), &world, Event::ConfigChanged, &state);
+    assert_eq!(outcome.state.unit_status, Some(Status::active("Primary")));
+}
