@@ -520,6 +520,85 @@ fn a_process_that_dies_after_any_effect_leaves_what_the_next_hook_completes() {
     }
 }
 
+#[test]
+fn a_user_gets_its_permissions_and_loses_those_that_it_no_longer_asks_for() {
+    let world = deployed(1);
+    let permissions = |table: &str| {
+        format!(
+            r#"[{{"resource_name": "{table}", "resource_type": "TABLE", "privileges": ["SELECT"]}}]"#
+        )
+    };
+    let secrets = (SECRETS.0, r#"["entity-name", "entity-password"]"#);
+    let (orders, bills) = (permissions("orders"), permissions("bills"));
+    let asks = [("database", "shop"), ("entity-type", "USER"), secrets];
+    let asks = |table| [asks.as_slice(), &[("entity-permissions", table)]].concat();
+    related(&world, "database:5", &asks(&orders));
+    let secret = world.secret("database.5.entity.secret");
+    assert!(log_in(
+        &world,
+        &secret["entity-name"],
+        &secret["entity-password"]
+    ));
+    assert!(!world.told("database:5").contains_key("secret-user"));
+    let granted = || -> Vec<String> {
+        world.with(|s| {
+            s.clients
+                .grants
+                .iter()
+                .map(|(_, what)| what.clone())
+                .collect()
+        })
+    };
+    assert_eq!(
+        granted(),
+        ["CONNECT ON DATABASE shop", "SELECT ON TABLE orders"]
+    );
+    assert!(!world.with(|s| s.roles["relation_id_5"].groups.contains("shop")));
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut("database:5").unwrap();
+        relation
+            .theirs
+            .insert("entity-permissions".into(), bills.clone());
+    });
+    assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
+    assert_eq!(
+        granted(),
+        ["CONNECT ON DATABASE shop", "SELECT ON TABLE bills"]
+    );
+    assert_eq!(world.secret("database.5.entity.secret"), secret);
+    world.unrelate("database:5");
+    assert!(world.client_users().is_empty());
+}
+
+#[test]
+fn a_group_has_a_name_and_no_password() {
+    let world = deployed(1);
+    let secrets = (SECRETS.0, r#"["entity-name", "entity-password"]"#);
+    let asks = [("database", "shop"), ("entity-type", "GROUP"), secrets];
+    related(&world, "database:5", &asks);
+    let secret = world.secret("database.5.entity.secret");
+    assert_eq!(secret.into_keys().collect::<Vec<_>>(), ["entity-name"]);
+    assert!(!world.with(|s| s.roles["relation_id_5"].login));
+}
+
+#[test]
+fn a_prefix_leads_into_every_database_of_that_name_later_ones_too() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop_a"), SECRETS]);
+    let asks = [("database", "shop_*"), ("prefix-matching", "all"), SECRETS];
+    related(&world, "database:6", &asks);
+    assert_eq!(world.told("database:6")["prefix-databases"], "shop_a");
+    related(&world, "database:7", &[("database", "shop_b"), SECRETS]);
+    related(&world, "database:8", &[("database", "till"), SECRETS]);
+    assert_eq!(
+        world.told("database:6")["prefix-databases"],
+        "shop_a,shop_b"
+    );
+    let groups = world.with(|s| s.roles["relation_id_6"].groups.clone());
+    assert!(groups.contains("shop_a") && groups.contains("shop_b") && !groups.contains("till"));
+    assert!(!world.with(|s| s.clients.databases.contains_key("shop_")));
+}
+
 fn legacy(world: &World, id: &str, asks: &[(&str, &str)]) {
     world.relate(id, "app", asks);
     world.with(|state| {
