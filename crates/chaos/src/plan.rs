@@ -36,7 +36,7 @@ pub enum Fault {
     CutOff,
     /// The pod and the other pods don't reach each other; clients and the Kubernetes API do.
     CutFromPeers,
-    /// Half of the packets from and to the pod are lost.
+    /// Three of ten packets from and to the pod are lost.
     Lossy,
     /// The Kubernetes API refuses connections.
     ApiDown,
