@@ -44,17 +44,22 @@ def chaos(*args, accept=(0,)):
 
 
 class Load:
-    """The workload, from within the model's network, until the block ends."""
+    """The workload, until the block ends. Its arguments go to `chaos load`; `prefix` is the command
+    that runs it where the servers can be reached."""
 
-    def __init__(self, cluster, folder, seed=0, rate=100, limit=7200):
+    def __init__(self, prefix, env, folder, *args):
         self.history = os.path.join(folder, "history.jsonl")
+        self.process = subprocess.Popen(
+            [*prefix, CHAOS, "load", self.history, *map(str, args)],
+            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    @classmethod
+    def on(cls, cluster, folder, *args):
+        """Through the Services of the charm's application."""
         service = f"{APP}-{{}}.{MODEL}.svc.cluster.local"
         env = dict(cluster.env, JUJU_MODEL=MODEL, PGPASSWORD=cluster.password())
-        self.process = subprocess.Popen(
-            [JUJU, "net", "--", CHAOS, "load", self.history, "--seed", str(seed),
-             "--rate", str(rate), "--limit", str(limit),
-             "--primary", service.format("primary"), "--standbys", service.format("replicas")],
-            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return cls([JUJU, "net", "--"], env, folder, "--primary", service.format("primary"),
+                   "--standbys", service.format("replicas"), *args)
 
     def __enter__(self):
         if self.process.stdout.readline().strip() != "ready":
@@ -235,7 +240,7 @@ def round_of(cluster, seed, seconds, folder, units):
     plan = json.loads(chaos("plan", seed, seconds))
     print(f"--- seed {seed}: {len(plan)} faults in {seconds} s", flush=True)
     wrong = []
-    with Load(cluster, folder, seed, limit=seconds + 600) as load:
+    with Load.on(cluster, folder, "--seed", seed, "--limit", seconds + 600) as load:
         striker = Striker(cluster, load, folder)
         try:
             striker.follow(plan)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::error::Severity;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
@@ -219,7 +220,8 @@ impl Worker {
         };
         let client = match slot.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => match timeout(self.load.patience, connect(config)).await {
+            // As long again for each address that does not answer.
+            None => match timeout(self.load.patience * hosts(config), connect(config)).await {
                 Ok(Ok(client)) => client,
                 Ok(Err(error)) => return Outcome::Failed(told(&error)),
                 Err(_) => return Outcome::Failed("no connection in time".into()),
@@ -236,6 +238,10 @@ impl Worker {
             Err(_) => Outcome::Unknown("no answer in time".into()),
         }
     }
+}
+
+fn hosts(config: &Config) -> u32 {
+    u32::try_from(config.get_hosts().len()).unwrap_or(1)
 }
 
 /// An ERROR is told after the transaction was rolled back; FATAL and PANIC may come after it was
@@ -328,7 +334,9 @@ pub fn config(hosts: &[String], user: &str, password: &str) -> Result<Config, Er
         config.host(name);
     }
     if hosts.len() > 1 {
-        config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
+        config
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            .load_balance_hosts(LoadBalanceHosts::Random);
     }
     Ok(config)
 }
