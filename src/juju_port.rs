@@ -1,6 +1,8 @@
 //! Juju's port: what this charm asks of the hook tools and writes through them.
 
 mod hook;
+mod hook_relations;
+mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +13,7 @@ use serde_json::Value;
 use crate::secrets::Passwords;
 
 pub use hook::HookJuju;
+pub use relations::{Content, Relations};
 
 /// A hook tool failed, or gave an answer that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +46,7 @@ pub struct Goal {
 }
 
 /// Juju, through its hook tools.
-pub trait JujuPort {
+pub trait JujuPort: Relations {
     /// The application's name.
     fn application(&self) -> &str;
     /// The model's name.

@@ -13,8 +13,8 @@ pub const SERVICE: &str = "postgresql";
 pub const RETRY_LABEL: &str = "retry";
 /// The one-shot service that wakes the charm a little later.
 pub const RETRY: &str = "retry";
-/// Seconds until it does.
-pub const RETRY_AFTER: u32 = 10;
+/// Seconds until it does: a little more than Patroni's `loop_wait`.
+pub const RETRY_AFTER: u32 = 11;
 
 /// A timer in the workload's Pebble: started when something outside could not be reached, it wakes
 /// the charm once, without waiting for `update-status`.

@@ -153,6 +153,12 @@ pub trait Members {
     /// # Errors
     /// When the host does not answer or refuses.
     fn patch_dynamic_config(&self, host: &str, patch: &Value) -> PortResult<()>;
+    /// Restarts PostgreSQL of a member for which a parameter waits. It is begun when this returns,
+    /// and may take longer.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses; the text is Patroni's.
+    fn restart(&self, host: &str) -> PortResult<()>;
     /// Moves leadership from `leader` to `candidate`, or to whom Patroni picks.
     ///
     /// # Errors
@@ -250,6 +256,28 @@ pub trait Database {
     /// # Errors
     /// When the server does not answer or refuses; then none of them has an effect.
     fn execute(&self, server: &Server, statements: &[SecretString]) -> PortResult<()>;
+    /// Rows of text, the statement's parameters being text.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn look(
+        &self,
+        server: &Server,
+        sql: &'static str,
+        parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>>;
+    /// Statements in some database, in one transaction or each by itself; they may take longer
+    /// than others.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn run(
+        &self,
+        server: &Server,
+        database: &str,
+        transaction: bool,
+        statements: &[SecretString],
+    ) -> PortResult<()>;
 }
 
 /// Randomness.

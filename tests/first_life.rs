@@ -230,6 +230,8 @@ fn an_outage_in_the_first_minutes_ends_without_update_status() {
         assert_eq!(world.hook(0, &notice()), Outcome::Done);
         world.settle();
         assert_stands(&world, 1);
+        world.with(|state| state.unit(0).timer = false);
+        assert_eq!(world.hook(0, &notice()), Outcome::Done);
         assert!(
             !world.with(|state| state.unit(0).timer),
             "nothing fails any more"
@@ -490,4 +492,52 @@ fn a_unit_that_stops_hands_over_first() {
     world.with(|state| state.unit(0).dying = true);
     assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
     assert_ne!(world.with(|state| state.holder), Some(0));
+}
+
+#[test]
+fn parameters_that_need_it_restart_the_standbys_first_and_the_primary_last() {
+    let world = deployed(3);
+    world.with(|state| {
+        for unit in state.units.values_mut() {
+            unit.pending_restart = true;
+        }
+    });
+    world.settle();
+    assert_eq!(world.with(|state| state.restarts.clone()), [1, 2, 0]);
+    assert_stands(&world, 3);
+    assert!(!world.with(|state| state.app_bag.contains_key("restarted")));
+}
+
+#[test]
+fn a_lowered_parameter_gives_each_standby_a_second_restart_and_no_third() {
+    let world = deployed(3);
+    world.with(|state| {
+        state.lowered = true;
+        for unit in state.units.values_mut() {
+            unit.pending_restart = true;
+        }
+    });
+    world.settle();
+    assert_eq!(world.with(|state| state.restarts.clone()), [1, 2, 0, 1, 2]);
+    world.with(|state| {
+        // Whatever the reason: what a restart does not clear is not tried for ever.
+        state.restarts.clear();
+        state.lowered = true;
+        state.unit(1).pending_restart = true;
+    });
+    world.settle();
+    assert_eq!(world.with(|state| state.restarts.clone()), [1]);
+}
+
+#[test]
+fn no_member_is_restarted_while_another_is_missing() {
+    let world = deployed(3);
+    world.with(|state| {
+        state.unit(1).pending_restart = true;
+        let missing = state.unit(2);
+        missing.pebble = false;
+        missing.postgres_runs = false;
+    });
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert_eq!(world.with(|state| state.restarts.len()), 0);
 }

@@ -31,6 +31,14 @@ impl<'a> HookJuju<'a> {
         Self { env, context }
     }
 
+    pub(super) fn context(&self) -> &Context<'a> {
+        self.context
+    }
+
+    pub(super) fn model_uuid(&self) -> &str {
+        self.env.model_uuid()
+    }
+
     fn relation(&self) -> Result<Option<String>, JujuError> {
         Ok(self.context.relation_ids(PEERS)?.into_iter().next())
     }

@@ -9,8 +9,15 @@ use serde_json::Value;
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::secrets::Passwords;
 
-/// Endpoints that this revision serves: those among the application's own units.
-const SERVED: [&str; 3] = ["database-peers", "restart", "upgrade"];
+/// Endpoints that this revision serves.
+const SERVED: [&str; 6] = [
+    "database-peers",
+    "restart",
+    "upgrade",
+    "database",
+    "db",
+    "db-admin",
+];
 
 /// The facts of one hook.
 #[derive(Debug, Clone)]
@@ -52,7 +59,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
     let mut gone: BTreeSet<Member> = goal.dying.iter().filter_map(unit).collect();
     gone.extend(leaving.map(str::to_owned).as_ref().and_then(unit));
     let peers: BTreeSet<Member> = known.into_iter().filter(|member| *member != me).collect();
-    let peer_data = peer_data(juju, &me, &peers, leader)?;
+    let peer_data = peer_data(juju, &names, &me, &peers, leader)?;
     let passwords = match juju.passwords()? {
         None if leader => Some(Passwords::default()),
         found => found,
@@ -77,6 +84,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
 
 fn peer_data(
     juju: &dyn JujuPort,
+    names: &Names,
     me: &Member,
     peers: &BTreeSet<Member>,
     leader: bool,
@@ -93,6 +101,14 @@ fn peer_data(
             .unwrap_or_default(),
         initialised: app.contains_key("cluster_initialised"),
         volumes: BTreeMap::new(),
+        restarted: app
+            .get("restarted")
+            .map(|text| {
+                text.split(',')
+                    .filter_map(|unit| names.member_of_unit(unit))
+                    .collect()
+            })
+            .unwrap_or_default(),
         announced: own.get("member").cloned(),
     };
     let volume =

@@ -14,6 +14,8 @@ use super::{Members, PortError, PortResult};
 const ONE: Duration = Duration::from_secs(2);
 /// A switchover is answered when it is done.
 const SWITCHOVER: Duration = Duration::from_secs(20);
+/// Longest wait for a restart within a hook.
+const RESTART: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(1);
 const NAME: &str = "Patroni";
 
@@ -81,6 +83,15 @@ impl Members for PatroniMembers<'_> {
             .block_on(client.patch_config(patch))
             .map(drop)
             .map_err(|e| error("patch the dynamic configuration", e))
+    }
+
+    fn restart(&self, host: &str) -> PortResult<()> {
+        let client = self.client(host, RESTART);
+        match self.runtime.block_on(client.restart(true)) {
+            // It goes on; the restart callback tells when it is done.
+            Ok(()) | Err(Error::TimedOut { .. }) => Ok(()),
+            Err(e) => Err(error("restart PostgreSQL", e)),
+        }
     }
 
     fn switchover(&self, host: &str, leader: &str, candidate: Option<&str>) -> PortResult<()> {

@@ -23,6 +23,7 @@ pub struct Pending {
     pub unit_bag: Vec<(String, String)>,
     pub secret: Option<Passwords>,
     pub ports: BTreeSet<u16>,
+    pub clients: super::clients::Pending,
 }
 
 impl FakeJuju<'_> {
@@ -36,6 +37,7 @@ impl FakeJuju<'_> {
             let unit = state.unit(self.ordinal);
             write(&mut unit.bag, pending.unit_bag);
             unit.ports.extend(pending.ports);
+            pending.clients.commit(state, self.ordinal);
         });
     }
 

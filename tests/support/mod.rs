@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+mod clients;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -10,6 +11,7 @@ mod patroni;
 mod postgres;
 mod workload;
 
+pub use clients::{Bag, Clients};
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -64,6 +66,13 @@ pub struct State {
     /// Text of every log line and status so far.
     pub said: String,
     pub made_up: u32,
+    pub clients: Clients,
+    /// PostgreSQL takes no session.
+    pub database_away: bool,
+    /// Members whose PostgreSQL was restarted, in order.
+    pub restarts: Vec<u32>,
+    /// The parameter that waits was lowered.
+    pub lowered: bool,
 }
 
 /// A role in the database.
@@ -74,6 +83,10 @@ pub struct Role {
     pub verifier: Option<String>,
     pub groups: BTreeSet<String>,
     pub connects: bool,
+    pub createdb: bool,
+    pub createrole: bool,
+    /// Made to own a database of clients.
+    pub marked: bool,
 }
 
 /// A unit: its pod, its volume and what it told Juju.
@@ -98,6 +111,8 @@ pub struct Unit {
     pub volume: Option<(String, u64)>,
     /// The image has neither PostgreSQL nor Patroni.
     pub bare_image: bool,
+    /// A parameter waits for a restart.
+    pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
     pub starts: usize,
@@ -138,6 +153,10 @@ impl World {
             dies_after: None,
             said: String::new(),
             made_up: 0,
+            clients: Clients::default(),
+            database_away: false,
+            restarts: Vec::new(),
+            lowered: false,
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);

@@ -194,6 +194,7 @@ impl Members for FakeMembers<'_> {
                             _ => "stopped",
                         },
                         "timeline": 1,
+                        "pending_restart": unit.pending_restart,
                     })
                 })
                 .collect();
@@ -209,6 +210,22 @@ impl Members for FakeMembers<'_> {
         self.world.with(|state| {
             merge(&mut state.dynamic, patch);
             state.effect("patch dynamic configuration");
+        });
+        Ok(())
+    }
+
+    fn restart(&self, host: &str) -> PortResult<()> {
+        self.world.with(|state| {
+            let ordinal = ordinal(host);
+            state.restarts.push(ordinal);
+            // A standby keeps a lowered parameter until the primary has it.
+            if !state.lowered || state.holder == Some(ordinal) {
+                state.unit(ordinal).pending_restart = false;
+            }
+            if state.holder == Some(ordinal) {
+                state.lowered = false;
+            }
+            state.effect(format!("restart {ordinal}"));
         });
         Ok(())
     }

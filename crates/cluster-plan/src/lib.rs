@@ -6,11 +6,13 @@
 //! the same facts into the statuses that Juju shows. Nothing here does I/O, reads a clock or
 //! draws a random number.
 
+pub mod clients;
 pub mod membership;
 pub mod names;
 pub mod observed;
 pub mod options;
 pub mod plan;
 pub mod planner;
+pub mod restarts;
 pub mod roles;
 pub mod status;

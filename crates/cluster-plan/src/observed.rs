@@ -58,6 +58,8 @@ pub struct PeerData {
     pub initialised: bool,
     /// Unit bag `pgdata` of each unit: what its volume held when it came up.
     pub volumes: BTreeMap<Member, Volume>,
+    /// Application bag `restarted`: members that have had their restart in this round.
+    pub restarted: BTreeSet<Member>,
     /// This unit's bag key `member`: what it last told the others of its member.
     pub announced: Option<String>,
 }

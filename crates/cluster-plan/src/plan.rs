@@ -1,10 +1,11 @@
 //! A plan as data: steps in order, each with its reason; what is waited for; what is wrong.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::names::ServiceKind;
+use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
 
@@ -39,6 +40,10 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Restart a member's PostgreSQL.
+    RestartMember(Member),
+    /// Write the application bag's `restarted`.
+    NoteRestarted(BTreeSet<Member>),
     /// Change Patroni's dynamic configuration by this merge patch.
     PatchDynamic(Value),
     /// Run statements in the primary's database.
@@ -70,6 +75,14 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
+            Self::NoteRestarted(members) if members.is_empty() => {
+                f.write_str("end the round of restarts")
+            }
+            Self::NoteRestarted(members) => {
+                let units: Vec<_> = members.iter().map(Member::unit).collect();
+                write!(f, "note the restart of {}", units.join(", "))
+            }
             Self::PatchDynamic(patch) => {
                 write!(f, "patch Patroni's dynamic configuration: {patch}")
             }
@@ -110,6 +123,8 @@ pub enum Waiting {
     Pebble,
     /// The own member has not started.
     OwnMember,
+    /// A member is missing or does not run.
+    AllMembers,
     /// No primary is known.
     Primary,
     /// No cluster exists yet: the leader bootstraps it.
@@ -123,6 +138,7 @@ impl fmt::Display for Waiting {
             Self::Passwords => "the leader's passwords",
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
+            Self::AllMembers => "all members to run, before the next restart",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
         })
@@ -160,6 +176,15 @@ pub enum Problem {
     HeadlessService(String),
     /// A relation that this charm does not serve yet.
     UnservedRelation(String),
+    /// A client's request that cannot be served, or has changed what cannot change.
+    Client {
+        /// Id of the relation.
+        relation: String,
+        /// Why, in words for the operator.
+        why: String,
+    },
+    /// Clients by `database` and by the legacy interface at once.
+    MixedClients,
 }
 
 impl Problem {
@@ -176,7 +201,9 @@ impl Problem {
             | Self::ForeignVolume { .. }
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
-            | Self::UnservedRelation(_) => false,
+            | Self::UnservedRelation(_)
+            | Self::Client { .. }
+            | Self::MixedClients => false,
         }
     }
 }

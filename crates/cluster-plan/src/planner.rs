@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::roles;
+use crate::{restarts, roles};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -236,11 +236,14 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             crate::observed::Role::StandbyLeader => "standby-leader",
             _ => "replica",
         };
-        if peer_data.announced.as_deref() != Some(state) {
-            plan.step(
-                Step::Announce(state.to_owned()),
-                "the others' view depends on it",
-            );
+        let waits = if own.pending_restart {
+            ", restart pending"
+        } else {
+            ""
+        };
+        let state = format!("{state}{waits}");
+        if peer_data.announced.as_ref() != Some(&state) {
+            plan.step(Step::Announce(state), "the others' view depends on it");
         }
     }
     let Some(view) = &observed.cluster else {
@@ -256,6 +259,9 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             Step::PatchDynamic(patch),
             "policy, scale or options have changed",
         );
+    }
+    if desired.config.is_ok() {
+        restarts::plan(plan, observed, view);
     }
     let Some(database) = &observed.database else {
         return;

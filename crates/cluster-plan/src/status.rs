@@ -60,7 +60,7 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
-            Some(_) => Status::Active(String::new()),
+            Some(_) => Status::Active(guarantee(observed)),
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
     });
@@ -77,6 +77,22 @@ fn stands(problem: &Problem, observed: &Observed) -> bool {
         .own_member()
         .is_some_and(crate::observed::ClusterMember::running);
     !(running && matches!(problem, Problem::Kubernetes(_)))
+}
+
+/// What a commit waits for right now: the guarantee that holds if the primary is lost.
+fn guarantee(observed: &Observed) -> String {
+    let members = observed.cluster.iter().flat_map(|view| &view.members);
+    let synchronous = members
+        .filter(|member| member.role == Role::SyncStandby && member.started())
+        .count();
+    match (synchronous, observed.planned) {
+        (0, 1) => String::new(),
+        (0, _) => {
+            "commits wait for no standby: losing the primary may lose the last of them".into()
+        }
+        (1, _) => "commits wait for 1 standby".into(),
+        (n, _) => format!("commits wait for {n} standbys"),
+    }
 }
 
 fn app_wide(problems: &[Problem]) -> bool {
@@ -166,6 +182,12 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         ),
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
+        }
+        Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::MixedClients => {
+            "Please choose one endpoint to use. No need to relate all of them \
+             simultaneously!"
+                .into()
         }
     })
 }

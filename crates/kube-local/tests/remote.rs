@@ -1,7 +1,11 @@
 //! What is run beside a real kube-apiserver, which has no controllers: Endpoints, the removal of
 //! what lost its owners, and that the processes end.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::time::Duration;
 
