@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::relation_of;
 use cluster_plan::plan::Problem;
+use relation_interfaces::postgresql_client::Group;
 use secrecy::SecretString;
 
 use crate::juju_port::JujuError;
@@ -102,6 +103,7 @@ pub fn reconcile(
         return Ok(Outcome::default());
     }
     let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
+    memory.sweep |= occasion.sweep;
     let relations = relations(juju, &memory, occasion)?;
     let terms = terms(observation);
     let digest = memory::digest(&[
@@ -112,7 +114,7 @@ pub fn reconcile(
     let due: Vec<&Relation> = relations
         .values()
         .filter(|r| {
-            occasion.sweep
+            memory.sweep
                 || occasion.relation == Some(r.id.as_str())
                 || memory.get(r.number).is_none_or(|k| k.digest != digest)
         })
@@ -130,7 +132,7 @@ pub fn reconcile(
         )
         .collect();
     let mixed = mixed(&relations);
-    if due.is_empty() && gone.is_empty() && !occasion.sweep {
+    if due.is_empty() && gone.is_empty() && !memory.sweep {
         return Ok(Outcome {
             problems: problems(&memory, &relations, mixed),
             later: false,
@@ -152,6 +154,8 @@ pub fn reconcile(
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
             later = true;
+        } else {
+            memory.sweep = false;
         }
         later |= due.iter().any(|r| memory.failed(r.number));
     } else {
@@ -162,6 +166,14 @@ pub fn reconcile(
         problems: problems(&memory, &relations, mixed),
         later,
     })
+}
+
+/// Labels that the secrets of a user can have.
+fn labels(user: &str) -> Vec<String> {
+    let rest = user.trim_start_matches("relation_id_").replace('_', ".");
+    Group::ALL
+        .map(|group| format!("{DATABASE}.{rest}.{}.secret", group.name()))
+        .into()
 }
 
 fn is_client(endpoint: &str) -> bool {
@@ -254,6 +266,13 @@ impl Clients<'_> {
                 }
                 tracing::warn!("cannot remove {user}: {}", error.chain());
                 left.insert(number);
+                continue;
+            }
+            // Another unit may have led when they were made.
+            if memory.get(number).is_none() {
+                for label in labels(user) {
+                    self.juju.forget_secret(&label)?;
+                }
             }
         }
         for number in gone.iter().filter(|number| !left.contains(*number)) {

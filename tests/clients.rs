@@ -232,6 +232,7 @@ fn a_new_leader_goes_on_where_the_old_one_was() {
     world.forget_relation("database:6");
     assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
     assert_eq!(world.client_users(), ["relation_id_5"]);
+    assert!(world.with(|s| s.clients.secrets.keys().all(|label| label.contains(".5."))));
     assert!(
         log_in(&world, "relation_id_5", &password),
         "the password stays"
@@ -331,4 +332,21 @@ fn a_process_that_dies_after_any_effect_leaves_what_the_next_hook_completes() {
             break;
         }
     }
+}
+
+#[test]
+fn a_new_leader_that_finds_no_primary_looks_at_all_relations_when_there_is_one() {
+    let world = deployed(3);
+    related(&world, "database:6", &[("database", "shop"), SECRETS]);
+    world.with(|state| {
+        state.leader = 1;
+        state.database_away = true;
+    });
+    world.forget_relation("database:6");
+    assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
+    assert_eq!(world.client_users(), ["relation_id_6"]);
+    world.with(|state| state.database_away = false);
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert!(world.client_users().is_empty());
+    assert!(world.with(|state| state.clients.secrets.is_empty()));
 }
