@@ -105,6 +105,8 @@ pub fn reconcile(
     let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
     memory.sweep |= occasion.sweep;
     let relations = relations(juju, &memory, occasion)?;
+    let server = database::server(facts, &observation.observed);
+    moved(ports, &mut memory, observation, server.as_ref());
     let terms = terms(observation);
     let digest = memory::digest(&[
         &terms.endpoints,
@@ -133,6 +135,9 @@ pub fn reconcile(
         .collect();
     let mixed = mixed(&relations);
     if due.is_empty() && gone.is_empty() && !memory.sweep {
+        if memory.changed {
+            juju.remember(memory::KEY, &memory.text())?;
+        }
         return Ok(Outcome {
             problems: problems(&memory, &relations, mixed),
             later: false,
@@ -143,7 +148,7 @@ pub fn reconcile(
     for relation in &due {
         memory.unsettle(relation.number);
     }
-    if let Some(server) = database::server(facts, &observation.observed) {
+    if let Some(server) = server {
         let clients = Clients {
             juju,
             ports,
@@ -166,6 +171,30 @@ pub fn reconcile(
         problems: problems(&memory, &relations, mixed),
         later,
     })
+}
+
+/// Another primary than the one that clients were last served from may lack the last users.
+fn moved(
+    ports: &Ports<'_>,
+    memory: &mut Memory,
+    observation: &Observation,
+    server: Option<&Server>,
+) {
+    let (Some(server), Some(primary)) = (server, crate::apply::primary(observation)) else {
+        return;
+    };
+    let primary = primary.to_string();
+    if memory.primary == primary || memory.numbers().next().is_none() {
+        return;
+    }
+    match look::users(ports.database, server) {
+        Ok(users) => {
+            memory.miss(&users);
+            memory.primary = primary;
+            memory.changed = true;
+        }
+        Err(error) => tracing::warn!("cannot see the clients' users: {}", error.chain()),
+    }
 }
 
 /// Labels that the secrets of a user can have.
@@ -251,7 +280,7 @@ impl Clients<'_> {
         digest: &str,
         mixed: bool,
     ) -> Result<Result<(), crate::ports::PortError>, JujuError> {
-        let users = match self.users() {
+        let users = match look::users(self.ports.database, &self.server) {
             Ok(users) => users,
             Err(error) => return Ok(Err(error)),
         };

@@ -350,3 +350,22 @@ fn a_new_leader_that_finds_no_primary_looks_at_all_relations_when_there_is_one()
     assert!(world.client_users().is_empty());
     assert!(world.with(|state| state.clients.secrets.is_empty()));
 }
+
+#[test]
+fn a_user_that_was_lost_with_the_primary_is_made_again_with_its_password() {
+    let world = deployed(3);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    related(&world, "database:6", &[("database", "shop"), SECRETS]);
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let secret = world.secret("database.6.user.secret");
+    world.with(|state| {
+        // No standby had it yet.
+        state.roles.remove("relation_id_6");
+        state.holder = Some(1);
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    assert_eq!(world.secret("database.6.user.secret"), secret);
+    assert!(log_in(&world, "relation_id_6", &secret["password"]));
+    let quiet = calls(&world, &notice());
+    assert!(quiet <= 2, "{quiet}");
+}

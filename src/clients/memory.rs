@@ -20,6 +20,9 @@ pub struct Known {
     /// Labels of the secrets that were made for it.
     #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Its users.
+    #[serde(rename = "u", default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// What is wrong with its request.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -39,9 +42,16 @@ pub struct Known {
 pub struct Memory {
     #[serde(rename = "r", default)]
     relations: BTreeMap<u64, Known>,
+    /// The primary that has what was made: the charm does not wait for standbys, so the next one
+    /// may lack the last of it.
+    #[serde(rename = "p", default)]
+    pub primary: String,
     /// All are to be looked at, which could not be done yet.
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     pub sweep: bool,
+    /// It is not what it was at the hook's start, though no relation is.
+    #[serde(skip)]
+    pub changed: bool,
 }
 
 impl Memory {
@@ -93,6 +103,15 @@ impl Memory {
     pub fn unsettle(&mut self, number: u64) {
         if let Some(known) = self.relations.get_mut(&number) {
             known.digest.clear();
+        }
+    }
+
+    /// Has those relations looked at again that lack a user among these.
+    pub fn miss(&mut self, users: &[String]) {
+        for known in self.relations.values_mut() {
+            if !known.users.iter().all(|user| users.contains(user)) {
+                known.digest.clear();
+            }
         }
     }
 
