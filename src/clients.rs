@@ -161,6 +161,9 @@ pub fn reconcile(
             later = true;
         } else {
             memory.sweep = false;
+            if let Some(primary) = crate::apply::primary(observation) {
+                memory.primary = primary.to_string();
+            }
         }
         later |= due.iter().any(|r| memory.failed(r.number));
     } else {
