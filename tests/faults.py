@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -304,6 +305,7 @@ def arguments():
 
 def main():
     args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leaving no namespace behind
     build()
     end = time.monotonic() + args.hours * 3600 if args.hours else None
     folders, broken = [], []
