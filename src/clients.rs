@@ -20,7 +20,7 @@ use crate::observe::juju::JujuFacts;
 use crate::observe::{Observation, database};
 use crate::ports::{Ports, Server};
 
-pub use look::{CLIENT, OWNED, USERS};
+pub use look::{CLIENT, OWNED, PREFIXED, USERS};
 pub use memory::{Known, Memory};
 
 use crate::juju_port::JujuPort;
@@ -266,38 +266,61 @@ impl Clients<'_> {
             }
             memory.forget(*number);
         }
+        let mut made = false;
         for relation in due {
-            let known = memory.get(relation.number).cloned().unwrap_or_default();
-            // Those that are served stay so; the operator has to choose before more are.
-            if mixed
-                && known.secrets.is_empty()
-                && !users
-                    .iter()
-                    .any(|u| relation_of(u) == Some(relation.number))
-            {
-                continue;
-            }
-            let own: Vec<&String> = users
-                .iter()
-                .filter(|user| relation_of(user) == Some(relation.number))
-                .collect();
-            let served = if relation.endpoint == DATABASE {
-                self.relation(relation, &known, &own)?
-            } else {
-                self.legacy(relation)?
-            };
-            match served {
-                Ok(mut served) => {
-                    served.endpoint.clone_from(&relation.endpoint);
-                    if !served.unsettled {
-                        digest.clone_into(&mut served.digest);
-                    }
-                    memory.set(relation.number, served);
-                }
+            match self.due(memory, relation, &users, digest, mixed)? {
+                Ok(database) => made |= database,
                 Err(error) => return Ok(Err(error)),
             }
         }
+        // A database that is new concerns those who asked for all of a name.
+        let prefixed = |r: &&Relation| made && memory.get(r.number).is_some_and(|k| k.prefix);
+        for relation in relations
+            .values()
+            .filter(prefixed)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            memory.unsettle(relation.number);
+            if let Err(error) = self.due(memory, &relation, &users, digest, mixed)? {
+                return Ok(Err(error));
+            }
+        }
         Ok(Ok(()))
+    }
+
+    /// Serves one relation: whether a database was made for it.
+    fn due(
+        &self,
+        memory: &mut Memory,
+        relation: &Relation,
+        users: &[String],
+        digest: &str,
+        mixed: bool,
+    ) -> Result<Result<bool, crate::ports::PortError>, JujuError> {
+        let own: Vec<&String> = users
+            .iter()
+            .filter(|user| relation_of(user) == Some(relation.number))
+            .collect();
+        // Those that are served stay so; the operator has to choose before more are.
+        if mixed && own.is_empty() {
+            return Ok(Ok(false));
+        }
+        let known = memory.get(relation.number).cloned().unwrap_or_default();
+        let served = if relation.endpoint == DATABASE {
+            self.relation(relation, &known, &own)?
+        } else {
+            self.legacy(relation)?
+        };
+        Ok(served.map(|mut served| {
+            served.endpoint.clone_from(&relation.endpoint);
+            if !served.unsettled {
+                digest.clone_into(&mut served.digest);
+            }
+            let made = served.made;
+            memory.set(relation.number, served);
+            made
+        }))
     }
 
     fn password(&self, known: Option<&SecretString>) -> SecretString {

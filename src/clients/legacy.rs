@@ -37,16 +37,18 @@ impl Clients<'_> {
             Ok(Some(request)) if !self.has_extensions(&request) => {
                 Some("extensions requested through relation".to_owned())
             }
-            Ok(Some(request)) => match self.legacy_request(relation, &app, &request, &units) {
-                Ok(()) => None,
-                Err(Trouble::Own(why)) => Some(why),
-                Err(Trouble::Failed(why)) => {
-                    now.unsettled = true;
-                    Some(why)
+            Ok(Some(request)) => {
+                match self.legacy_request(relation, &app, &request, &units, &mut now) {
+                    Ok(()) => None,
+                    Err(Trouble::Own(why)) => Some(why),
+                    Err(Trouble::Failed(why)) => {
+                        now.unsettled = true;
+                        Some(why)
+                    }
+                    Err(Trouble::Away(error)) => return Ok(Err(error)),
+                    Err(Trouble::Juju(error)) => return Err(error),
                 }
-                Err(Trouble::Away(error)) => return Ok(Err(error)),
-                Err(Trouble::Juju(error)) => return Err(error),
-            },
+            }
         };
         if let Some(why) = wrong {
             tracing::warn!("{}: {why}", relation.id);
@@ -70,6 +72,7 @@ impl Clients<'_> {
         app: &str,
         request: &Request,
         units: &BTreeMap<String, Bag>,
+        now: &mut Known,
     ) -> Result<(), Trouble> {
         let (names, me) = (&self.facts.names, &self.facts.me);
         let own = self.juju.relation_bag(&relation.id, names.app())?;
@@ -86,12 +89,12 @@ impl Clients<'_> {
         let mut client = Client {
             user: user_name(relation.number, None),
             database: request.database.clone(),
-            roles: [].into(),
+            ..Client::default()
         };
         if relation.endpoint == ADMIN {
             client.roles.insert("superuser".to_owned());
         }
-        let (password, version) = self.provide(relation, &client, known.as_ref())?;
+        let (password, version, made) = self.provide(relation, &client, known.as_ref())?;
         let standbys = self.terms.read_only_endpoints != self.terms.endpoints;
         let told = Answer {
             request,
@@ -104,6 +107,7 @@ impl Clients<'_> {
             port: POSTGRESQL_PORT,
             version,
         };
+        now.made = made;
         for (key, value) in answer(&told, units) {
             // Old clients look into the leader's databag, newer ones into the application's.
             for entity in [names.app(), &me.unit()] {

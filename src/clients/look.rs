@@ -1,5 +1,7 @@
 //! What the primary's catalogue tells about clients.
 
+use std::collections::BTreeSet;
+
 use cluster_plan::clients::{
     ANY_DATABASE, Catalogue, Client, DatabaseFacts, OwnerFacts, UserFacts,
 };
@@ -45,12 +47,32 @@ FROM pg_catalog.pg_database d WHERE d.datallowconn AND d.oid IN \
   (SELECT s.dbid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = $1::text) ORDER BY 1";
 
+/// Databases of clients whose names begin with $1.
+pub const PREFIXED: &str = "\
+SELECT d.datname::text FROM pg_catalog.pg_database d \
+WHERE pg_catalog.pg_get_userbyid(d.datdba) = d.datname \
+  AND pg_catalog.left(d.datname::text, pg_catalog.length($1::text)) = $1::text \
+  AND pg_catalog.shobj_description(d.datdba, 'pg_authid') = $2::text ORDER BY 1";
+
 type Row = Vec<Option<String>>;
 
 impl Clients<'_> {
     /// The users of all clients.
     pub(super) fn users(&self) -> PortResult<Vec<String>> {
         let rows = self.ports.database.look(&self.server, USERS, &[])?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .collect())
+    }
+
+    /// The databases that a prefix leads to.
+    pub(super) fn prefixed(&self, prefix: &str) -> PortResult<BTreeSet<String>> {
+        let parameters = [prefix, cluster_plan::clients::OWNER_MARK];
+        let rows = self
+            .ports
+            .database
+            .look(&self.server, PREFIXED, &parameters)?;
         Ok(rows
             .into_iter()
             .filter_map(|row| row.into_iter().next().flatten())

@@ -23,6 +23,12 @@ pub struct Known {
     /// What is wrong with its request.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// It has users whom every new database concerns.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefix: bool,
+    /// A database was made for it just now.
+    #[serde(skip)]
+    pub made: bool,
     /// It has to be looked at again, whatever the terms.
     #[serde(skip)]
     pub unsettled: bool,

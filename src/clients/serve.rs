@@ -1,12 +1,12 @@
 //! One relation of `database`: from its request to its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cluster_plan::clients::{Batch, Client, check, remove, serve, user_name};
+use cluster_plan::clients::{Batch, Client, Grant, Kind, check, remove, serve, user_name};
 use cluster_plan::roles::Sql;
 use relation_interfaces::postgresql_client::{
-    Answer, Ask, Group, Request, SecretIds, Told, Version, answer, parse, secret_content,
-    secret_label,
+    self as interface, Answer, Ask, Group, Request, SecretIds, Told, Version, answer, parse,
+    secret_content, secret_label,
 };
 use relation_interfaces::{Bag, RequestError};
 use secrecy::SecretString;
@@ -163,18 +163,29 @@ impl Clients<'_> {
         own: &Bag,
         now: &mut Known,
     ) -> Result<(Answer, SecretIds), Trouble> {
-        let client = Client {
-            user: user_name(relation.number, request.id.as_deref()),
-            database: request.database.clone(),
-            roles: request.roles.clone(),
-        };
+        let client = self
+            .client(relation, request, own)
+            .map_err(|error| failed(&relation.endpoint, error))?;
+        now.prefix |= request.kind == interface::Kind::Prefix;
         let label = |group| secret_label(&relation.endpoint, relation.number, request, group);
-        let before = self.juju.shared_secret(&label(Group::User))?;
-        let known = match &before {
-            Some(content) => content.get("password").cloned(),
-            None => own.get("password").map(|p| SecretString::from(p.clone())),
+        let entity = matches!(client.kind, Kind::User | Kind::Group);
+        let (group, key) = if entity {
+            (Group::Entity, "entity-password")
+        } else {
+            (Group::User, "password")
         };
-        let (password, version) = self.provide(relation, &client, known.as_ref())?;
+        let known = match self.juju.shared_secret(&label(group))? {
+            Some(content) => content.get(key).cloned(),
+            None => own.get(key).map(|p| SecretString::from(p.clone())),
+        };
+        let (password, version, made) = self.provide(relation, &client, known.as_ref())?;
+        now.made |= made;
+        if request.external {
+            tracing::info!(
+                "{}: told the endpoints within the cluster, for want of others",
+                relation.id
+            );
+        }
         let answer = Answer {
             username: client.user,
             password,
@@ -182,6 +193,10 @@ impl Clients<'_> {
             read_only_endpoints: self.terms.read_only_endpoints.clone(),
             tls_ca: self.terms.tls_ca.clone(),
             version,
+            databases: match client.kind {
+                Kind::Prefix(databases) => databases.into_iter().collect(),
+                _ => Vec::new(),
+            },
         };
         let mut ids = SecretIds::new();
         for group in Group::ALL {
@@ -205,13 +220,43 @@ impl Clients<'_> {
         Ok((answer, ids))
     }
 
-    /// Makes a client's user and database as they must be: its password and the server's version.
+    /// The client that a request is about.
+    fn client(&self, relation: &Relation, request: &Request, own: &Bag) -> PortResult<Client> {
+        let kind = match request.kind {
+            interface::Kind::Database => Kind::Owner,
+            interface::Kind::Prefix => Kind::Prefix(self.prefixed(&request.database)?),
+            interface::Kind::User => Kind::User,
+            interface::Kind::Group => Kind::Group,
+        };
+        let version = match request.id {
+            Some(_) => Version::V1,
+            None => Version::V0,
+        };
+        let before = answered(version, request.id.as_deref(), own);
+        let before = before.and_then(|before| again(version, &before));
+        let grants = |request: &Request| -> BTreeSet<Grant> {
+            request.permissions.iter().map(grant).collect()
+        };
+        let now = grants(request);
+        let withdrawn = before.as_ref().map(grants).unwrap_or_default();
+        Ok(Client {
+            user: user_name(relation.number, request.id.as_deref()),
+            database: request.database.clone(),
+            roles: request.roles.clone(),
+            kind,
+            withdrawn: withdrawn.difference(&now).cloned().collect(),
+            grants: now,
+        })
+    }
+
+    /// Makes a client's user and database as they must be: its password, the server's version, and
+    /// whether a database was made.
     pub(super) fn provide(
         &self,
         relation: &Relation,
         client: &Client,
         known: Option<&SecretString>,
-    ) -> Result<(SecretString, String), Trouble> {
+    ) -> Result<(SecretString, String, bool), Trouble> {
         let failed = |error| failed(&relation.endpoint, error);
         let catalogue = self.catalogue(client, known).map_err(failed)?;
         check(client, &catalogue).map_err(|refusal| Trouble::Own(refusal.to_string()))?;
@@ -220,7 +265,8 @@ impl Clients<'_> {
             tracing::info!("{}: {}", relation.id, notes(&batch));
             self.run(&batch, Some(&password)).map_err(failed)?;
         }
-        Ok((password, catalogue.version))
+        let made = client.kind == Kind::Owner && catalogue.database.is_none();
+        Ok((password, catalogue.version, made))
     }
 
     /// Removes a user that no relation has any more.
@@ -285,6 +331,14 @@ fn failed(endpoint: &str, error: PortError) -> Trouble {
     }
 }
 
+fn grant(permission: &interface::Permission) -> Grant {
+    Grant {
+        on: permission.on,
+        name: permission.name.clone(),
+        privileges: permission.privileges.clone(),
+    }
+}
+
 fn notes(batch: &Batch) -> String {
     let notes: Vec<&str> = batch.statements.iter().map(|s| s.note.as_str()).collect();
     notes.join("; ")
@@ -323,8 +377,10 @@ fn answered(version: Version, id: Option<&str>, own: &Bag) -> Option<Map<String,
     let data: Map<String, Value> = serde_json::from_str(own.get("data")?).ok()?;
     match version {
         Version::V0 => {
-            let told = own.contains_key("secret-user") || own.contains_key("username");
-            told.then_some(data)
+            let keys = ["secret-user", "username", "secret-entity", "entity-name"];
+            keys.iter()
+                .any(|key| own.contains_key(*key))
+                .then_some(data)
         }
         Version::V1 => match data.get(id?) {
             Some(Value::Object(request)) => Some(request.clone()),

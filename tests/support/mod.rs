@@ -71,6 +71,12 @@ pub struct State {
     pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
     pub restarts: Vec<u32>,
+    /// Verifiers are kept with one round instead of thousands, which is as good for a test.
+    pub cheap_passwords: bool,
+    /// Commits that a client has heard of, counted.
+    pub acknowledged: u64,
+    /// Members that have all of them: Patroni lets no other lead.
+    pub synchronous: BTreeSet<u32>,
     /// The parameter that waits was lowered.
     pub lowered: bool,
 }
@@ -157,6 +163,9 @@ impl World {
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
+            cheap_passwords: false,
+            acknowledged: 0,
+            synchronous: BTreeSet::new(),
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);

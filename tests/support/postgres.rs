@@ -1,6 +1,7 @@
 //! The primary's catalogue, and the statements that the charm runs: each must be one that this
 //! catalogue understands and that fits it, as PostgreSQL would insist.
 
+use cluster_plan::observed::SystemUser;
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -145,7 +146,8 @@ impl State {
             ["ALTER", "ROLE", name, "PASSWORD", verifier] => {
                 let verifier = verifier.trim_matches('\'');
                 assert!(verifier.starts_with("SCRAM-SHA-256$"), "a verifier alone");
-                self.role(name).verifier = Some(verifier.to_owned());
+                let verifier = self.kept(name, verifier);
+                self.role(name).verifier = Some(verifier);
             }
             ["GRANT", "CONNECT", "ON", "DATABASE", "postgres", "TO", name]
             | [
@@ -174,6 +176,21 @@ impl State {
             }
             _ => panic!("syntax error: {sql}"),
         }
+    }
+
+    /// The verifier, or a cheaper one of the same password where that is in the secret.
+    fn kept(&self, user: &str, verifier: &str) -> String {
+        let password = SystemUser::from_name(user)
+            .filter(|_| self.cheap_passwords)
+            .and_then(|user| self.secret.as_ref()?.get(user))
+            .filter(|password| scram::fits(password, verifier));
+        password.map_or_else(
+            || verifier.to_owned(),
+            |password| {
+                let cheap = scram::verifier_of_rounds(password, &[7; 16], 1);
+                cheap.expose_secret().to_owned()
+            },
+        )
     }
 
     pub fn role(&mut self, name: &str) -> &mut Role {

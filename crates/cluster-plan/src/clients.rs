@@ -20,15 +20,46 @@ pub const ANY_DATABASE: &str = "relation_any_database";
 /// What the comment of a role says that owns a database of clients.
 pub const OWNER_MARK: &str = "owner of the database of this name, kept by the charm";
 
+/// How a client stands to its database.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// It may do all in it.
+    #[default]
+    Owner,
+    /// The same in all of these, and it has none of its own.
+    Prefix(BTreeSet<String>),
+    /// It enters it, and may do what is granted.
+    User,
+    /// It is a role that nobody logs in as.
+    Group,
+}
+
+/// Something granted on an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// SQL's word for the object: `TABLE`, `SCHEMA`, ...
+    pub on: &'static str,
+    /// The parts of its name.
+    pub name: Vec<String>,
+    /// SQL's words for what is granted.
+    pub privileges: BTreeSet<&'static str>,
+}
+
 /// What a client is to get.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Client {
     /// Its user, from [`user_name`].
     pub user: String,
-    /// Its database.
+    /// Its database; with [`Kind::Prefix`] the beginning of their names.
     pub database: String,
     /// Roles that it asks for beyond its own database, lower-case.
     pub roles: BTreeSet<String>,
+    /// How it stands to the database.
+    pub kind: Kind,
+    /// What a user or group may do.
+    pub grants: BTreeSet<Grant>,
+    /// What it was granted before, and is not any more.
+    pub withdrawn: BTreeSet<Grant>,
 }
 
 /// Attributes that a client can ask for as if they were roles.
@@ -52,17 +83,33 @@ impl Client {
             .map(String::as_str)
             .filter(|r| !ATTRIBUTES.contains(r) && !IGNORED.contains(r));
         let mut groups: BTreeSet<String> = asked.map(str::to_owned).collect();
+        if self.kind == Kind::Group {
+            return groups;
+        }
         groups.insert(CLIENTS.to_owned());
-        if ATTRIBUTES.iter().any(|a| self.has(a)) {
+        // Who is not in the role of the database's name comes in by its right to connect alone.
+        if self.kind == Kind::User || ATTRIBUTES.iter().any(|a| self.has(a)) {
             groups.insert(ANY_DATABASE.to_owned());
         }
         groups
     }
 
+    /// The databases whose owner's role it is in.
+    #[must_use]
+    pub fn owns(&self) -> BTreeSet<String> {
+        match &self.kind {
+            Kind::Owner => [self.database.clone()].into(),
+            Kind::Prefix(databases) => databases.clone(),
+            Kind::User | Kind::Group => BTreeSet::new(),
+        }
+    }
+
     /// It has nothing beyond its own database, so it can act as that database's owner throughout.
     #[must_use]
     pub fn plain(&self) -> bool {
-        self.groups().len() == 1 && !ATTRIBUTES.iter().any(|a| self.has(a))
+        self.kind == Kind::Owner
+            && self.groups().len() == 1
+            && !ATTRIBUTES.iter().any(|a| self.has(a))
     }
 }
 
@@ -127,7 +174,9 @@ pub fn check(client: &Client, catalogue: &Catalogue) -> Result<(), Refusal> {
         return Err(Refusal::Roles(unknown.join(", ")));
     }
     let owner = catalogue.roles.get(&client.database);
-    if owner.is_some_and(|role| role.login || role.superuser || !role.marked) {
+    if !matches!(client.kind, Kind::Prefix(_))
+        && owner.is_some_and(|role| role.login || role.superuser || !role.marked)
+    {
         return Err(Refusal::RoleInTheWay(client.database.clone()));
     }
     Ok(())

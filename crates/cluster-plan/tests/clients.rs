@@ -8,8 +8,8 @@
 )]
 
 use cluster_plan::clients::{
-    Batch, Catalogue, Client, DatabaseFacts, OwnerFacts, Refusal, UserFacts, check, identifier,
-    literal, relation_of, remove, serve, user_name,
+    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, OwnerFacts, Refusal, UserFacts, check,
+    identifier, literal, relation_of, remove, serve, user_name,
 };
 use cluster_plan::roles::Sql;
 use proptest::prelude::*;
@@ -19,6 +19,7 @@ fn client(roles: &[&str]) -> Client {
         user: "relation_id_5".into(),
         database: "shop".into(),
         roles: roles.iter().map(ToString::to_string).collect(),
+        ..Client::default()
     }
 }
 
@@ -119,6 +120,72 @@ fn attributes_follow_what_is_asked_for() {
         all.contains(&"ALTER ROLE \"relation_id_5\" SUPERUSER CREATEDB NOCREATEROLE".to_owned()),
         "{all:?}"
     );
+}
+
+fn grant(name: &[&str], privileges: &[&'static str]) -> Grant {
+    Grant {
+        on: "TABLE",
+        name: name.iter().map(ToString::to_string).collect(),
+        privileges: privileges.iter().copied().collect(),
+    }
+}
+
+#[test]
+fn a_user_has_what_is_granted_and_no_more() {
+    let user = Client {
+        kind: Kind::User,
+        grants: [grant(&["s", "t\""], &["SELECT", "INSERT"])].into(),
+        withdrawn: [grant(&["old"], &["ALL"])].into(),
+        ..client(&[])
+    };
+    let all = texts(&serve(&user, &served(&client(&[]))));
+    for expected in [
+        "REVOKE ALL ON TABLE \"old\" FROM \"relation_id_5\"",
+        "GRANT CONNECT ON DATABASE \"shop\" TO \"relation_id_5\"",
+        "GRANT INSERT, SELECT ON TABLE \"s\".\"t\"\"\" TO \"relation_id_5\"",
+    ] {
+        assert!(all.iter().any(|t| t == expected), "{expected} in {all:?}");
+    }
+    let all = texts(&serve(&user, &Catalogue::default()));
+    assert!(
+        !all.iter()
+            .any(|t| t == "GRANT \"shop\" TO \"relation_id_5\"")
+    );
+    assert!(
+        !all.iter()
+            .any(|t| t.contains("SET role") || t.contains("DEFAULT PRIVILEGES"))
+    );
+}
+
+#[test]
+fn a_group_does_not_log_in() {
+    let group = Client {
+        kind: Kind::Group,
+        ..client(&["pg_monitor"])
+    };
+    let batches = serve(&group, &Catalogue::default());
+    let all = texts(&batches);
+    assert!(
+        all.contains(&"CREATE ROLE \"relation_id_5\"".to_owned()),
+        "{all:?}"
+    );
+    assert!(all.contains(&"GRANT \"pg_monitor\" TO \"relation_id_5\"".to_owned()));
+    assert!(!all.iter().any(|t| t.contains("relation_access")));
+    let mut statements = batches.iter().flat_map(|b| &b.statements);
+    assert!(!statements.any(|s| matches!(s.sql, Sql::ClientPassword(_))));
+}
+
+#[test]
+fn a_prefix_leads_into_each_of_its_databases_and_makes_none() {
+    let prefix = Client {
+        kind: Kind::Prefix(["shop_a", "shop_b"].map(str::to_owned).into()),
+        ..client(&[])
+    };
+    let all = texts(&serve(&prefix, &Catalogue::default()));
+    for database in ["shop_a", "shop_b"] {
+        assert!(all.contains(&format!("GRANT \"{database}\" TO \"relation_id_5\"")));
+    }
+    assert!(!all.iter().any(|t| t.contains("DATABASE")), "{all:?}");
 }
 
 #[test]
@@ -269,6 +336,7 @@ proptest! {
                 user: user.into(),
                 database: database.into(),
                 roles: [role.to_owned()].into(),
+                ..Client::default()
             };
             let mut batches = serve(&client, &Catalogue::default());
             batches.extend(remove(user, &[(database.into(), database.into())]));

@@ -4,7 +4,8 @@
 //! (`version: v1`) both are lists of objects in the key `requests`, matched by `request-id`.
 
 mod answer;
+mod permissions;
 mod request;
 
 pub use answer::{Answer, Group, SecretIds, Told, answer, secret_content, secret_label};
-pub use request::{Ask, MOST_BYTES, Request, Version, parse};
+pub use request::{Ask, Kind, MOST_BYTES, Permission, Request, Version, parse};

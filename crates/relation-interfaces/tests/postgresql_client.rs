@@ -41,6 +41,7 @@ fn given() -> Answer {
         read_only_endpoints: "db-replicas.m.svc.cluster.local:5432".into(),
         tls_ca: None,
         version: "15.18".into(),
+        databases: vec![],
     }
 }
 
@@ -203,8 +204,34 @@ fn what_is_wrong_is_named() {
             "external-node-connectivity is not true or false",
         ),
         (
-            vec![("database", "a"), ("entity-type", "USER")],
-            "a request for an entity (entity-type) is not served",
+            vec![("database", "a"), ("entity-type", "ROBOT")],
+            "entity-type is not USER or GROUP: \"ROBOT\"",
+        ),
+        (
+            vec![("database", "a"), ("prefix-matching", "all")],
+            "with prefix-matching it ends in *",
+        ),
+        (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "t", "resource_type": "TABLE", "privileges": ["SELECT; --"]}]"#,
+                ),
+            ],
+            "entity-permissions is not of privileges that such an object has",
+        ),
+        (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "b", "resource_type": "DATABASE", "privileges": ["ALL"]}]"#,
+                ),
+            ],
+            "entity-permissions is not for the database that is asked for: \"b\"",
         ),
         (
             vec![("database", "a"), ("version", "v9")],
@@ -265,6 +292,49 @@ fn a_request_that_changes_is_told_which_key() {
     assert!(error.unwrap_err().to_string().starts_with("database \"b\""));
 }
 
+#[test]
+fn a_user_or_group_gets_its_name_in_a_secret_of_its_own() {
+    for (kind, keys) in [("USER", 2), ("GROUP", 1)] {
+        let permissions =
+            r#"[{"resource_name": "s.t", "resource_type": "table", "privileges": ["select"]}]"#;
+        let ask = asked(&[
+            ("database", "app"),
+            ("entity-type", kind),
+            ("entity-permissions", permissions),
+            ("requested-secrets", r#"["entity-name", "entity-password"]"#),
+        ]);
+        let request = ask.requests[0].clone().unwrap();
+        let permission = request.permissions.first().unwrap();
+        assert_eq!(
+            (permission.on, permission.name.join("/")),
+            ("TABLE", "s/t".into())
+        );
+        assert!(secret_content(&request, &given(), Group::User).is_empty());
+        assert_eq!(
+            secret_content(&request, &given(), Group::Entity).len(),
+            keys
+        );
+    }
+}
+
+#[test]
+fn a_prefix_leads_to_the_databases_there_are() {
+    let ask = asked(&[("database", "app_*"), ("prefix-matching", "all")]);
+    let request = ask.requests[0].clone().unwrap();
+    assert_eq!(request.database, "app_");
+    let mut answered = given();
+    answered.databases = vec!["app_a".into(), "app_b".into()];
+    let told = Told {
+        request: &request,
+        answer: &answered,
+        secrets: &SecretIds::new(),
+    };
+    let bag = answer(Version::V0, &[told]);
+    assert_eq!(bag["database"], "app_*");
+    assert_eq!(bag["prefix-databases"], "app_a,app_b");
+    assert_eq!(bag["uris"], "");
+}
+
 fn any_key() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("database".to_owned()),
@@ -274,6 +344,8 @@ fn any_key() -> impl Strategy<Value = String> {
         Just("requested-secrets".to_owned()),
         Just("external-node-connectivity".to_owned()),
         Just("entity-type".to_owned()),
+        Just("entity-permissions".to_owned()),
+        Just("prefix-matching".to_owned()),
         Just("data".to_owned()),
         ".{0,20}",
     ]
@@ -283,6 +355,10 @@ fn any_value() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("v1".to_owned()),
         Just("v0".to_owned()),
+        Just("USER".to_owned()),
+        Just("all".to_owned()),
+        Just("app*".to_owned()),
+        "\\[\\{\"resource_name\": ?\"[a-z.]{0,4}\", ?\"resource_type\": ?\"TABLE\", ?\"privileges\": ?\\[\"ALL\"\\]\\}\\]",
         "[a-z]{1,8}",
         ".{0,80}",
         Just("[{\"resource\":\"a\",\"request-id\":\"1\"},{}]".to_owned()),

@@ -1,6 +1,6 @@
 //! The statements, in batches: each runs in one database, as one transaction or alone.
 
-use super::{ANY_DATABASE, Catalogue, Client, OWNER_MARK};
+use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, OWNER_MARK};
 use crate::roles::{Sql, Statement};
 
 /// The database that is always there.
@@ -56,7 +56,8 @@ pub fn literal(text: &str) -> String {
 pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
     let mut batches = vec![roles(client, catalogue)];
     let owned = catalogue.database.as_ref().is_some_and(|d| d.owned);
-    if !owned {
+    let has_own = !matches!(client.kind, Kind::Prefix(_));
+    if has_own && !owned {
         if catalogue.database.is_none() {
             let mut create = Batch::new(POSTGRES);
             create.transaction = false;
@@ -69,9 +70,15 @@ pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
         batches.push(inside(client));
     }
     if !client.plain() {
-        batches.push(defaults(client));
+        let owns = client.owns();
+        batches.extend(owns.iter().map(|database| defaults(client, database)));
     }
-    batches.push(outside(client, catalogue, owned));
+    if has_own {
+        batches.push(outside(client, catalogue, owned));
+    }
+    if matches!(client.kind, Kind::User | Kind::Group) {
+        batches.push(grants(client));
+    }
     batches.retain(|batch| !batch.statements.is_empty());
     batches
 }
@@ -79,8 +86,8 @@ pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
 fn roles(client: &Client, catalogue: &Catalogue) -> Batch {
     let mut batch = Batch::new(POSTGRES);
     let database = identifier(&client.database);
-    let user = identifier(&client.user);
-    if !catalogue.roles.contains_key(&client.database) {
+    let has_own = !matches!(client.kind, Kind::Prefix(_));
+    if has_own && !catalogue.roles.contains_key(&client.database) {
         batch.text(
             format!("owner of database {}", client.database),
             format!("CREATE ROLE {database} NOLOGIN"),
@@ -97,43 +104,77 @@ fn roles(client: &Client, catalogue: &Catalogue) -> Batch {
             format!("CREATE ROLE {} NOLOGIN", identifier(ANY_DATABASE)),
         );
     }
+    user_itself(&mut batch, client, catalogue);
+    batch
+}
+
+fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
+    let user = identifier(&client.user);
     let known = catalogue.user.clone().unwrap_or_default();
+    let logs_in = client.kind != Kind::Group;
     let mut attributes = String::new();
     for name in ["login", "superuser", "createdb", "createrole"] {
-        let not = match (
-            name == "login" || client.has(name),
-            known.attributes.contains(name),
-        ) {
+        let wanted = logs_in && (name == "login" || client.has(name));
+        let not = match (wanted, known.attributes.contains(name)) {
             (true, false) => "",
             (false, true) => "NO",
             _ => continue,
         };
         attributes.extend([" ", not, &name.to_ascii_uppercase()]);
     }
-    if !attributes.is_empty() {
-        let verb = if catalogue.user.is_some() {
-            "ALTER"
-        } else {
-            "CREATE"
-        };
+    let there = catalogue.user.is_some();
+    if !attributes.is_empty() || !there {
+        let verb = if there { "ALTER" } else { "CREATE" };
         batch.text(
             format!("user {}", client.user),
             format!("{verb} ROLE {user}{attributes}"),
         );
     }
-    if !known.password_fits {
+    if logs_in && !known.password_fits {
         batch.statements.push(Statement {
             note: format!("{} gets the password that the client has", client.user),
             sql: Sql::ClientPassword(client.user.clone()),
         });
     }
-    for group in groups.iter().chain([&client.database]) {
+    for group in client.groups().iter().chain(&client.owns()) {
         if !known.member_of.contains(group) {
             batch.text(
                 format!("{} is in {group}", client.user),
                 format!("GRANT {} TO {user}", identifier(group)),
             );
         }
+    }
+}
+
+/// What a user or group is granted in its database: withdrawn first, for what is in both.
+fn grants(client: &Client) -> Batch {
+    let mut batch = Batch::new(&client.database);
+    let user = identifier(&client.user);
+    let object = |grant: &Grant| {
+        let name: Vec<String> = grant.name.iter().map(|part| identifier(part)).collect();
+        let words: Vec<&str> = grant.privileges.iter().copied().collect();
+        (words.join(", "), grant.on, name.join("."))
+    };
+    for grant in &client.withdrawn {
+        let (words, on, name) = object(grant);
+        batch.text(
+            format!("{} may no longer {words} on {name}", client.user),
+            format!("REVOKE {words} ON {on} {name} FROM {user}"),
+        );
+    }
+    if client.kind == Kind::User {
+        let database = identifier(&client.database);
+        batch.text(
+            format!("{} may enter", client.user),
+            format!("GRANT CONNECT ON DATABASE {database} TO {user}"),
+        );
+    }
+    for grant in &client.grants {
+        let (words, on, name) = object(grant);
+        batch.text(
+            format!("{} may {words} on {name}", client.user),
+            format!("GRANT {words} ON {on} {name} TO {user}"),
+        );
     }
     batch
 }
@@ -195,9 +236,9 @@ fn adopt(owner: &str) -> String {
 }
 
 /// A client that cannot act as the owner throughout lets it use all that it makes.
-fn defaults(client: &Client) -> Batch {
-    let mut batch = Batch::new(&client.database);
-    let (owner, user) = (identifier(&client.database), identifier(&client.user));
+fn defaults(client: &Client, database: &str) -> Batch {
+    let mut batch = Batch::new(database);
+    let (owner, user) = (identifier(database), identifier(&client.user));
     for kind in ["TABLES", "SEQUENCES", "ROUTINES", "TYPES", "SCHEMAS"] {
         batch.text(
             format!("clients of the database use the {kind} that it makes"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::request::{Request, Version};
+use super::request::{Kind, Request, Version};
 use crate::Bag;
 
 /// What a client gets.
@@ -23,6 +23,8 @@ pub struct Answer {
     pub tls_ca: Option<String>,
     /// The server's version.
     pub version: String,
+    /// The databases that a prefix leads to.
+    pub databases: Vec<String>,
 }
 
 impl Answer {
@@ -58,11 +60,13 @@ pub enum Group {
     User,
     /// `secret-tls`
     Tls,
+    /// `secret-entity`
+    Entity,
 }
 
 impl Group {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::User, Self::Tls];
+    /// All.
+    pub const ALL: [Self; 3] = [Self::User, Self::Tls, Self::Entity];
 
     /// Name in keys and labels.
     #[must_use]
@@ -70,6 +74,7 @@ impl Group {
         match self {
             Self::User => "user",
             Self::Tls => "tls",
+            Self::Entity => "entity",
         }
     }
 }
@@ -100,7 +105,20 @@ pub fn secret_content(
             content.insert(field, value);
         }
     };
+    let entity = matches!(request.kind, Kind::User | Kind::Group);
     match group {
+        Group::User if entity => {}
+        Group::Entity if !entity => {}
+        Group::Entity => {
+            put("entity-name", answer.username.clone().into());
+            if request.kind == Kind::User {
+                put("entity-password", answer.password.clone());
+            }
+        }
+        Group::User if request.kind == Kind::Prefix => {
+            put("username", answer.username.clone().into());
+            put("password", answer.password.clone());
+        }
         Group::User => {
             put("username", answer.username.clone().into());
             put("password", answer.password.clone());
@@ -165,7 +183,7 @@ fn v0(told: &Told<'_>) -> Bag {
         bag.insert(key.to_owned(), value);
     };
     put("data", Value::Object(request.written.clone()).to_string());
-    put("database", request.database.clone());
+    put("database", written_name(request));
     put("endpoints", answer.endpoints.clone());
     put("read-only-endpoints", answer.read_only_endpoints.clone());
     put("version", answer.version.clone());
@@ -174,17 +192,30 @@ fn v0(told: &Told<'_>) -> Bag {
         put(&format!("secret-{}", group.name()), id);
     }
     // Who takes secrets gets no password in the databag, in no field.
-    let plain = request.secrets.is_none();
-    let or_none = |value: String| if plain { value } else { String::new() };
-    put("username", or_none(answer.username.clone()));
+    let user = !matches!(request.kind, Kind::User | Kind::Group);
+    let plain = |has: bool, value: String| {
+        if has && request.secrets.is_none() {
+            value
+        } else {
+            String::new()
+        }
+    };
+    let password = || answer.password.expose_secret().to_owned();
+    put("username", plain(user, answer.username.clone()));
+    put("password", plain(user, password()));
+    put("entity-name", plain(!user, answer.username.clone()));
     put(
-        "password",
-        or_none(answer.password.expose_secret().to_owned()),
+        "entity-password",
+        plain(request.kind == Kind::User, password()),
     );
     put(
         "uris",
-        or_none(answer.uri(&answer.endpoints, &request.database)),
+        plain(
+            request.kind == Kind::Database,
+            answer.uri(&answer.endpoints, &request.database),
+        ),
     );
+    put("prefix-databases", answer.databases.join(","));
     // Asked for by name alone, which one without secrets cannot do.
     put("read-only-uris", String::new());
     let open = |field: &str, value: &str| {
@@ -202,6 +233,15 @@ fn v0(told: &Told<'_>) -> Bag {
     bag
 }
 
+fn written_name(request: &Request) -> String {
+    let star = if request.kind == Kind::Prefix {
+        "*"
+    } else {
+        ""
+    };
+    format!("{}{star}", request.database)
+}
+
 fn v1(told: &[Told<'_>]) -> Bag {
     let mut data = Map::new();
     let mut answers = Vec::new();
@@ -210,13 +250,17 @@ fn v1(told: &[Told<'_>]) -> Bag {
         let id = request.id.clone().unwrap_or_default();
         let mut entry = json!({
             "request-id": id,
-            "resource": request.database,
+            "resource": written_name(request),
             "salt": request.salt.clone().unwrap_or_default(),
             "endpoints": told.answer.endpoints,
             "read-only-endpoints": told.answer.read_only_endpoints,
             "version": told.answer.version,
         });
         if let Value::Object(entry) = &mut entry {
+            if request.kind == Kind::Prefix {
+                let databases = told.answer.databases.join(",");
+                entry.insert("prefix-resources".into(), json!(databases));
+            }
             for (group, secret) in told.secrets {
                 entry.insert(format!("secret-{}", group.name()), json!(secret));
             }

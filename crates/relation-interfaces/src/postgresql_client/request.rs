@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::permissions;
 use crate::{Bag, RequestError, names, shown};
 
 /// Most bytes that a client's databag may hold.
@@ -31,6 +32,31 @@ pub struct Ask {
     pub requests: Vec<Result<Request, RequestError>>,
 }
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A database, and a user that may do all in it.
+    #[default]
+    Database,
+    /// A user in the databases whose names begin so.
+    Prefix,
+    /// A user that has in the database what it asks for, and no more.
+    User,
+    /// A role that nobody logs in as, for others to be members of.
+    Group,
+}
+
+/// A permission that a user or group asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// `TABLE`, `SEQUENCE`, `SCHEMA` or `DATABASE`.
+    pub on: &'static str,
+    /// The parts of the object's name.
+    pub name: Vec<String>,
+    /// SQL's words.
+    pub privileges: BTreeSet<&'static str>,
+}
+
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -38,8 +64,12 @@ pub struct Request {
     pub id: Option<String>,
     /// The client's salt in v1, which its answer repeats.
     pub salt: Option<String>,
-    /// The database.
+    /// What it is for.
+    pub kind: Kind,
+    /// The database, or the beginning of the databases' names.
     pub database: String,
+    /// What a user or group may do.
+    pub permissions: BTreeSet<Permission>,
     /// Roles beyond those of any client: lower-case.
     pub roles: BTreeSet<String>,
     /// Fields that the client takes from secrets; none if it knows no secrets.
@@ -73,6 +103,7 @@ impl Request {
             "extra-user-roles",
             "entity-type",
             "extra-group-roles",
+            "prefix-matching",
         ] {
             if text(before, key) != text(&self.written, key) {
                 return Err(RequestError::Name {
@@ -204,6 +235,8 @@ fn v1_request(mut written: Map<String, Value>) -> Result<Request, RequestError> 
         "read-only-uris",
         "tls",
         "tls-ca",
+        "entity-name",
+        "entity-password",
     ];
     request.secrets = Some(all.map(str::to_owned).into());
     // What is secret is not repeated, and what is not set needs no repeating.
@@ -220,37 +253,71 @@ fn v1_request(mut written: Map<String, Value>) -> Result<Request, RequestError> 
 
 /// What both versions have, `name` being the key of the database's name.
 fn common(written: &Map<String, Value>, name: &'static str) -> Result<Request, RequestError> {
-    for (key, what) in [
-        ("entity-type", "a request for an entity (entity-type)"),
-        ("entity-permissions", "a request with entity-permissions"),
-        ("extra-group-roles", "a request with extra-group-roles"),
-        ("prefix-matching", "a request with prefix-matching"),
-    ] {
-        let asked = match written.get(key) {
-            None | Some(Value::Null) => false,
-            Some(Value::String(text)) => !text.is_empty(),
-            Some(Value::Array(list)) => !list.is_empty(),
-            Some(_) => true,
-        };
-        if asked {
-            return Err(RequestError::Unserved(what));
-        }
-    }
-    let database = string(written, name)?.unwrap_or_default();
+    let kind = kind(written)?;
+    let text = string(written, name)?.unwrap_or_default();
+    let database = match kind {
+        Kind::Prefix => text.strip_suffix('*').ok_or_else(|| RequestError::Name {
+            key: name,
+            value: shown(text),
+            why: "with prefix-matching it ends in *",
+        })?,
+        _ => text,
+    };
     names::database(name, database)?;
+    let (key, other) = match kind {
+        Kind::Group => ("extra-group-roles", "extra-user-roles"),
+        _ => ("extra-user-roles", "extra-group-roles"),
+    };
+    if string(written, other)?.is_some_and(|text| !text.is_empty()) {
+        return Err(RequestError::Unserved(match kind {
+            Kind::Group => "a group with extra-user-roles",
+            _ => "a user with extra-group-roles",
+        }));
+    }
+    let permissions = permissions::parse(written.get("entity-permissions"), database)?;
+    if !permissions.is_empty() && !matches!(kind, Kind::User | Kind::Group) {
+        return Err(RequestError::Unserved(
+            "entity-permissions without an entity-type",
+        ));
+    }
     Ok(Request {
         id: None,
         salt: None,
+        kind,
         database: database.to_owned(),
-        roles: roles(string(written, "extra-user-roles")?.unwrap_or_default())?,
+        permissions,
+        roles: roles(key, string(written, key)?.unwrap_or_default())?,
         secrets: None,
         external: false,
         written: Map::new(),
     })
 }
 
-fn roles(text: &str) -> Result<BTreeSet<String>, RequestError> {
-    let key = "extra-user-roles";
+fn kind(written: &Map<String, Value>) -> Result<Kind, RequestError> {
+    let entity = string(written, "entity-type")?.unwrap_or_default();
+    let prefix = string(written, "prefix-matching")?.unwrap_or_default();
+    match (entity, prefix) {
+        ("", "") => Ok(Kind::Database),
+        ("", "all" | "only-existing") => Ok(Kind::Prefix),
+        ("", other) => Err(RequestError::Type {
+            key: "prefix-matching",
+            wanted: "all or only-existing",
+            value: shown(other),
+        }),
+        ("USER", "") => Ok(Kind::User),
+        ("GROUP", "") => Ok(Kind::Group),
+        ("USER" | "GROUP", _) => Err(RequestError::Unserved(
+            "prefix-matching with an entity-type",
+        )),
+        (other, _) => Err(RequestError::Type {
+            key: "entity-type",
+            wanted: "USER or GROUP",
+            value: shown(other),
+        }),
+    }
+}
+
+fn roles(key: &'static str, text: &str) -> Result<BTreeSet<String>, RequestError> {
     let mut found = BTreeSet::new();
     for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
         names::role(key, name)?;
