@@ -163,7 +163,7 @@ impl World {
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
-            cheap_passwords: false,
+            cheap_passwords: true,
             acknowledged: 0,
             synchronous: BTreeSet::new(),
         };
