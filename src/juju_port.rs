@@ -1,6 +1,8 @@
 //! Juju's port: what this charm asks of the hook tools and writes through them.
 
+mod certificates;
 mod hook;
+mod hook_certificates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +12,7 @@ use serde_json::Value;
 
 use crate::secrets::Passwords;
 
+pub use certificates::{Certificates, CertificatesRelation, SecretMap};
 pub use hook::HookJuju;
 
 /// A hook tool failed, or gave an answer that makes no sense.
@@ -43,7 +46,7 @@ pub struct Goal {
 }
 
 /// Juju, through its hook tools.
-pub trait JujuPort {
+pub trait JujuPort: Certificates {
     /// The application's name.
     fn application(&self) -> &str;
     /// The model's name.

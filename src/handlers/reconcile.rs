@@ -1,7 +1,8 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Planned, Problem, Step};
+use cluster_plan::plan::{Plan, Planned, Problem, Step, Waiting};
+use cluster_plan::tls::TlsStep;
 use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
@@ -48,7 +49,7 @@ fn opens_the_way(plan: &Plan) -> bool {
     plan.steps.iter().any(|planned| {
         matches!(
             planned.step,
-            Step::StorePasswords(_) | Step::RemoveLeftovers
+            Step::StorePasswords(_) | Step::RemoveLeftovers | Step::Tls(TlsStep::StoreAuthority)
         )
     })
 }
@@ -86,6 +87,8 @@ fn say(
         || plan.problems.iter().any(Problem::passes_by_itself)
         // Which parameters wait for a restart shows once Patroni has taken its new configuration.
         || plan.steps.iter().any(reloads)
+        // Units go on with a new authority by each other's word, and the last one by its own.
+        || plan.waits.iter().any(|wait| wait.for_what == Waiting::Authority)
     {
         retry_later(hook);
     }

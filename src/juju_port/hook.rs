@@ -31,6 +31,14 @@ impl<'a> HookJuju<'a> {
         Self { env, context }
     }
 
+    pub(super) fn context(&self) -> &Context<'a> {
+        self.context
+    }
+
+    pub(super) fn event(&self) -> &juju::Event {
+        self.env.event()
+    }
+
     fn relation(&self) -> Result<Option<String>, JujuError> {
         Ok(self.context.relation_ids(PEERS)?.into_iter().next())
     }
@@ -40,12 +48,37 @@ impl<'a> HookJuju<'a> {
         format!("{PEERS}.{}.app", self.env.application())
     }
 
-    fn content(&self) -> Result<Option<SecretContent>, JujuError> {
+    pub(super) fn content(&self) -> Result<Option<SecretContent>, JujuError> {
         let label = self.label();
         // A leader owns the secret and always reads the latest; the others move on by reading.
         Ok(self
             .context
             .secret_get(SecretKey::Label(&label), Read::Refresh)?)
+    }
+
+    /// Puts this content into the application's secret, which is made where there is none.
+    pub(super) fn store_content(&self, content: &SecretContent) -> Result<(), JujuError> {
+        match self.content()? {
+            Some(current) if current.same(content) => Ok(()),
+            Some(_) => {
+                let info = self.context.secret_info(&self.label())?.ok_or_else(|| {
+                    JujuError(
+                        "the application's secret is not ours to change".into(),
+                        None,
+                    )
+                })?;
+                Ok(self.context.secret_set(&info.id, content)?)
+            }
+            None => {
+                let spec = SecretSpec {
+                    owner: "application".into(),
+                    label: self.label(),
+                    ..SecretSpec::default()
+                };
+                self.context.secret_add(content, &spec)?;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -130,33 +163,12 @@ impl JujuPort for HookJuju<'_> {
     }
 
     fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {
-        let current = self.content()?;
-        let mut content = current.clone().unwrap_or_default();
+        let mut content = self.content()?.unwrap_or_default();
         for (user, password) in passwords.iter() {
             let password: SecretString = password.clone();
             content.0.insert(SystemUser::secret_key(user), password);
         }
-        match current {
-            Some(current) if current.same(&content) => Ok(()),
-            Some(_) => {
-                let info = self.context.secret_info(&self.label())?.ok_or_else(|| {
-                    JujuError(
-                        "the application's secret is not ours to change".into(),
-                        None,
-                    )
-                })?;
-                Ok(self.context.secret_set(&info.id, &content)?)
-            }
-            None => {
-                let spec = SecretSpec {
-                    owner: "application".into(),
-                    label: self.label(),
-                    ..SecretSpec::default()
-                };
-                self.context.secret_add(&content, &spec)?;
-                Ok(())
-            }
-        }
+        self.store_content(&content)
     }
 
     fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {

@@ -7,10 +7,11 @@ use cluster_plan::observed::{PeerData, Volume};
 use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
+use crate::observe::tls::{self, TlsJuju};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves: those among the application's own units.
-const SERVED: [&str; 3] = ["database-peers", "restart", "upgrade"];
+const SERVED: [&str; 4] = ["database-peers", "restart", "upgrade", "certificates"];
 
 /// The facts of one hook.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct JujuFacts {
     pub passwords: Option<Passwords>,
     /// Endpoints with a relation that is not served.
     pub unserved_relations: BTreeSet<String>,
+    /// Certificates.
+    pub tls: TlsJuju,
 }
 
 /// Asks Juju.
@@ -57,6 +60,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         None if leader => Some(Passwords::default()),
         found => found,
     };
+    let tls = tls::facts(juju, &peers, goal.endpoints.contains("certificates"))?;
     let unserved = goal
         .endpoints
         .into_iter()
@@ -69,6 +73,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         config: juju.config()?,
         passwords,
         unserved_relations: unserved.collect(),
+        tls,
         names,
         me,
         leader,

@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+mod certificates;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -10,6 +11,7 @@ mod patroni;
 mod postgres;
 mod workload;
 
+pub use certificates::{Provider, Tls};
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -63,6 +65,11 @@ pub struct State {
     pub dies_after: Option<usize>,
     /// Text of every log line and status so far.
     pub said: String,
+    pub tls: Tls,
+    /// Times that Patroni was told to read its files again.
+    pub reloads: usize,
+    /// The pods' addresses begin so.
+    pub network: String,
     pub made_up: u32,
     /// Members whose PostgreSQL was restarted, in order.
     pub restarts: Vec<u32>,
@@ -106,6 +113,8 @@ pub struct Unit {
     pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
+    /// The layer of its timer for renewals.
+    pub renewal: pebble::Layer,
     pub starts: usize,
     pub replans: usize,
 }
@@ -143,6 +152,12 @@ impl World {
             effects: Vec::new(),
             dies_after: None,
             said: String::new(),
+            reloads: 0,
+            network: "10.1.0".into(),
+            tls: Tls {
+                now: 1_800_000_000,
+                ..Tls::default()
+            },
             made_up: 0,
             restarts: Vec::new(),
             lowered: false,
@@ -220,6 +235,8 @@ impl State {
             // A volume may hold a cluster by the time that a repeated hook looks at it.
             let mut bag = unit.bag.clone();
             bag.entry("pgdata".into()).and_modify(String::clear);
+            // Keys are made by chance.
+            bag.entry("tls-state".into()).and_modify(String::clear);
             lines.push(format!(
                 "{ordinal} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?}",
                 unit.status,

@@ -68,12 +68,7 @@ impl Certificate {
     /// A short name for exactly this certificate.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let hash = Sha256::digest(&self.der);
-        hash.iter().take(8).fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        short_hash(&self.der)
     }
 
     /// As PEM, without an end of line after it.
@@ -107,6 +102,21 @@ impl Certificate {
             _ => false,
         }
     }
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().take(8).fold(String::new(), |mut text, byte| {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// One short name for exactly these names, in this order.
+#[must_use]
+pub fn name_of(names: &[String]) -> String {
+    short_hash(names.join(" ").as_bytes())
 }
 
 pub(crate) fn text_of(name: &GeneralName<'_>) -> Option<String> {

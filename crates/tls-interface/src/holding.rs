@@ -216,6 +216,17 @@ impl Kept {
         self.before.is_some()
     }
 
+    /// The provider has issued a certificate of another authority than the newest one's.
+    #[must_use]
+    pub fn turns_with(&self, provider: &Provider) -> bool {
+        let request = self.request.as_deref();
+        let issued = request.and_then(|request| provider.issued(request).ok().flatten());
+        match (issued, &self.newest) {
+            (Some(issued), Some(newest)) => issued.authority != newest.issued.authority,
+            _ => false,
+        }
+    }
+
     /// When there is something to do at the latest; none while the provider has to answer.
     #[must_use]
     pub fn due(&self, provider: &Provider) -> Option<i64> {

@@ -15,7 +15,7 @@ mod key;
 
 pub use announcement::Announcement;
 pub use authority::{Authorities, Authority, MEMBER_DAYS, member_certificate, member_fits};
-pub use certificate::{Certificate, certificates, pem_of};
+pub use certificate::{Certificate, certificates, name_of, pem_of};
 pub use databag::{Issued, MOST, Provider, Refusal, request_databag};
 pub use holding::{Bundle, Holding, Kept, Peers};
 pub use identity::Identity;
