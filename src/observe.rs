@@ -13,6 +13,7 @@ use cluster_plan::names::Member;
 use cluster_plan::observed::{Observed, PatroniVersion, Workload};
 use cluster_plan::options::{Config, Machine, Parameters};
 use cluster_plan::planner::Desired;
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use self::juju::JujuFacts;
@@ -45,6 +46,16 @@ pub struct Observation {
     pub leader_label: &'static str,
     /// Certificates.
     pub tls: tls::Look,
+}
+
+impl Observation {
+    /// The authorities that clients have to trust, as PEM; none where PostgreSQL serves no
+    /// provider's certificate.
+    #[must_use]
+    pub fn clients_authorities(&self) -> Option<&SecretString> {
+        let file = self.files.iter().find(|file| file.path == tls::SERVER_CA)?;
+        self.tls.from_provider.then_some(&file.content)
+    }
 }
 
 /// Looks at everything that the hook's scope asks for.

@@ -1,7 +1,7 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Planned, Problem, Step, Waiting};
+use cluster_plan::plan::{Plan, Planned, Problem, Step};
 use cluster_plan::tls::TlsStep;
 use cluster_plan::{planner, status};
 
@@ -85,10 +85,9 @@ fn say(
     let reloads = |p: &Planned| matches!(p.step, Step::ReloadPatroni | Step::PatchDynamic(_));
     if applied.stopped
         || plan.problems.iter().any(Problem::passes_by_itself)
-        // Which parameters wait for a restart shows once Patroni has taken its new configuration.
+        // Which parameters wait for a restart shows once Patroni has taken its new configuration,
+        // and a unit that has announced its certificates goes on by its own word.
         || plan.steps.iter().any(reloads)
-        // Units go on with a new authority by each other's word, and the last one by its own.
-        || plan.waits.iter().any(|wait| wait.for_what == Waiting::Authority)
     {
         retry_later(hook);
     }

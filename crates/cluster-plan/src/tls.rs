@@ -101,6 +101,6 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
         );
     }
     if tls.turns {
-        plan.wait(Waiting::Authority, "the timer, and the other units");
+        plan.wait(Waiting::Authority, "the other units, and the timer after a reload");
     }
 }

@@ -193,10 +193,11 @@ impl Kept {
     }
 
     /// Whether the newest bundle is to be served: its authority is known wherever a client learns
-    /// of authorities, or the one before counts no longer.
+    /// of authorities, or the one before soon counts no longer.
     fn turned(before: &Bundle, newest: &Bundle, now: i64, peers: &Peers) -> bool {
         let authority = newest.authority();
-        !before.certificate().valid_at(now) || peers.all(|unit| unit.trusts.contains(&authority))
+        now >= last_call(before.certificate())
+            || peers.all(|unit| unit.trusts.contains(&authority))
     }
 
     /// Authorities of what is, was and will be served.
@@ -230,6 +231,9 @@ impl Kept {
     /// When there is something to do at the latest; none while the provider has to answer.
     #[must_use]
     pub fn due(&self, provider: &Provider) -> Option<i64> {
+        if let Some(before) = &self.before {
+            return Some(last_call(before.certificate()));
+        }
         let answered = provider.issued(self.request.as_deref()?).ok().flatten();
         answered.and(self.newest.as_ref().map(|b| b.certificate().renew_at()))
     }
@@ -269,7 +273,7 @@ impl Kept {
             let all = with
                 .peers
                 .all(|unit| unit.clients.as_ref() == Some(&authority));
-            if all || !before.certificate().valid_at(with.now) {
+            if all || with.now >= before.certificate().not_after {
                 self.before = None;
                 done.push("no unit serves a certificate of the old authority".to_owned());
             }
@@ -340,6 +344,11 @@ impl Kept {
             Ok(issued) => unusable(&issued?, &key, now).map(str::to_owned),
         }
     }
+}
+
+/// Until then a certificate is served for the sake of a unit that says nothing.
+fn last_call(certificate: &Certificate) -> i64 {
+    certificate.not_after - (certificate.not_after - certificate.not_before) / 12
 }
 
 fn unusable(issued: &Issued, key: &PrivateKey, now: i64) -> Option<&'static str> {
