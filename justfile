@@ -23,3 +23,11 @@ down *args:
 
 bench:
     benches/run
+
+# Faults under load for so many hours, from this seed on; the report goes to target/soak/.
+soak hours="1" seed="1":
+    python3 tests/faults.py --hours {{hours}} --seed {{seed}} --seconds 300
+
+# How long writes stop when the primary is lost, over bare Patroni.
+bench-failover runs="5":
+    benches/failover --runs {{runs}}

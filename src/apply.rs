@@ -213,6 +213,8 @@ impl Apply<'_> {
     fn text(&self, statement: &Statement) -> Option<SecretString> {
         match &statement.sql {
             Sql::Text(text) => Some(text.clone().into()),
+            // In batches of its own, see `clients`.
+            Sql::ClientPassword(_) => None,
             Sql::Password(user) => {
                 let password = self.facts.passwords.as_ref()?.get(*user)?;
                 Some(password_statement(
@@ -228,11 +230,17 @@ impl Apply<'_> {
 /// Sets a role's password by its verifier, so that the password itself never travels.
 #[must_use]
 pub fn password_statement(user: SystemUser, password: &SecretString, salt: &[u8]) -> SecretString {
+    verifier_statement(user.name(), password, salt)
+}
+
+/// The same for any role.
+#[must_use]
+pub fn verifier_statement(role: &str, password: &SecretString, salt: &[u8]) -> SecretString {
     let verifier = scram::verifier(password, salt);
     // A verifier is of base64, `$` and `:`; it cannot end a literal.
     format!(
         "ALTER ROLE {} PASSWORD '{}'",
-        roles::quote(user.name()),
+        roles::quote(role),
         verifier.expose_secret()
     )
     .into()

@@ -8,6 +8,7 @@ pub mod tls;
 use juju::Event;
 
 use self::reconcile::{Wish, reconcile};
+use crate::clients::Occasion;
 use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
 use crate::observe::Scope;
@@ -63,8 +64,29 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 scope,
                 leaving,
                 open_ports,
+                clients: occasion(event),
             };
             reconcile(hook, wish)
         }
+    }
+}
+
+/// What a hook means for clients.
+fn occasion(event: &Event) -> Occasion<'_> {
+    let relation = match event {
+        Event::RelationCreated(event)
+        | Event::RelationChanged(event)
+        | Event::RelationDeparted(event)
+        | Event::RelationBroken(event) => Some(event.relation_id.as_str()),
+        _ => None,
+    };
+    Occasion {
+        relation,
+        broken: matches!(event, Event::RelationBroken(_)),
+        // Who led before may have served others, and a new workload may have another version.
+        sweep: matches!(
+            event,
+            Event::LeaderElected | Event::UpgradeCharm | Event::PebbleReady(_)
+        ),
     }
 }

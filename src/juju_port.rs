@@ -3,6 +3,8 @@
 mod certificates;
 mod hook;
 mod hook_certificates;
+mod hook_relations;
+mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use crate::secrets::Passwords;
 
 pub use certificates::{Certificates, CertificatesRelation, SecretMap};
 pub use hook::HookJuju;
+pub use relations::{Content, Relations};
 
 /// A hook tool failed, or gave an answer that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +49,7 @@ pub struct Goal {
 }
 
 /// Juju, through its hook tools.
-pub trait JujuPort: Certificates {
+pub trait JujuPort: Relations + Certificates {
     /// The application's name.
     fn application(&self) -> &str;
     /// The model's name.

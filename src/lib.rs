@@ -5,6 +5,7 @@
 //! nearly all of them, and the decisions themselves are in the crate `cluster_plan`.
 
 pub mod apply;
+pub mod clients;
 pub mod dispatch;
 pub mod handlers;
 pub mod juju_port;

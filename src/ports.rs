@@ -263,6 +263,28 @@ pub trait Database {
     /// # Errors
     /// When the server does not answer or refuses; then none of them has an effect.
     fn execute(&self, server: &Server, statements: &[SecretString]) -> PortResult<()>;
+    /// Rows of text, the statement's parameters being text.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn look(
+        &self,
+        server: &Server,
+        sql: &'static str,
+        parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>>;
+    /// Statements in some database, in one transaction or each by itself; they may take longer
+    /// than others.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn run(
+        &self,
+        server: &Server,
+        database: &str,
+        transaction: bool,
+        statements: &[SecretString],
+    ) -> PortResult<()>;
 }
 
 /// Randomness.

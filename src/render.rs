@@ -244,7 +244,9 @@ fn pg_hba(names: &Names, from_provider: bool) -> Vec<String> {
         "host all operator 0.0.0.0/0 scram-sha-256",
         "host all rewind 0.0.0.0/0 scram-sha-256",
         "host all +internal_access 0.0.0.0/0 scram-sha-256",
-        "host all +relation_access 0.0.0.0/0 scram-sha-256",
+        // A client enters the databases whose owner, the role of the database's name, it is in.
+        "host samerole +relation_access 0.0.0.0/0 scram-sha-256",
+        "host all +relation_any_database 0.0.0.0/0 scram-sha-256",
         "host replication replication 127.0.0.1/32 scram-sha-256",
     ]
     .into_iter()

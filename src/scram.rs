@@ -16,6 +16,12 @@ pub fn verifier(password: &SecretString, salt: &[u8]) -> SecretString {
     derive(password, salt, ITERATIONS).into()
 }
 
+/// The same, of as many rounds as asked for: PostgreSQL takes verifiers of any.
+#[must_use]
+pub fn verifier_of_rounds(password: &SecretString, salt: &[u8], rounds: u32) -> SecretString {
+    derive(password, salt, rounds).into()
+}
+
 /// Whether a stored verifier is that of this password. What isn't SCRAM-SHA-256 never fits, so
 /// that an older method is replaced.
 #[must_use]

@@ -253,6 +253,28 @@ fn a_provider_comes_and_goes_by_reload_alone() {
 }
 
 #[test]
+fn a_relation_that_has_ended_stays_so_while_juju_still_lists_it() {
+    let world = deployed(2);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:7", &provider);
+    world.with(|state| state.tls.ends = true);
+    let event = Event::RelationBroken(certificates_event());
+    assert_eq!(world.hook(1, &event), Outcome::Done);
+    world.with(|state| state.tls.ends = false);
+    assert_eq!(leaf(&world, 1, SERVER), leaf(&world, 1, MEMBER));
+    settle(&world);
+    assert_eq!(leaf(&world, 1, SERVER), leaf(&world, 1, MEMBER));
+    assert!(
+        signed(&leaf(&world, 0, SERVER), &provider.pem()),
+        "it has not seen the end yet"
+    );
+    let kept = world.with(|state| format!("{:?}", state.tls.unit_secrets[&1].keys()));
+    assert!(kept.contains("\"key\"") && !kept.contains("cert"), "{kept}");
+    related(&world, "certificates:8", &provider);
+    assert_serves(&world, &provider);
+}
+
+#[test]
 fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
     let world = deployed(2);
     let provider = Provider::new("ca");
@@ -299,6 +321,41 @@ fn a_new_authority_is_known_to_all_before_any_unit_serves_a_certificate_of_it() 
         settle(&world);
         assert_serves(&world, &new);
     }
+}
+
+#[test]
+fn clients_are_told_each_authority_before_they_meet_it() {
+    let world = deployed(2);
+    world.relate("database:5", "app", &[("database", "shop")]);
+    let event = world.relation_event("database:5");
+    assert_eq!(world.hook(0, &Event::RelationChanged(event)), Outcome::Done);
+    let told = |world: &World, key: &str| world.told("database:5").get(key).cloned();
+    assert_ne!(told(&world, "tls"), Some("True".into()));
+    let (old, new) = (Provider::new("old"), Provider::new("new"));
+    related(&world, "certificates:1", &old);
+    assert_eq!(told(&world, "tls"), Some("True".into()));
+    assert_eq!(told(&world, "tls-ca"), Some(old.pem()));
+    new.answer(&world);
+    for _ in 0..6 {
+        for ordinal in [0, 1] {
+            world.with(support::State::let_patroni_work);
+            assert_eq!(world.hook(ordinal, &peers_changed()), Outcome::Done);
+            let knows = told(&world, "tls-ca").unwrap();
+            let bundle = text(&world, 0, SERVER_CA).unwrap();
+            assert_eq!(bundle.trim(), knows, "the leader's own, {ordinal}");
+            for server in [0, 1] {
+                assert!(signed(&leaf(&world, server, SERVER), &knows), "{server}");
+            }
+        }
+    }
+    for ordinal in [0, 1] {
+        let bundle = text(&world, ordinal, SERVER_CA).unwrap();
+        assert_eq!(bundle.trim(), new.pem(), "ca.pem of {ordinal}");
+    }
+    assert_eq!(told(&world, "tls-ca"), Some(new.pem()));
+    world.with(|state| state.tls.relation = None);
+    settle(&world);
+    assert_ne!(told(&world, "tls"), Some("True".into()));
 }
 
 #[test]

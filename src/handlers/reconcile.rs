@@ -7,6 +7,7 @@ use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
+use crate::clients::{self, Occasion};
 use crate::layer;
 use crate::observe::{self, Observation, Scope};
 
@@ -19,6 +20,8 @@ pub struct Wish<'a> {
     pub leaving: Option<&'a str>,
     /// Open the ports; once in a pod's life is enough.
     pub open_ports: bool,
+    /// What the hook means for clients.
+    pub clients: Occasion<'a>,
 }
 
 /// Rounds in one hook: a second one where the first has made what the plan was waiting for.
@@ -39,6 +42,13 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         log(&plan);
         let applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
+            let mut applied = applied;
+            if !applied.stopped && stands(&observation, &plan) {
+                let (juju, ports) = (hook.juju, hook.ports);
+                let told = clients::reconcile(juju, ports, &facts, &observation, wish.clients)?;
+                applied.problems.extend(told.problems);
+                applied.stopped = told.later;
+            }
             return say(hook, &observation, plan, applied);
         }
     }
@@ -52,6 +62,13 @@ fn opens_the_way(plan: &Plan) -> bool {
             Step::StorePasswords(_) | Step::RemoveLeftovers | Step::Tls(TlsStep::StoreAuthority)
         )
     })
+}
+
+/// The cluster is one that clients can be served from, as far as it answers.
+fn stands(observation: &Observation, plan: &Plan) -> bool {
+    let initialised = observation.observed.peer_data.as_ref();
+    initialised.is_some_and(|data| data.initialised)
+        || plan.steps.iter().any(|p| p.step == Step::MarkInitialised)
 }
 
 fn log(plan: &Plan) {

@@ -14,13 +14,15 @@ pub type SecretMap = BTreeMap<String, SecretString>;
 pub struct CertificatesRelation {
     /// Its id.
     pub id: String,
+    /// This hook is its last.
+    pub ends: bool,
     /// The provider's databag.
     pub provider: BTreeMap<String, String>,
 }
 
 /// Certificates, through the hook tools.
 pub trait Certificates {
-    /// The relation; none where there is none, or it is going.
+    /// The relation; none where there is none.
     ///
     /// # Errors
     /// When Juju can't tell.

@@ -39,6 +39,10 @@ impl<'a> HookJuju<'a> {
         self.env.event()
     }
 
+    pub(super) fn model_uuid(&self) -> &str {
+        self.env.model_uuid()
+    }
+
     fn relation(&self) -> Result<Option<String>, JujuError> {
         Ok(self.context.relation_ids(PEERS)?.into_iter().next())
     }

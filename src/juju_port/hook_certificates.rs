@@ -30,8 +30,14 @@ fn map(content: &SecretContent) -> SecretMap {
 
 impl Certificates for HookJuju<'_> {
     fn certificates(&self) -> Result<Option<CertificatesRelation>, JujuError> {
-        if matches!(self.event(), Event::RelationBroken(event) if event.endpoint == ENDPOINT) {
-            return Ok(None);
+        if let Event::RelationBroken(event) = self.event()
+            && event.endpoint == ENDPOINT
+        {
+            return Ok(Some(CertificatesRelation {
+                id: event.relation_id.clone(),
+                ends: true,
+                ..CertificatesRelation::default()
+            }));
         }
         let context = self.context();
         let Some(id) = context.relation_ids(ENDPOINT)?.into_iter().next() else {
@@ -41,7 +47,11 @@ impl Certificates for HookJuju<'_> {
             app if app.is_empty() => Default::default(),
             app => context.relation_get(&id, &app)?,
         };
-        Ok(Some(CertificatesRelation { id, provider }))
+        Ok(Some(CertificatesRelation {
+            id,
+            provider,
+            ends: false,
+        }))
     }
 
     fn request_certificate(&self, relation: &str, key: &str, value: &str) {

@@ -10,8 +10,16 @@ use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::tls::{self, TlsJuju};
 use crate::secrets::Passwords;
 
-/// Endpoints that this revision serves: those among the application's own units.
-const SERVED: [&str; 4] = ["database-peers", "restart", "upgrade", "certificates"];
+/// Endpoints that this revision serves.
+const SERVED: [&str; 7] = [
+    "certificates",
+    "database-peers",
+    "restart",
+    "upgrade",
+    "database",
+    "db",
+    "db-admin",
+];
 
 /// The facts of one hook.
 #[derive(Debug, Clone)]

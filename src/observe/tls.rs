@@ -68,15 +68,17 @@ pub fn facts(
             .and_then(|t| Announcement::from_bag(t)))
     };
     facts.own = announced(&Bag::Unit)?;
-    if related {
-        facts.relation = juju.certificates()?;
-    }
     let mut turns = false;
-    if let Some(relation) = &facts.relation {
+    if let Some(relation) = related.then(|| juju.certificates()).transpose()?.flatten() {
         facts.kept = juju.unit_secret()?;
         let kept = Kept::from_content(|key| facts.kept.get(key).cloned());
-        let provider = Provider::parse(&relation.provider).unwrap_or_default();
-        turns = kept.turns() || kept.turns_with(&provider);
+        // Juju may list it until every unit has seen its end.
+        let ended = kept.has_ended(&relation.id);
+        facts.relation = Some(relation).filter(|_| !ended);
+        if let Some(relation) = &facts.relation {
+            let provider = Provider::parse(&relation.provider).unwrap_or_default();
+            turns = kept.turns() || kept.turns_with(&provider);
+        }
     }
     let unserved = facts.own.as_ref().is_none_or(|own| own.member.is_none());
     let rotates = |key: &str| facts.authority.contains_key(key);
@@ -254,8 +256,12 @@ fn client_files(
         others: juju.tls.others.values().flatten().cloned().collect(),
     };
     let mut served = None;
-    if let Some(relation) = &juju.tls.relation {
-        let mut kept = Kept::from_content(|key| juju.tls.kept.get(key).cloned());
+    let mut kept = Kept::from_content(|key| juju.tls.kept.get(key).cloned());
+    if let Some(relation) = juju.tls.relation.as_ref().filter(|relation| relation.ends) {
+        kept.end(&relation.id);
+        facts.kept = Some("the relation has ended".to_owned());
+        look.kept = Some(kept.content());
+    } else if let Some(relation) = &juju.tls.relation {
         match advance(juju, (&mut kept, relation), address, now, &peers) {
             Ok(changes) => {
                 facts.complaint = changes.complaint;

@@ -5,12 +5,15 @@ use std::time::Duration;
 use cluster_plan::names::{POSTGRESQL_PORT, SHARED_SOCKETS};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 use super::{Database, PortError, PortResult, Server};
 
 /// Longest time for one session, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(4);
+/// The same, where databases are made and what is in them changes hands.
+const LONG: Duration = Duration::from_mins(1);
 const NAME: &str = "PostgreSQL";
 
 /// Set in every session: no wait for standbys, nothing in the server's log, and an end to whatever
@@ -18,6 +21,31 @@ const NAME: &str = "PostgreSQL";
 const SESSION: &str = "-c synchronous_commit=local -c statement_timeout=3000 \
                        -c log_statement=none -c log_min_duration_statement=-1 \
                        -c log_min_error_statement=panic";
+
+/// The same, for work that takes long but must not wait for clients' locks.
+const LONG_SESSION: &str = "-c synchronous_commit=local -c statement_timeout=50000 \
+                            -c lock_timeout=3000 \
+                            -c log_statement=none -c log_min_duration_statement=-1 \
+                            -c log_min_error_statement=panic";
+
+/// Where and for how long a session is.
+struct Session<'a> {
+    server: &'a Server,
+    database: &'a str,
+    options: &'static str,
+    timeout: Duration,
+}
+
+impl<'a> Session<'a> {
+    fn short(server: &'a Server) -> Self {
+        Self {
+            server,
+            database: "postgres",
+            options: SESSION,
+            timeout: TIMEOUT,
+        }
+    }
+}
 
 /// Sessions that last for one call.
 pub struct PostgresDatabase<'a> {
@@ -31,24 +59,24 @@ impl<'a> PostgresDatabase<'a> {
         Self { runtime }
     }
 
-    fn session<T, F>(&self, server: &Server, what: &str, work: F) -> PortResult<T>
+    fn session<T, F>(&self, session: &Session<'_>, what: &str, work: F) -> PortResult<T>
     where
         F: AsyncFnOnce(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
     {
         let mut config = Config::new();
         config
             .user("operator")
-            .dbname("postgres")
+            .dbname(session.database)
             .application_name("postgresql-k8s charm")
             .connect_timeout(Duration::from_secs(1))
-            .options(SESSION)
+            .options(session.options)
             .port(POSTGRESQL_PORT);
-        match server {
+        match session.server {
             Server::Own => config.host_path(SHARED_SOCKETS),
             Server::Host(host, password) => config.host(host).password(password.expose_secret()),
         };
         let bounded = async {
-            tokio::time::timeout(TIMEOUT, async {
+            tokio::time::timeout(session.timeout, async {
                 let (client, connection) = config.connect(NoTls).await?;
                 let driver = tokio::spawn(connection);
                 let result = work(&client).await;
@@ -71,9 +99,11 @@ impl<'a> PostgresDatabase<'a> {
 
 impl Database for PostgresDatabase<'_> {
     fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
-        let messages = self.session(server, "read the catalogue", async |client| {
-            client.simple_query(sql).await
-        })?;
+        let messages = self.session(
+            &Session::short(server),
+            "read the catalogue",
+            async |client| client.simple_query(sql).await,
+        )?;
         let rows = messages.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(
                 (0..row.len())
@@ -93,8 +123,57 @@ impl Database for PostgresDatabase<'_> {
         }
         batch.push_str("COMMIT;");
         let batch = SecretString::from(batch);
-        self.session(server, "change the roles", async |client| {
-            client.batch_execute(batch.expose_secret()).await
+        self.session(
+            &Session::short(server),
+            "change the roles",
+            async |client| client.batch_execute(batch.expose_secret()).await,
+        )
+    }
+
+    fn look(
+        &self,
+        server: &Server,
+        sql: &'static str,
+        parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        let session = Session::short(server);
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+            .iter()
+            .map(|text| text as &(dyn ToSql + Sync))
+            .collect();
+        self.session(&session, "read the catalogue", async |client| {
+            let rows = client.query(sql, &parameters).await?;
+            rows.iter()
+                .map(|row| (0..row.len()).map(|n| row.try_get(n)).collect())
+                .collect()
+        })
+    }
+
+    fn run(
+        &self,
+        server: &Server,
+        database: &str,
+        transaction: bool,
+        statements: &[SecretString],
+    ) -> PortResult<()> {
+        let session = Session {
+            database,
+            options: LONG_SESSION,
+            timeout: LONG,
+            ..Session::short(server)
+        };
+        self.session(&session, "change roles and databases", async |client| {
+            if transaction {
+                client.batch_execute("BEGIN").await?;
+            }
+            // Each is sent by itself: several at once would be one transaction in any case.
+            for statement in statements {
+                client.batch_execute(statement.expose_secret()).await?;
+            }
+            if transaction {
+                client.batch_execute("COMMIT").await?;
+            }
+            Ok(())
         })
     }
 }

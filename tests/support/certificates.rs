@@ -21,6 +21,8 @@ pub struct Tls {
     pub now: i64,
     /// Id of the relation `certificates`.
     pub relation: Option<String>,
+    /// The hook that runs is its last.
+    pub ends: bool,
     /// The provider's databag.
     pub provider: BTreeMap<String, String>,
     /// Each unit's databag of the relation.
@@ -67,7 +69,11 @@ impl Certificates for FakeJuju<'_> {
         Ok(self.world.with(|state| {
             let id = state.tls.relation.clone()?;
             let provider = state.tls.provider.clone();
-            Some(CertificatesRelation { id, provider })
+            Some(CertificatesRelation {
+                ends: state.tls.ends,
+                id,
+                provider,
+            })
         }))
     }
 

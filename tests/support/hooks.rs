@@ -56,7 +56,10 @@ impl World {
             ordinal,
             pending: Pending::default().into(),
         };
-        self.with(|state| state.effects.clear());
+        self.with(|state| {
+            state.effects.clear();
+            state.clients.calls = 0;
+        });
         let run = || self.ports(ordinal, |ports| work(&Hook { juju: &juju, ports }));
         let result = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(value)) => Ok(value),

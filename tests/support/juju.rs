@@ -24,6 +24,7 @@ pub struct Pending {
     pub secret: Option<Passwords>,
     pub ports: BTreeSet<u16>,
     pub tls: super::certificates::Pending,
+    pub clients: super::clients::Pending,
 }
 
 impl FakeJuju<'_> {
@@ -38,6 +39,7 @@ impl FakeJuju<'_> {
             let unit = state.unit(self.ordinal);
             write(&mut unit.bag, pending.unit_bag);
             unit.ports.extend(pending.ports);
+            pending.clients.commit(state, self.ordinal);
         });
     }
 

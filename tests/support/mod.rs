@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 mod certificates;
+mod clients;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -12,6 +13,7 @@ mod postgres;
 mod workload;
 
 pub use certificates::{Provider, Tls};
+pub use clients::{Bag, Clients};
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -71,8 +73,17 @@ pub struct State {
     /// The pods' addresses begin so.
     pub network: String,
     pub made_up: u32,
+    pub clients: Clients,
+    /// PostgreSQL takes no session.
+    pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
     pub restarts: Vec<u32>,
+    /// Verifiers are kept with one round instead of thousands, which is as good for a test.
+    pub cheap_passwords: bool,
+    /// Commits that a client has heard of, counted.
+    pub acknowledged: u64,
+    /// Members that have all of them: Patroni lets no other lead.
+    pub synchronous: BTreeSet<u32>,
     /// The parameter that waits was lowered.
     pub lowered: bool,
 }
@@ -85,6 +96,10 @@ pub struct Role {
     pub verifier: Option<String>,
     pub groups: BTreeSet<String>,
     pub connects: bool,
+    pub createdb: bool,
+    pub createrole: bool,
+    /// Made to own a database of clients.
+    pub marked: bool,
 }
 
 /// A unit: its pod, its volume and what it told Juju.
@@ -159,8 +174,13 @@ impl World {
                 ..Tls::default()
             },
             made_up: 0,
+            clients: Clients::default(),
+            database_away: false,
             restarts: Vec::new(),
             lowered: false,
+            cheap_passwords: false,
+            acknowledged: 0,
+            synchronous: BTreeSet::new(),
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);

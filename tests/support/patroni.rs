@@ -1,5 +1,7 @@
 //! Patroni of all members: what they do by themselves between hooks, and their REST API.
 
+use std::collections::BTreeSet;
+
 use cluster_plan::observed::ServiceState;
 use cluster_plan::planner::PATRONI_YML;
 use postgresql_k8s::ports::{Members, PortError, PortResult, Registered};
@@ -72,6 +74,7 @@ impl State {
                 .units
                 .iter()
                 .filter(|(_, unit)| unit.postgres_runs)
+                .filter(|(o, _)| self.synchronous.is_empty() || self.synchronous.contains(o))
                 .max_by_key(|(ordinal, unit)| {
                     (
                         unit.volume.as_ref().map(|v| v.1),
@@ -124,7 +127,8 @@ impl State {
         ] {
             let user = &yml["postgresql"]["authentication"][user];
             let password = SecretString::from(user["password"].as_str().unwrap());
-            let verifier = scram::verifier(&password, &[7; 16]);
+            let rounds = if self.cheap_passwords { 1 } else { 4096 };
+            let verifier = scram::verifier_of_rounds(&password, &[7; 16], rounds);
             let role = Role {
                 login: true,
                 superuser,
@@ -139,6 +143,32 @@ impl State {
         unit.postgres_runs = true;
         self.holder = Some(ordinal);
         true
+    }
+
+    /// A client writes: the commit is acknowledged when the synchronous standbys have it.
+    pub fn write(&mut self) {
+        let Some(holder) = self.holder.filter(|h| self.units[h].postgres_runs) else {
+            return;
+        };
+        let standbys: BTreeSet<u32> = self
+            .units
+            .iter()
+            .filter(|(o, unit)| **o != holder && unit.postgres_runs)
+            .map(|(o, _)| *o)
+            .collect();
+        let at = self.units[&holder].volume.as_ref().map_or(0, |v| v.1) + 1;
+        for ordinal in standbys.iter().chain([&holder]) {
+            if let Some(volume) = &mut self.unit(*ordinal).volume {
+                volume.1 = at;
+            }
+        }
+        let strict = self.dynamic["synchronous_mode_strict"] == json!(true);
+        if strict && standbys.is_empty() {
+            return; // the client hears nothing
+        }
+        self.acknowledged = at;
+        self.synchronous = standbys;
+        self.synchronous.insert(holder);
     }
 
     fn base_backup(&mut self, ordinal: u32) -> bool {

@@ -1,12 +1,12 @@
 //! The primary's catalogue, and the statements that the charm runs: each must be one that this
 //! catalogue understands and that fits it, as PostgreSQL would insist.
 
-use std::collections::BTreeSet;
-
+use cluster_plan::observed::SystemUser;
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::clients::attribute;
 use super::{APP, Role, State, World};
 
 /// The database as one unit sees it.
@@ -19,6 +19,9 @@ impl FakeDatabase<'_> {
     fn enter(&self, server: &Server) -> PortResult<()> {
         self.world.with(|state| {
             let refused = |why: &str| PortError::Unreachable("PostgreSQL", why.into());
+            if state.database_away {
+                return Err(refused("timed out"));
+            }
             match server {
                 Server::Own if state.units[&self.ordinal].postgres_runs => Ok(()),
                 Server::Host(host, password) => {
@@ -74,6 +77,38 @@ impl Database for FakeDatabase<'_> {
         });
         Ok(())
     }
+
+    fn look(
+        &self,
+        server: &Server,
+        sql: &'static str,
+        parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        self.enter(server)?;
+        Ok(self.world.with(|state| state.rows(sql, parameters)))
+    }
+
+    fn run(
+        &self,
+        server: &Server,
+        database: &str,
+        transaction: bool,
+        statements: &[SecretString],
+    ) -> PortResult<()> {
+        self.enter(server)?;
+        assert!(transaction || statements.len() == 1, "one alone");
+        self.world.with(|state| {
+            for statement in statements {
+                let sql = statement.expose_secret();
+                state.clients.statements.push(sql.to_owned());
+                if !state.run_client(sql, database, transaction) {
+                    state.run(sql);
+                }
+            }
+            state.effect(format!("{} statements in {database}", statements.len()));
+        });
+        Ok(())
+    }
 }
 
 impl State {
@@ -103,19 +138,16 @@ impl State {
                 "PUBLIC",
             ] => {}
             ["CREATE", "ROLE", name, attributes @ ..] => {
-                let attributes: BTreeSet<_> = attributes.iter().copied().collect();
-                let role = Role {
-                    login: attributes.contains("LOGIN"),
-                    superuser: attributes.contains("SUPERUSER"),
-                    ..Role::default()
-                };
+                let mut role = Role::default();
+                attribute(&mut role, attributes);
                 let old = self.roles.insert((*name).to_owned(), role);
                 assert!(old.is_none(), "role {name} already exists");
             }
             ["ALTER", "ROLE", name, "PASSWORD", verifier] => {
                 let verifier = verifier.trim_matches('\'');
                 assert!(verifier.starts_with("SCRAM-SHA-256$"), "a verifier alone");
-                self.role(name).verifier = Some(verifier.to_owned());
+                let verifier = self.kept(name, verifier);
+                self.role(name).verifier = Some(verifier);
             }
             ["GRANT", "CONNECT", "ON", "DATABASE", "postgres", "TO", name]
             | [
@@ -146,7 +178,22 @@ impl State {
         }
     }
 
-    fn role(&mut self, name: &str) -> &mut Role {
+    /// The verifier, or a cheaper one of the same password where that is in the secret.
+    fn kept(&self, user: &str, verifier: &str) -> String {
+        let password = SystemUser::from_name(user)
+            .filter(|_| self.cheap_passwords)
+            .and_then(|user| self.secret.as_ref()?.get(user))
+            .filter(|password| scram::fits(password, verifier));
+        password.map_or_else(
+            || verifier.to_owned(),
+            |password| {
+                let cheap = scram::verifier_of_rounds(password, &[7; 16], 1);
+                cheap.expose_secret().to_owned()
+            },
+        )
+    }
+
+    pub fn role(&mut self, name: &str) -> &mut Role {
         let found = self.roles.get_mut(name);
         found.unwrap_or_else(|| panic!("role {name} does not exist"))
     }

@@ -6,6 +6,7 @@
 //! the same facts into the statuses that Juju shows. Nothing here does I/O, reads a clock or
 //! draws a random number.
 
+pub mod clients;
 pub mod membership;
 pub mod names;
 pub mod observed;

@@ -185,6 +185,15 @@ pub enum Problem {
     UnservedRelation(String),
     /// The relation `certificates` gives none that can be used.
     Certificates(String),
+    /// A client's request that cannot be served, or has changed what cannot change.
+    Client {
+        /// Id of the relation.
+        relation: String,
+        /// Why, in words for the operator.
+        why: String,
+    },
+    /// Clients by `database` and by the legacy interface at once.
+    MixedClients,
 }
 
 impl Problem {
@@ -202,7 +211,9 @@ impl Problem {
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)
-            | Self::UnservedRelation(_) => false,
+            | Self::UnservedRelation(_)
+            | Self::Client { .. }
+            | Self::MixedClients => false,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Sql {
     Text(String),
     /// Sets the role's password to the one in the secret, as a SCRAM verifier.
     Password(SystemUser),
+    /// Sets the password of a client's user to the one that the client has, as a SCRAM verifier.
+    ClientPassword(String),
 }
 
 /// Groups that `pg_hba.conf` names.

@@ -184,5 +184,11 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
+        Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::MixedClients => {
+            "Please choose one endpoint to use. No need to relate all of them \
+             simultaneously!"
+                .into()
+        }
     })
 }

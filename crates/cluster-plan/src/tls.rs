@@ -101,6 +101,9 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
         );
     }
     if tls.turns {
-        plan.wait(Waiting::Authority, "the other units, and the timer after a reload");
+        plan.wait(
+            Waiting::Authority,
+            "the other units, and the timer after a reload",
+        );
     }
 }

@@ -426,7 +426,14 @@ pub enum Fault {
         /// Other side; empty for everybody.
         from: Vec<String>,
     },
-    /// Heals all cuts.
+    /// Loses packets from and to units.
+    Lossy {
+        /// Units.
+        units: Vec<String>,
+        /// So many of a hundred.
+        percent: u8,
+    },
+    /// Heals all cuts and losses.
     Heal,
     /// The Kubernetes API as pods see it: `up`, `down` (refuses), `hang`, or an HTTP status.
     KubernetesApi(String),

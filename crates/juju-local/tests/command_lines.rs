@@ -111,6 +111,7 @@ fn flags_may_come_in_any_order_and_by_their_other_names() {
             "STOP",
         ],
         &["fault", "cut", "pg/0", "--from", "pg/1,pg/2"],
+        &["fault", "lossy", "pg/0", "--percent", "30"],
         &["fault", "heal", "-m", "m"],
         &["scp", "-r", "pg/0:/tmp/x", "."],
         &["bootstrap"],

@@ -226,16 +226,39 @@ impl Network {
         apply(&pod.namespace, &script)
     }
 
-    /// Heals all cuts.
+    /// Loses so many of a hundred packets to and from a pod.
     ///
     /// # Errors
     /// When the kernel refuses.
+    pub fn lose(&self, pod: &PodNetwork, percent: u8) -> Result<(), Error> {
+        self.state().cuts.entry(pod.namespace.clone()).or_default();
+        let drop = format!("numgen random mod 100 < {percent} drop");
+        let script = format!(
+            "table ip loss {{}}\ndelete table ip loss\n\
+             table ip loss {{\n\
+             chain out {{ type filter hook output priority -10; oifname != \"lo\" {drop}; }}\n\
+             chain in {{ type filter hook input priority -10; iifname != \"lo\" {drop}; }}\n}}\n"
+        );
+        apply(&pod.namespace, &script)
+    }
+
+    /// Heals all cuts, and no packets are lost any more.
+    ///
+    /// # Errors
+    /// When the kernel refuses for one of them; the others are healed.
     pub fn heal(&self) -> Result<(), Error> {
         let cuts = std::mem::take(&mut self.state().cuts);
+        let script = "table ip faults {}\ndelete table ip faults\n\
+                      table ip loss {}\ndelete table ip loss\n";
+        let mut result = Ok(());
         for namespace in cuts.keys() {
-            apply(namespace, "table ip faults {}\ndelete table ip faults\n")?;
+            if let Err(error) = apply(namespace, script)
+                && !self.is_gone(namespace)
+            {
+                result = Err(error);
+            }
         }
-        Ok(())
+        result
     }
 
     /// A TCP socket that listens in the model's namespace.

@@ -88,6 +88,8 @@ pub struct Kept {
     request: Option<String>,
     /// The relation that the rest is of.
     relation: Option<String>,
+    /// A relation that has ended: Juju may list it for as long as other units see its end.
+    ended: Option<String>,
     /// When it was asked last.
     asked: i64,
     newest: Option<Bundle>,
@@ -140,6 +142,7 @@ impl Kept {
             key: get("key"),
             request: text("csr"),
             relation: text("relation"),
+            ended: text("ended"),
             asked: text("asked").and_then(|t| t.parse().ok()).unwrap_or(0),
             newest: Bundle::read(&get, NEW),
             before: Bundle::read(&get, OLD),
@@ -153,7 +156,11 @@ impl Kept {
         if let Some(key) = &self.key {
             content.insert("key".to_owned(), key.clone());
         }
-        for (name, value) in [("csr", &self.request), ("relation", &self.relation)] {
+        for (name, value) in [
+            ("csr", &self.request),
+            ("relation", &self.relation),
+            ("ended", &self.ended),
+        ] {
             if let Some(value) = value {
                 content.insert(name.to_owned(), value.clone().into());
             }
@@ -168,6 +175,21 @@ impl Kept {
             before.write(&mut content, OLD);
         }
         content
+    }
+
+    /// Whether this relation has ended.
+    #[must_use]
+    pub fn has_ended(&self, relation: &str) -> bool {
+        self.ended.as_deref() == Some(relation)
+    }
+
+    /// Ends with a relation: what it gave is forgotten, the key stays.
+    pub fn end(&mut self, relation: &str) {
+        *self = Self {
+            key: self.key.take(),
+            ended: Some(relation.to_owned()),
+            ..Self::default()
+        };
     }
 
     /// The request as it should stand in the databag.
@@ -196,8 +218,7 @@ impl Kept {
     /// of authorities, or the one before soon counts no longer.
     fn turned(before: &Bundle, newest: &Bundle, now: i64, peers: &Peers) -> bool {
         let authority = newest.authority();
-        now >= last_call(before.certificate())
-            || peers.all(|unit| unit.trusts.contains(&authority))
+        now >= last_call(before.certificate()) || peers.all(|unit| unit.trusts.contains(&authority))
     }
 
     /// Authorities of what is, was and will be served.

@@ -77,6 +77,17 @@ impl Controller {
                 }
                 Ok(Value::Null)
             }
+            Fault::Lossy { units, percent } => {
+                let infra = self.infra(model)?;
+                for unit in &units {
+                    let pod = self.pod_network(model, unit).await?;
+                    infra
+                        .network
+                        .lose(&pod, percent)
+                        .map_err(|error| internal(&error))?;
+                }
+                Ok(Value::Null)
+            }
             Fault::Heal => {
                 self.infra(model)?
                     .network

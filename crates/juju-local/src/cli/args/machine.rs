@@ -111,7 +111,16 @@ pub enum FaultKind {
         #[arg(long, value_delimiter = ',')]
         from: Vec<String>,
     },
-    /// Heal all cuts
+    /// Lose packets from and to units
+    Lossy {
+        /// Units
+        #[arg(required = true)]
+        units: Vec<String>,
+        /// So many of a hundred
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+    },
+    /// Heal all cuts and losses
     Heal,
     /// Change how pods see the Kubernetes API: up, down, hang, or an HTTP status
     KubernetesApi {

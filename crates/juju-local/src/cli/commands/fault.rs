@@ -43,6 +43,7 @@ fn fault(kind: FaultKind) -> Fault {
         FaultKind::KillContainer { unit, container } => Fault::KillContainer { unit, container },
         FaultKind::KillPod { unit, delete } => Fault::KillPod { unit, delete },
         FaultKind::Cut { units, from } => Fault::Cut { units, from },
+        FaultKind::Lossy { units, percent } => Fault::Lossy { units, percent },
         FaultKind::Heal => Fault::Heal,
         FaultKind::KubernetesApi { mode } => Fault::KubernetesApi(mode),
         FaultKind::KillAtEffect { unit, effect } => Fault::KillAtEffect { unit, effect },

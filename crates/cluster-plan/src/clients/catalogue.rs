@@ -1,0 +1,47 @@
+//! What the catalogue tells about one client.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The facts, as of one look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// The client's user.
+    pub user: Option<UserFacts>,
+    /// Those of the roles that matter: named as the database, or asked for.
+    pub roles: BTreeMap<String, OwnerFacts>,
+    /// The database.
+    pub database: Option<DatabaseFacts>,
+    /// The server's version.
+    pub version: String,
+}
+
+/// A client's user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFacts {
+    /// Of `login`, `superuser`, `createdb` and `createrole`, those that it has.
+    pub attributes: BTreeSet<&'static str>,
+    /// Groups.
+    pub member_of: BTreeSet<String>,
+    /// The stored verifier fits the password that the client has.
+    pub password_fits: bool,
+    /// Acts as the owner of its database from its first statement on.
+    pub acts_as_owner: bool,
+}
+
+/// A role that may be a database's owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnerFacts {
+    /// May log in.
+    pub login: bool,
+    /// Superuser.
+    pub superuser: bool,
+    /// The charm made it to own a database.
+    pub marked: bool,
+}
+
+/// A database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatabaseFacts {
+    /// The role of its name owns it: everything in it is as it must be.
+    pub owned: bool,
+}

@@ -1,0 +1,354 @@
+//! Statements for clients: what is run for whom, and that no name can break out of its place.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by them"
+)]
+
+use cluster_plan::clients::{
+    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, OwnerFacts, Refusal, UserFacts, check,
+    identifier, literal, relation_of, remove, serve, user_name,
+};
+use cluster_plan::roles::Sql;
+use proptest::prelude::*;
+
+fn client(roles: &[&str]) -> Client {
+    Client {
+        user: "relation_id_5".into(),
+        database: "shop".into(),
+        roles: roles.iter().map(ToString::to_string).collect(),
+        ..Client::default()
+    }
+}
+
+fn marked() -> OwnerFacts {
+    OwnerFacts {
+        marked: true,
+        ..OwnerFacts::default()
+    }
+}
+
+fn served(client: &Client) -> Catalogue {
+    let mut member_of = client.groups();
+    member_of.insert(client.database.clone());
+    Catalogue {
+        user: Some(UserFacts {
+            attributes: ["login"].into(),
+            member_of,
+            password_fits: true,
+            acts_as_owner: true,
+        }),
+        roles: [(client.database.clone(), marked())].into(),
+        database: Some(DatabaseFacts { owned: true }),
+        version: "15.18".into(),
+    }
+}
+
+fn texts(batches: &[Batch]) -> Vec<String> {
+    batches
+        .iter()
+        .flat_map(|batch| &batch.statements)
+        .filter_map(|statement| match &statement.sql {
+            Sql::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_client_that_has_everything_needs_nothing() {
+    assert_eq!(serve(&client(&[]), &served(&client(&[]))), vec![]);
+}
+
+#[test]
+fn a_new_client_gets_no_more_than_its_database() {
+    let batches = serve(&client(&[]), &Catalogue::default());
+    let all = texts(&batches);
+    for expected in [
+        "CREATE ROLE \"shop\" NOLOGIN",
+        "CREATE ROLE \"relation_id_5\" LOGIN",
+        "GRANT \"relation_access\" TO \"relation_id_5\"",
+        "GRANT \"shop\" TO \"relation_id_5\"",
+        "CREATE DATABASE \"shop\"",
+        "REVOKE ALL ON DATABASE \"shop\" FROM PUBLIC",
+        "ALTER DATABASE \"shop\" OWNER TO \"shop\"",
+        "ALTER ROLE \"relation_id_5\" IN DATABASE \"shop\" SET role TO 'shop'",
+    ] {
+        assert!(all.iter().any(|t| t == expected), "{expected} in {all:?}");
+    }
+    assert!(
+        !all.iter()
+            .any(|t| t.contains("SUPERUSER") || t.contains("CREATEDB"))
+    );
+    for batch in &batches {
+        let creates = texts(std::slice::from_ref(batch))
+            .iter()
+            .any(|text| text.starts_with("CREATE DATABASE"));
+        assert_eq!(creates, !batch.transaction);
+    }
+    // Ownership says that all before it is done.
+    let owner = all
+        .iter()
+        .position(|t| t.starts_with("ALTER DATABASE"))
+        .unwrap();
+    let inside = all.iter().rposition(|t| t.starts_with("DO ")).unwrap();
+    assert!(inside < owner);
+}
+
+#[test]
+fn a_password_is_never_in_a_text() {
+    let batches = serve(&client(&[]), &Catalogue::default());
+    assert!(
+        texts(&batches)
+            .iter()
+            .all(|text| !text.contains("PASSWORD"))
+    );
+    let passwords = batches.iter().flat_map(|b| &b.statements);
+    let set = passwords.filter(|s| s.sql == Sql::ClientPassword("relation_id_5".into()));
+    assert_eq!(set.count(), 1);
+}
+
+#[test]
+fn attributes_follow_what_is_asked_for() {
+    let asked = client(&["admin", "superuser"]);
+    let mut there = served(&asked);
+    there.user.as_mut().unwrap().attributes = ["login", "createrole"].into();
+    let all = texts(&serve(&asked, &there));
+    assert!(
+        all.contains(&"ALTER ROLE \"relation_id_5\" SUPERUSER CREATEDB NOCREATEROLE".to_owned()),
+        "{all:?}"
+    );
+}
+
+fn grant(name: &[&str], privileges: &[&'static str]) -> Grant {
+    Grant {
+        on: "TABLE",
+        name: name.iter().map(ToString::to_string).collect(),
+        privileges: privileges.iter().copied().collect(),
+    }
+}
+
+#[test]
+fn a_user_has_what_is_granted_and_no_more() {
+    let user = Client {
+        kind: Kind::User,
+        grants: [grant(&["s", "t\""], &["SELECT", "INSERT"])].into(),
+        withdrawn: [grant(&["old"], &["ALL"])].into(),
+        ..client(&[])
+    };
+    let all = texts(&serve(&user, &served(&client(&[]))));
+    for expected in [
+        "REVOKE ALL ON TABLE \"old\" FROM \"relation_id_5\"",
+        "GRANT CONNECT ON DATABASE \"shop\" TO \"relation_id_5\"",
+        "GRANT INSERT, SELECT ON TABLE \"s\".\"t\"\"\" TO \"relation_id_5\"",
+    ] {
+        assert!(all.iter().any(|t| t == expected), "{expected} in {all:?}");
+    }
+    let all = texts(&serve(&user, &Catalogue::default()));
+    assert!(
+        !all.iter()
+            .any(|t| t == "GRANT \"shop\" TO \"relation_id_5\"")
+    );
+    assert!(
+        !all.iter()
+            .any(|t| t.contains("SET role") || t.contains("DEFAULT PRIVILEGES"))
+    );
+}
+
+#[test]
+fn a_group_does_not_log_in() {
+    let group = Client {
+        kind: Kind::Group,
+        ..client(&["pg_monitor"])
+    };
+    let batches = serve(&group, &Catalogue::default());
+    let all = texts(&batches);
+    assert!(
+        all.contains(&"CREATE ROLE \"relation_id_5\"".to_owned()),
+        "{all:?}"
+    );
+    assert!(all.contains(&"GRANT \"pg_monitor\" TO \"relation_id_5\"".to_owned()));
+    assert!(!all.iter().any(|t| t.contains("relation_access")));
+    let mut statements = batches.iter().flat_map(|b| &b.statements);
+    assert!(!statements.any(|s| matches!(s.sql, Sql::ClientPassword(_))));
+}
+
+#[test]
+fn a_prefix_leads_into_each_of_its_databases_and_makes_none() {
+    let prefix = Client {
+        kind: Kind::Prefix(["shop_a", "shop_b"].map(str::to_owned).into()),
+        ..client(&[])
+    };
+    let all = texts(&serve(&prefix, &Catalogue::default()));
+    for database in ["shop_a", "shop_b"] {
+        assert!(all.contains(&format!("GRANT \"{database}\" TO \"relation_id_5\"")));
+    }
+    assert!(!all.iter().any(|t| t.contains("DATABASE")), "{all:?}");
+}
+
+#[test]
+fn roles_that_are_not_for_clients_are_refused_by_name() {
+    let mut there = Catalogue::default();
+    for role in [
+        "operator",
+        "relation_id_6",
+        "pg_monitor",
+        "somebody",
+        "till",
+    ] {
+        there.roles.insert(role.into(), OwnerFacts::default());
+    }
+    there.roles.get_mut("somebody").unwrap().login = true;
+    there.roles.get_mut("till").unwrap().marked = true;
+    assert_eq!(
+        check(
+            &client(&["pg_monitor", "createdb", "relation_access"]),
+            &there
+        ),
+        Ok(())
+    );
+    for role in [
+        "operator",
+        "relation_id_6",
+        "somebody",
+        "till",
+        "none_such",
+        "postgres",
+    ] {
+        assert_eq!(
+            check(&client(&[role]), &there),
+            Err(Refusal::Roles(role.into()))
+        );
+    }
+}
+
+#[test]
+fn a_role_of_the_databases_name_is_not_taken_for_its_owner() {
+    let mut there = Catalogue::default();
+    for role in [
+        OwnerFacts {
+            login: true,
+            ..marked()
+        },
+        OwnerFacts {
+            superuser: true,
+            ..marked()
+        },
+        OwnerFacts::default(),
+    ] {
+        there.roles.insert("shop".into(), role);
+        assert_eq!(
+            check(&client(&[]), &there),
+            Err(Refusal::RoleInTheWay("shop".into()))
+        );
+    }
+    there.roles.insert("shop".into(), marked());
+    assert_eq!(check(&client(&[]), &there), Ok(()));
+}
+
+#[test]
+fn removing_a_user_passes_on_what_it_owns_first() {
+    let databases = [
+        ("shop".to_owned(), "shop".to_owned()),
+        ("its own".to_owned(), "operator".to_owned()),
+    ];
+    let all = texts(&remove("relation_id_5", &databases));
+    let at = |text: &str| {
+        all.iter()
+            .position(|t| t == text)
+            .unwrap_or_else(|| panic!("{text}: {all:?}"))
+    };
+    let passed = at("REASSIGN OWNED BY \"relation_id_5\" TO \"shop\"");
+    assert_eq!(all[passed + 1], "DROP OWNED BY \"relation_id_5\"");
+    assert!(at("ALTER ROLE \"relation_id_5\" NOLOGIN") < passed);
+    assert_eq!(at("DROP ROLE \"relation_id_5\""), all.len() - 1);
+    assert!(all.iter().all(|text| !text.contains("DROP DATABASE")));
+}
+
+#[test]
+fn users_tell_their_relation() {
+    assert_eq!(relation_of(&user_name(5, None)), Some(5));
+    assert_eq!(relation_of(&user_name(17, Some("0a1b"))), Some(17));
+    for other in [
+        "relation_id_",
+        "relation_id_x",
+        "relation_id_5_",
+        "relation_id_5_X",
+        "operator",
+    ] {
+        assert_eq!(relation_of(other), None, "{other}");
+    }
+}
+
+/// Reads SQL as PostgreSQL's lexer does, as far as quotes go: the names and literals in it, and
+/// what is left outside of them. None where a quote is not closed.
+fn lexed(sql: &str) -> Option<(Vec<String>, String)> {
+    let mut tokens = Vec::new();
+    let mut outside = String::new();
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        let quote = match c {
+            '"' | '\'' => c,
+            other => {
+                outside.push(other);
+                continue;
+            }
+        };
+        let escapes = quote == '\'' && outside.ends_with('E');
+        let mut token = String::new();
+        loop {
+            match chars.next()? {
+                '\\' if escapes => token.push(chars.next()?),
+                c if c == quote && chars.peek() == Some(&quote) => {
+                    chars.next();
+                    token.push(quote);
+                }
+                c if c == quote => break,
+                c => token.push(c),
+            }
+        }
+        tokens.push(token);
+        outside.push('?');
+    }
+    Some((tokens, outside))
+}
+
+proptest! {
+    #[test]
+    fn any_text_stays_within_its_quotes(name in "[\\x00-\\x7fé'\"\\\\;$]{0,30}") {
+        let bare = name.replace('\0', "");
+        prop_assert_eq!(lexed(&identifier(&name)).unwrap(), (vec![bare.clone()], "?".into()));
+        let (tokens, outside) = lexed(&literal(&name)).unwrap();
+        prop_assert_eq!(tokens, vec![bare]);
+        prop_assert!(outside == "?" || outside == " E?");
+    }
+
+    /// Even if no name were checked before: the statements' own words stay the same.
+    #[test]
+    fn no_name_changes_what_a_statement_says(
+        user in "[a-z'\"\\\\; -]{1,12}", database in "[a-z'\"\\\\; -]{1,12}",
+        role in "[a-z'\"\\\\; -]{1,12}",
+    ) {
+        let statements = |user: &str, database: &str, role: &str| {
+            let client = Client {
+                user: user.into(),
+                database: database.into(),
+                roles: [role.to_owned()].into(),
+                ..Client::default()
+            };
+            let mut batches = serve(&client, &Catalogue::default());
+            batches.extend(remove(user, &[(database.into(), database.into())]));
+            let outside = |text: &String| lexed(text).map(|(_, o)| o.replace(" E?", "?").replace("  ", " "));
+            texts(&batches).iter().map(outside).collect::<Option<Vec<_>>>()
+        };
+        prop_assume!(!["createdb", "createrole", "superuser", "admin"].contains(&role.as_str()));
+        let mut plain = statements("u", "d", "zz").unwrap();
+        let mut odd = statements(&user, &database, &role).unwrap();
+        // The order of groups follows their names.
+        plain.sort();
+        odd.sort();
+        prop_assert_eq!(plain, odd);
+    }
+}

@@ -1,0 +1,333 @@
+//! Relations with clients: each asks for a database and gets a user in it.
+//!
+//! Only the leader serves them. It remembers which relations have the answer that they should have,
+//! so that a hook looks at those alone that may not: the one that the hook is about, new ones, and
+//! all of them where endpoints have changed or another unit may have led in between.
+
+mod legacy;
+mod look;
+mod memory;
+mod serve;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::clients::relation_of;
+use cluster_plan::plan::Problem;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::juju_port::JujuError;
+use crate::observe::juju::JujuFacts;
+use crate::observe::{Observation, database};
+use crate::ports::{Ports, Server};
+
+pub use look::{CLIENT, OWNED, PREFIXED, USERS};
+pub use memory::{Known, Memory};
+
+use crate::juju_port::JujuPort;
+
+/// The endpoint of `postgresql_client`.
+pub const DATABASE: &str = "database";
+/// The endpoints of the legacy interface `pgsql`.
+pub const LEGACY: [&str; 2] = ["db", "db-admin"];
+
+/// What a hook is about, as far as it concerns clients.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Occasion<'a> {
+    /// The relation of a relation hook.
+    pub relation: Option<&'a str>,
+    /// It is gone.
+    pub broken: bool,
+    /// Look at every relation: another unit may have led, or the charm may be a new one.
+    pub sweep: bool,
+}
+
+/// A relation with a client.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Relation {
+    number: u64,
+    endpoint: String,
+    id: String,
+}
+
+impl Relation {
+    fn new(id: &str) -> Option<Self> {
+        let (endpoint, number) = id.rsplit_once(':')?;
+        Some(Self {
+            number: number.parse().ok()?,
+            endpoint: endpoint.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// All that serving takes.
+struct Clients<'a> {
+    juju: &'a dyn JujuPort,
+    ports: &'a Ports<'a>,
+    facts: &'a JujuFacts,
+    server: Server,
+    terms: Terms,
+}
+
+/// What every client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Terms {
+    endpoints: String,
+    read_only_endpoints: String,
+    tls_ca: Option<String>,
+}
+
+/// What became of the clients.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is wrong with their requests.
+    pub problems: Vec<Problem>,
+    /// Some are to be tried again, and nothing wakes this unit for it.
+    pub later: bool,
+}
+
+/// Serves the clients, as far as that is possible now.
+///
+/// # Errors
+/// When Juju refuses something; all else is a problem, or is tried again by the next hook.
+pub fn reconcile(
+    juju: &dyn JujuPort,
+    ports: &Ports<'_>,
+    facts: &JujuFacts,
+    observation: &Observation,
+    occasion: Occasion<'_>,
+) -> Result<Outcome, JujuError> {
+    // A unit that goes sees its relations break, while the application keeps them.
+    if !facts.leader || facts.leaving.contains(&facts.me) {
+        return Ok(Outcome::default());
+    }
+    let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
+    let relations = relations(juju, &memory, occasion)?;
+    let terms = terms(observation);
+    let digest = memory::digest(&[
+        &terms.endpoints,
+        &terms.read_only_endpoints,
+        terms.tls_ca.as_deref().unwrap_or_default(),
+    ]);
+    let due: Vec<&Relation> = relations
+        .values()
+        .filter(|r| {
+            occasion.sweep
+                || occasion.relation == Some(r.id.as_str())
+                || memory.get(r.number).is_none_or(|k| k.digest != digest)
+        })
+        .collect();
+    let gone: BTreeSet<u64> = memory
+        .numbers()
+        .filter(|number| !relations.contains_key(number))
+        .chain(
+            occasion
+                .relation
+                .filter(|_| occasion.broken)
+                .and_then(Relation::new)
+                .filter(|r| is_client(&r.endpoint))
+                .map(|r| r.number),
+        )
+        .collect();
+    let mixed = mixed(&relations);
+    if due.is_empty() && gone.is_empty() && !occasion.sweep {
+        return Ok(Outcome {
+            problems: problems(&memory, &relations, mixed),
+            later: false,
+        });
+    }
+    let mut later = false;
+    // What is changed now must not count as done, should this hook get no further.
+    for relation in &due {
+        memory.unsettle(relation.number);
+    }
+    if let Some(server) = database::server(facts, &observation.observed) {
+        let clients = Clients {
+            juju,
+            ports,
+            facts,
+            server,
+            terms,
+        };
+        if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
+            tracing::warn!("clients are served later: {}", error.chain());
+            later = true;
+        }
+        later |= due.iter().any(|r| memory.failed(r.number));
+    } else {
+        tracing::info!("{} clients wait for a primary", due.len());
+    }
+    juju.remember(memory::KEY, &memory.text())?;
+    Ok(Outcome {
+        problems: problems(&memory, &relations, mixed),
+        later,
+    })
+}
+
+fn is_client(endpoint: &str) -> bool {
+    endpoint == DATABASE || LEGACY.contains(&endpoint)
+}
+
+fn relations(
+    juju: &dyn JujuPort,
+    memory: &Memory,
+    occasion: Occasion<'_>,
+) -> Result<BTreeMap<u64, Relation>, JujuError> {
+    let goal = juju.goal()?;
+    let mut found = BTreeMap::new();
+    for endpoint in [DATABASE].into_iter().chain(LEGACY) {
+        if !goal.endpoints.contains(endpoint) && !memory.has(endpoint) {
+            continue;
+        }
+        for relation in juju.relation_ids(endpoint)?.iter().map(String::as_str) {
+            let broken = occasion.broken && occasion.relation == Some(relation);
+            if let Some(relation) = Relation::new(relation).filter(|_| !broken) {
+                found.insert(relation.number, relation);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A client that is related by both interfaces gets two users that know nothing of each other.
+fn mixed(relations: &BTreeMap<u64, Relation>) -> bool {
+    let legacy = |r: &&Relation| LEGACY.contains(&r.endpoint.as_str());
+    relations.values().any(|r| legacy(&r)) && !relations.values().all(|r| legacy(&r))
+}
+
+fn problems(memory: &Memory, relations: &BTreeMap<u64, Relation>, mixed: bool) -> Vec<Problem> {
+    let told = relations.values().filter_map(|relation| {
+        let why = memory.get(relation.number)?.problem.clone()?;
+        Some(Problem::Client {
+            relation: relation.id.clone(),
+            why,
+        })
+    });
+    mixed
+        .then_some(Problem::MixedClients)
+        .into_iter()
+        .chain(told)
+        .collect()
+}
+
+fn terms(observation: &Observation) -> Terms {
+    use cluster_plan::membership;
+    use cluster_plan::names::{POSTGRESQL_PORT, ServiceKind};
+    let observed = &observation.observed;
+    let endpoint = |kind| format!("{}:{POSTGRESQL_PORT}", observed.names.service_fqdn(kind));
+    let replicas = membership::members(observed).len() > 1;
+    Terms {
+        endpoints: endpoint(ServiceKind::Primary),
+        read_only_endpoints: endpoint(if replicas {
+            ServiceKind::Replicas
+        } else {
+            ServiceKind::Primary
+        }),
+        tls_ca: observation
+            .clients_authorities()
+            .map(|pem| pem.expose_secret().trim_end().to_owned()),
+    }
+}
+
+impl Clients<'_> {
+    /// Removes users of relations that are gone, then serves those that are due. What keeps it from
+    /// going on is told; what concerns one relation alone is remembered with it.
+    fn work(
+        &self,
+        memory: &mut Memory,
+        relations: &BTreeMap<u64, Relation>,
+        due: &[&Relation],
+        gone: &BTreeSet<u64>,
+        digest: &str,
+        mixed: bool,
+    ) -> Result<Result<(), crate::ports::PortError>, JujuError> {
+        let users = match self.users() {
+            Ok(users) => users,
+            Err(error) => return Ok(Err(error)),
+        };
+        let orphans = users
+            .iter()
+            .filter_map(|user| Some((relation_of(user)?, user)));
+        let mut left = BTreeSet::new();
+        for (number, user) in orphans.filter(|(number, _)| !relations.contains_key(number)) {
+            if let Err(error) = self.remove(user) {
+                if matches!(error, crate::ports::PortError::Unreachable(..)) {
+                    return Ok(Err(error));
+                }
+                tracing::warn!("cannot remove {user}: {}", error.chain());
+                left.insert(number);
+            }
+        }
+        for number in gone.iter().filter(|number| !left.contains(*number)) {
+            for label in memory
+                .get(*number)
+                .map(|k| k.secrets.clone())
+                .unwrap_or_default()
+            {
+                self.juju.forget_secret(&label)?;
+            }
+            memory.forget(*number);
+        }
+        let mut made = false;
+        for relation in due {
+            match self.due(memory, relation, &users, digest, mixed)? {
+                Ok(database) => made |= database,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        // A database that is new concerns those who asked for all of a name.
+        let prefixed = |r: &&Relation| made && memory.get(r.number).is_some_and(|k| k.prefix);
+        for relation in relations
+            .values()
+            .filter(prefixed)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            memory.unsettle(relation.number);
+            if let Err(error) = self.due(memory, &relation, &users, digest, mixed)? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Serves one relation: whether a database was made for it.
+    fn due(
+        &self,
+        memory: &mut Memory,
+        relation: &Relation,
+        users: &[String],
+        digest: &str,
+        mixed: bool,
+    ) -> Result<Result<bool, crate::ports::PortError>, JujuError> {
+        let own: Vec<&String> = users
+            .iter()
+            .filter(|user| relation_of(user) == Some(relation.number))
+            .collect();
+        // Those that are served stay so; the operator has to choose before more are.
+        if mixed && own.is_empty() {
+            return Ok(Ok(false));
+        }
+        let known = memory.get(relation.number).cloned().unwrap_or_default();
+        let served = if relation.endpoint == DATABASE {
+            self.relation(relation, &known, &own)?
+        } else {
+            self.legacy(relation)?
+        };
+        Ok(served.map(|mut served| {
+            served.endpoint.clone_from(&relation.endpoint);
+            if !served.unsettled {
+                digest.clone_into(&mut served.digest);
+            }
+            let made = served.made;
+            memory.set(relation.number, served);
+            made
+        }))
+    }
+
+    fn password(&self, known: Option<&SecretString>) -> SecretString {
+        known
+            .cloned()
+            .unwrap_or_else(|| self.ports.random.password())
+    }
+}

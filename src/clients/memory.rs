@@ -1,0 +1,114 @@
+//! What a leader remembers of the clients' relations.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Key in the unit's state at the controller: it is committed with the databags, or not at all.
+pub const KEY: &str = "clients";
+
+/// A relation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its endpoint.
+    #[serde(rename = "e")]
+    pub endpoint: String,
+    /// Digest of the terms that it was told; empty if it is not as it should be.
+    #[serde(rename = "d")]
+    pub digest: String,
+    /// Labels of the secrets that were made for it.
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// What is wrong with its request.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// It has users whom every new database concerns.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefix: bool,
+    /// A database was made for it just now.
+    #[serde(skip)]
+    pub made: bool,
+    /// It has to be looked at again, whatever the terms.
+    #[serde(skip)]
+    pub unsettled: bool,
+}
+
+/// All relations, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory(BTreeMap<u64, Known>);
+
+impl Memory {
+    /// From its text; what this charm did not write is nothing, and all is looked at anew.
+    #[must_use]
+    pub fn parse(text: Option<&str>) -> Self {
+        Self(
+            text.and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
+        )
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        // A map of numbers and text can always be written.
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    /// A relation.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&Known> {
+        self.0.get(&number)
+    }
+
+    /// All numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.0.keys().copied()
+    }
+
+    /// Whether there is a relation of this endpoint.
+    #[must_use]
+    pub fn has(&self, endpoint: &str) -> bool {
+        self.0.values().any(|known| known.endpoint == endpoint)
+    }
+
+    /// Whether a relation could not be served for a reason that may pass.
+    #[must_use]
+    pub fn failed(&self, number: u64) -> bool {
+        self.get(number).is_some_and(|known| known.unsettled)
+    }
+
+    /// Remembers a relation.
+    pub fn set(&mut self, number: u64, known: Known) {
+        self.0.insert(number, known);
+    }
+
+    /// Has a relation looked at again.
+    pub fn unsettle(&mut self, number: u64) {
+        if let Some(known) = self.0.get_mut(&number) {
+            known.digest.clear();
+        }
+    }
+
+    /// Forgets a relation.
+    pub fn forget(&mut self, number: u64) {
+        self.0.remove(&number);
+    }
+}
+
+/// Digest of texts: short, and another for other texts.
+#[must_use]
+pub fn digest(texts: &[&str]) -> String {
+    use std::fmt::Write;
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    let mut hex = String::new();
+    for byte in hash.finalize().iter().take(6) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}

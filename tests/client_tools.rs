@@ -1,0 +1,158 @@
+//! Clients by way of the hook tools: what Juju holds for them, and how many processes that took.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use juju::harness::{Harness, Outcome, Owner, Relation, State, Storage, Trigger};
+use juju::{Context, Event, Status};
+use postgresql_k8s::handlers::Hook;
+use postgresql_k8s::juju_port::HookJuju;
+use postgresql_k8s::run;
+use support::World;
+
+const SECRETS: &str = r#"["username", "password", "tls", "tls-ca", "uris", "read-only-uris"]"#;
+
+fn harness() -> Harness {
+    Harness::from_dir(env!("CARGO_MANIFEST_DIR")).unwrap()
+}
+
+fn run(world: &World, trigger: impl Into<Trigger>, state: &State) -> Outcome {
+    let outcome = harness()
+        .run(trigger, state, |env, tools| {
+            let context = Context::for_hook(env, tools);
+            let juju = HookJuju::new(env, &context);
+            world.ports(env.ordinal(), |ports| {
+                let hook = Hook { juju: &juju, ports };
+                run::handle(env, &context, &hook)
+            })
+        })
+        .unwrap();
+    assert_eq!(outcome.failure, None);
+    outcome
+}
+
+/// A leader's unit whose cluster stands, and the world around it.
+fn standing() -> (World, State) {
+    let world = World::of(1);
+    let mut state = State::default()
+        .leading()
+        .with_relation(Relation::peer("database-peers", 0))
+        .with_storage(Storage::new("pgdata", 0, "/var/lib/postgresql/data"))
+        .with_container("postgresql", true);
+    state.planned_units = 1;
+    state.model.name = support::MODEL.into();
+    let notice = Trigger::pebble_custom_notice("postgresql", "1", "postgresql-k8s.charm/patroni");
+    for event in [
+        Trigger::from(Event::LeaderElected),
+        Trigger::pebble_ready("postgresql"),
+        Trigger::from(Event::Start),
+        notice.clone(),
+        notice,
+    ] {
+        state = run(&world, event, &state).state;
+        world.with(support::State::let_patroni_work);
+    }
+    assert_eq!(state.unit_status, Some(Status::active("Primary")));
+    (world, state)
+}
+
+fn client(number: u32) -> Relation {
+    Relation::new("database", number, &format!("app{number}"))
+        .remote_app([("database", "shop"), ("requested-secrets", SECRETS)])
+        .unit(0, [])
+}
+
+fn changed(state: &State, number: u32) -> Trigger {
+    harness().relation_changed(state.relation(number).unwrap(), Some(0))
+}
+
+/// The relation breaks, its units being gone.
+fn broken(state: &mut State, number: u32) -> Trigger {
+    for relation in &mut state.relations {
+        if relation.id == number {
+            relation.remote_units.clear();
+        }
+    }
+    harness().relation_broken(state.relation(number).unwrap())
+}
+
+#[test]
+fn credentials_lie_in_a_secret_of_the_application_that_the_relation_alone_may_read() {
+    let (world, state) = standing();
+    let state = state.with_relation(client(5));
+    let outcome = run(&world, changed(&state, 5), &state);
+    let secret = outcome.state.secret("database.5.user.secret").unwrap();
+    assert_eq!(secret.owner, Owner::Application);
+    let grants: Vec<u32> = secret.grants.iter().map(|grant| grant.relation).collect();
+    assert_eq!(grants, [5]);
+    let bag = &outcome.state.relation(5).unwrap().local_app;
+    let bare = secret.id.strip_prefix("secret:").unwrap_or(&secret.id);
+    assert!(bag["secret-user"].starts_with("secret://") && bag["secret-user"].ends_with(bare));
+    let password = &secret.content()["password"];
+    assert!(!format!("{bag:?}").contains(password));
+    assert!(!format!("{:?}", outcome.logs).contains(password));
+    let again = run(&world, changed(&outcome.state, 5), &outcome.state);
+    assert_eq!(
+        again.state, outcome.state,
+        "a repeated hook changes nothing"
+    );
+}
+
+#[test]
+fn a_relation_that_goes_takes_its_secrets_with_it() {
+    let (world, state) = standing();
+    let mut state = state.with_relation(client(5)).with_relation(client(6));
+    for number in [5, 6] {
+        state = run(&world, changed(&state, number), &state).state;
+    }
+    let broken = broken(&mut state, 5);
+    let state = run(&world, broken, &state).state;
+    assert!(state.secret("database.5.user.secret").is_none());
+    assert!(state.secret("database.5.tls.secret").is_none());
+    assert!(state.secret("database.6.user.secret").is_some());
+    assert_eq!(world.client_users(), ["relation_id_6"]);
+}
+
+#[test]
+fn a_unit_that_is_dying_removes_nobody() {
+    let (world, state) = standing();
+    let mut state = state.with_relation(client(5));
+    state = run(&world, changed(&state, 5), &state).state;
+    state.dying_units.insert(0);
+    let broken = broken(&mut state, 5);
+    run(&world, broken, &state);
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+}
+
+#[test]
+fn a_hook_at_a_hundred_relations_takes_the_processes_that_it_takes_at_one() {
+    let (world, state) = standing();
+    let mut state = state.with_relation(client(3));
+    state = run(&world, changed(&state, 3), &state).state;
+    let count = |state: &State, trigger: Trigger| run(&world, trigger, state).calls.len();
+    let quiet = count(&state, Event::UpdateStatus.into());
+    let repeated = count(&state, changed(&state, 3));
+    for number in 4..=102 {
+        state = state.with_relation(client(number));
+        state = run(&world, changed(&state, number), &state).state;
+    }
+    assert_eq!(count(&state, Event::UpdateStatus.into()), quiet);
+    assert_eq!(count(&state, changed(&state, 3)), repeated);
+    let new = state.clone().with_relation(client(103));
+    let first = count(&new, changed(&new, 103));
+    assert!(
+        quiet <= 14 && repeated <= 26 && first <= 30,
+        "{quiet} {repeated} {first}"
+    );
+    let memory = &state.charm_state["clients"];
+    assert!(memory.len() < 64 * 1024 / 4, "{} bytes", memory.len());
+}

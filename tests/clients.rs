@@ -1,0 +1,647 @@
+//! Clients of `database`: each gets what it asks for, in any order of events, and goes without trace
+//! but for its data.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use juju::{Event, RelationEvent};
+use support::{
+    KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
+};
+
+const SECRETS: (&str, &str) = (
+    "requested-secrets",
+    r#"["username", "password", "tls", "tls-ca", "uris", "read-only-uris"]"#,
+);
+
+fn first_hooks(leader: bool) -> Vec<Event> {
+    let mut hooks = vec![Event::Install, peers_created()];
+    if leader {
+        hooks.push(Event::LeaderElected);
+    }
+    hooks.extend([Event::ConfigChanged, Event::Start, pebble_ready()]);
+    hooks
+}
+
+fn deploy(world: &World, units: u32) {
+    for ordinal in 0..units {
+        for event in first_hooks(ordinal == 0) {
+            assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+        }
+    }
+    world.settle();
+}
+
+fn deployed(units: u32) -> World {
+    let world = World::of(units);
+    deploy(&world, units);
+    world
+}
+
+/// Relates a client and runs the hooks that it brings.
+fn related(world: &World, id: &str, asks: &[(&str, &str)]) {
+    world.relate(id, "app", asks);
+    let event = world.relation_event(id);
+    for event in [
+        Event::RelationCreated(event.clone()),
+        Event::RelationChanged(event),
+    ] {
+        assert_eq!(world.hook(0, &event), Outcome::Done);
+    }
+}
+
+/// The calls of hook tools about clients that a hook makes.
+fn calls(world: &World, event: &Event) -> usize {
+    assert_eq!(world.hook(0, event), Outcome::Done);
+    world.with(|state| state.clients.calls)
+}
+
+fn log_in(world: &World, user: &str, password: &str) -> bool {
+    let role = world.with(|state| state.roles.get(user).cloned());
+    let password = password.to_owned().into();
+    role.is_some_and(|role| {
+        let verifier = role.verifier.unwrap_or_default();
+        role.login && postgresql_k8s::scram::fits(&password, &verifier)
+    })
+}
+
+#[test]
+fn a_client_gets_its_user_its_database_and_its_secrets() {
+    let world = deployed(3);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    let told = world.told("database:5");
+    assert_eq!(
+        told["endpoints"],
+        "postgresql-k8s-primary.m.svc.cluster.local:5432"
+    );
+    assert_eq!(
+        told["read-only-endpoints"],
+        "postgresql-k8s-replicas.m.svc.cluster.local:5432"
+    );
+    assert_eq!(told["version"], "15.18");
+    assert_eq!(told["database"], "shop");
+    assert!(!told.contains_key("password") && !told.contains_key("uris"));
+    let secret = world.secret("database.5.user.secret");
+    assert_eq!(secret["username"], "relation_id_5");
+    assert!(log_in(&world, "relation_id_5", &secret["password"]));
+    assert_eq!(
+        secret["uris"],
+        format!(
+            "postgresql://relation_id_5:{}@{}/shop",
+            secret["password"], told["endpoints"]
+        )
+    );
+    assert_eq!(world.secret("database.5.tls.secret")["tls"], "False");
+    world.with(|state| {
+        let role = &state.roles["relation_id_5"];
+        assert_eq!(
+            role.groups,
+            ["relation_access", "shop"].map(str::to_owned).into()
+        );
+        assert!(!role.superuser && !role.createdb && !role.createrole);
+        assert!(!state.roles["shop"].login);
+        assert_eq!(state.clients.databases["shop"], "shop");
+        assert!(
+            state
+                .clients
+                .secrets
+                .values()
+                .all(|s| s.granted.contains("database:5"))
+        );
+        assert!(!state.said.contains("made-up-secret"));
+        let told = state.clients.statements.join("\n");
+        assert!(!told.contains("made-up-secret"), "verifiers alone");
+    });
+    assert_eq!(world.status(0), ("active".into(), "Primary".into()));
+}
+
+#[test]
+fn a_client_that_asks_before_the_cluster_stands_is_answered_as_soon_as_it_does() {
+    let world = World::of(3);
+    world.relate("database:5", "app", &[("database", "shop"), SECRETS]);
+    let created = Event::RelationCreated(world.relation_event("database:5"));
+    for ordinal in 0..3 {
+        for (n, event) in first_hooks(ordinal == 0).iter().enumerate() {
+            assert_eq!(world.hook(ordinal, event), Outcome::Done);
+            if n == 1 {
+                assert_eq!(world.hook(ordinal, &created), Outcome::Done);
+                assert_eq!(
+                    world.hook(ordinal, &world.changed("database:5")),
+                    Outcome::Done
+                );
+            }
+        }
+    }
+    assert!(world.told("database:5").is_empty());
+    world.with(support::State::let_patroni_work);
+    // One hook: that of Patroni's callback on the leader.
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    assert!(world.told("database:5").contains_key("secret-user"));
+}
+
+#[test]
+fn a_client_without_secrets_gets_all_in_its_databag() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop")]);
+    let told = world.told("database:5");
+    assert!(log_in(&world, &told["username"], &told["password"]));
+    assert_eq!(
+        told["read-only-endpoints"], told["endpoints"],
+        "there is no replica"
+    );
+    assert!(world.with(|state| state.clients.secrets.is_empty()));
+    // It learns of secrets by an upgrade: the password stays.
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut("database:5").unwrap();
+        relation.theirs.insert(SECRETS.0.into(), SECRETS.1.into());
+    });
+    assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
+    assert!(!world.told("database:5").contains_key("password"));
+    assert_eq!(
+        world.secret("database.5.user.secret")["password"],
+        told["password"]
+    );
+}
+
+#[test]
+fn the_second_version_is_answered_request_by_request() {
+    let world = deployed(1);
+    let two = r#"[{"resource": "shop", "request-id": "aa", "salt": "s"},
+                  {"resource": "till", "request-id": "bb", "salt": "t"}]"#;
+    related(
+        &world,
+        "database:5",
+        &[("version", "v1"), ("requests", two)],
+    );
+    let told = world.told("database:5");
+    let requests: serde_json::Value = serde_json::from_str(&told["requests"]).unwrap();
+    assert_eq!(requests[1]["resource"], "till");
+    assert_eq!(
+        requests[1]["secret-user"],
+        "secret:database.5.bb.user.secret"
+    );
+    assert_eq!(
+        world.secret("database.5.aa.user.secret")["username"],
+        "relation_id_5_aa"
+    );
+    assert_eq!(
+        world.client_users(),
+        ["relation_id_5_aa", "relation_id_5_bb"]
+    );
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut("database:5").unwrap();
+        relation.theirs.insert(
+            "requests".into(),
+            r#"[{"resource": "till", "request-id": "bb", "salt": "t"}]"#.into(),
+        );
+    });
+    assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
+    assert_eq!(world.client_users(), ["relation_id_5_bb"]);
+    assert!(world.with(|s| !s.clients.secrets.contains_key("database.5.aa.user.secret")));
+}
+
+#[test]
+fn a_client_that_goes_takes_its_user_and_leaves_its_data() {
+    let world = deployed(3);
+    for id in ["database:5", "database:6"] {
+        related(&world, id, &[("database", "shop"), SECRETS]);
+    }
+    world.with(|state| {
+        let table = ("shop".to_owned(), "orders".to_owned());
+        state.clients.tables.insert(table, "relation_id_5".into());
+    });
+    let other = world.secret("database.6.user.secret");
+    world.unrelate("database:5");
+    assert_eq!(world.client_users(), ["relation_id_6"]);
+    assert_eq!(world.secret("database.6.user.secret"), other);
+    world.with(|state| {
+        assert!(
+            state
+                .clients
+                .secrets
+                .keys()
+                .all(|label| label.contains(".6."))
+        );
+        assert!(state.clients.databases.contains_key("shop"));
+        let table = ("shop".to_owned(), "orders".to_owned());
+        assert_eq!(state.clients.tables[&table], "shop", "other clients use it");
+    });
+    world.unrelate("database:6");
+    assert!(world.client_users().is_empty());
+    related(&world, "database:7", &[("database", "shop"), SECRETS]);
+    assert!(world.with(|s| s.roles["relation_id_7"].groups.contains("shop")));
+}
+
+#[test]
+fn a_user_that_could_not_be_removed_is_removed_when_the_database_is_back() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    world.with(|state| state.database_away = true);
+    world.unrelate("database:5");
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+    world.with(|state| state.database_away = false);
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert!(world.client_users().is_empty());
+    assert!(world.with(|state| state.clients.secrets.is_empty()));
+}
+
+#[test]
+fn a_request_that_came_while_the_database_was_away_is_served_by_the_next_hook() {
+    let world = deployed(1);
+    world.with(|state| state.database_away = true);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    assert!(world.told("database:5").is_empty());
+    world.with(|state| state.database_away = false);
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert!(world.told("database:5").contains_key("secret-user"));
+}
+
+#[test]
+fn a_unit_that_leaves_sees_its_relations_break_and_removes_nobody() {
+    let world = deployed(3);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    world.with(|state| state.unit(0).dying = true);
+    let broken = Event::RelationBroken(world.relation_event("database:5"));
+    assert_eq!(world.hook(0, &broken), Outcome::Done);
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+}
+
+#[test]
+fn a_new_leader_goes_on_where_the_old_one_was() {
+    let world = deployed(3);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    related(&world, "database:6", &[("database", "shop"), SECRETS]);
+    let password = world.secret("database.5.user.secret")["password"].clone();
+    world.with(|state| state.leader = 1);
+    // One relation goes while nobody has run a hook as leader.
+    world.forget_relation("database:6");
+    assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+    assert!(
+        log_in(&world, "relation_id_5", &password),
+        "the password stays"
+    );
+    world.relate("database:7", "app", &[("database", "till")]);
+    assert_eq!(world.hook(1, &world.changed("database:7")), Outcome::Done);
+    assert!(world.told("database:7").contains_key("password"));
+}
+
+#[test]
+fn endpoints_follow_the_members() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    assert!(world.told("database:5")["read-only-endpoints"].contains("-primary."));
+    world.with(|state| state.add_unit(1));
+    for event in first_hooks(false) {
+        world.hook(1, &event);
+    }
+    world.settle();
+    assert!(world.told("database:5")["read-only-endpoints"].contains("-replicas."));
+    assert!(world.secret("database.5.user.secret")["read-only-uris"].contains("-replicas."));
+    world.with(|state| state.unit(1).dying = true);
+    let mut event = peers();
+    event.departing_unit = Some("postgresql-k8s/1".into());
+    assert_eq!(
+        world.hook(0, &Event::RelationDeparted(event)),
+        Outcome::Done
+    );
+    assert!(world.told("database:5")["read-only-endpoints"].contains("-primary."));
+}
+
+#[test]
+fn a_bad_request_is_told_and_stops_nobody() {
+    let world = deployed(1);
+    for (asks, says) in [
+        (
+            vec![("database", "x\"; DROP ROLE operator; --")],
+            "relation database:4: database \"x\\\"; DROP ROLE operator; --\" is not allowed",
+        ),
+        (
+            vec![
+                ("database", "shop"),
+                ("extra-user-roles", "no_such, operator"),
+            ],
+            "relation database:4: invalid role(s) for extra user roles: no_such, operator",
+        ),
+        (
+            vec![("database", "relation_access")],
+            "relation database:4: database \"relation_access\" is not allowed",
+        ),
+        (
+            vec![("version", "v1"), ("requests", "{")],
+            "relation database:4: requests is not a JSON list",
+        ),
+    ] {
+        let before = world.with(|state| state.clients.statements.len());
+        related(&world, "database:4", &asks);
+        let (word, message) = world.status(0);
+        assert_eq!(word, "blocked");
+        assert!(message.starts_with(says), "{message}");
+        assert_eq!(
+            world.with(|s| s.clients.statements.len()),
+            before,
+            "nothing is run"
+        );
+        assert!(world.told("database:4")["status"].contains("5001"));
+        related(&world, "database:5", &[("database", "shop"), SECRETS]);
+        assert!(world.told("database:5").contains_key("secret-user"));
+        // It is still shown by a hook that does not look at it.
+        assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+        assert_eq!(world.status(0).0, "blocked");
+        world.unrelate("database:4");
+        world.unrelate("database:5");
+        assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+        assert_eq!(world.status(0).0, "active");
+    }
+}
+
+#[test]
+fn a_request_that_is_corrected_is_served() {
+    let world = deployed(1);
+    related(&world, "database:4", &[("database", "no way"), SECRETS]);
+    assert_eq!(world.status(0).0, "blocked");
+    world.relate("database:4", "app", &[("database", "noway"), SECRETS]);
+    assert_eq!(world.hook(0, &world.changed("database:4")), Outcome::Done);
+    assert_eq!(world.status(0).0, "active");
+    let told = world.told("database:4");
+    assert!(told.contains_key("secret-user") && !told.contains_key("status"));
+}
+
+#[test]
+fn a_request_that_changes_is_told_and_its_client_keeps_what_it_has() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    let before = (
+        world.secret("database.5.user.secret"),
+        world.told("database:5")["data"].clone(),
+    );
+    for asks in [
+        [("database", "till"), SECRETS],
+        [("database", "'; --"), SECRETS],
+    ] {
+        world.with(|s| {
+            let relation = s.clients.relations.get_mut("database:5").unwrap();
+            relation
+                .theirs
+                .extend(asks.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        });
+        assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
+        let (word, message) = world.status(0);
+        assert_eq!(word, "blocked");
+        assert!(
+            message.starts_with("relation database:5: database \""),
+            "{message}"
+        );
+        let now = (
+            world.secret("database.5.user.secret"),
+            world.told("database:5")["data"].clone(),
+        );
+        assert_eq!(now, before);
+        assert!(!world.with(|s| s.clients.databases.contains_key("till")));
+    }
+}
+
+#[test]
+fn roles_and_attributes_are_granted_as_they_are_asked_for() {
+    let world = deployed(1);
+    let asks = [
+        ("database", "shop"),
+        ("extra-user-roles", "Admin,relation_access"),
+        SECRETS,
+    ];
+    related(&world, "database:5", &asks);
+    world.with(|state| {
+        let role = &state.roles["relation_id_5"];
+        assert!(role.createdb && !role.superuser);
+        for group in ["admin", "relation_any_database", "shop", "relation_access"] {
+            assert!(role.groups.contains(group), "{group}");
+        }
+        assert!(state.clients.acting.is_empty(), "it would lose its rights");
+    });
+    related(
+        &world,
+        "database:6",
+        &[
+            ("database", "shop"),
+            ("extra-user-roles", "SUPERUSER"),
+            SECRETS,
+        ],
+    );
+    assert!(world.with(|state| state.roles["relation_id_6"].superuser));
+    // Nobody gets to be what the charm, another client or another database's owner is.
+    for role in ["operator", "replication", "relation_id_5", "shop"] {
+        let asks = [("database", "till"), ("extra-user-roles", role), SECRETS];
+        related(&world, "database:7", &asks);
+        assert!(
+            !world.with(|state| state.roles.contains_key("relation_id_7")),
+            "{role}"
+        );
+        world.unrelate("database:7");
+    }
+}
+
+#[test]
+fn a_hook_at_a_hundred_relations_costs_what_it_costs_at_one() {
+    let world = deployed(1);
+    related(&world, "database:1", &[("database", "shop"), SECRETS]);
+    let at_one: Vec<usize> = [Event::UpdateStatus, notice(), world.changed("database:1")]
+        .iter()
+        .map(|event| calls(&world, event))
+        .collect();
+    for n in 2..=100 {
+        related(
+            &world,
+            &format!("database:{n}"),
+            &[("database", "shop"), SECRETS],
+        );
+    }
+    let at_hundred: Vec<usize> = [Event::UpdateStatus, notice(), world.changed("database:1")]
+        .iter()
+        .map(|event| calls(&world, event))
+        .collect();
+    assert_eq!(at_one, at_hundred);
+    assert!(at_one[0] <= 2, "{at_one:?}");
+}
+
+#[test]
+fn a_repeated_hook_changes_nothing() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    for event in [
+        world.changed("database:5"),
+        Event::LeaderElected,
+        Event::UpgradeCharm,
+        Event::ConfigChanged,
+    ] {
+        assert_eq!(world.hook(0, &event), Outcome::Done);
+        let effects: Vec<String> = world.with(|state| state.effects.drain(..).collect());
+        let said =
+            |e: &String| e == "status-set" || e == "application-version-set" || e == "open-port";
+        assert!(effects.iter().all(said), "{event:?}: {effects:?}");
+    }
+}
+
+#[test]
+fn a_process_that_dies_after_any_effect_leaves_what_the_next_hook_completes() {
+    for effect in 1.. {
+        let world = deployed(1);
+        related(&world, "database:4", &[("database", "shop"), SECRETS]);
+        world.relate("database:5", "app", &[("database", "till"), SECRETS]);
+        world.with(|state| state.dies_after = Some(effect));
+        let died = world.hook(0, &world.changed("database:5")) == Outcome::Died;
+        world.with(|state| state.dies_after = None);
+        assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
+        let secret = world.secret("database.5.user.secret");
+        assert!(
+            log_in(&world, "relation_id_5", &secret["password"]),
+            "effect {effect}"
+        );
+        assert_eq!(world.with(|s| s.clients.databases["till"].clone()), "till");
+        world.with(|state| state.dies_after = Some(effect));
+        let broken = Event::RelationBroken(world.relation_event("database:5"));
+        let died_again = world.hook(0, &broken) == Outcome::Died;
+        world.with(|state| state.dies_after = None);
+        world.unrelate("database:5");
+        assert_eq!(world.client_users(), ["relation_id_4"], "effect {effect}");
+        assert!(world.with(|s| s.clients.secrets.keys().all(|l| l.contains(".4."))));
+        if !died && !died_again {
+            break;
+        }
+    }
+}
+
+fn legacy(world: &World, id: &str, asks: &[(&str, &str)]) {
+    world.relate(id, "app", asks);
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut(id).unwrap();
+        let bag = [("egress-subnets".to_owned(), "10.1.0.9/32".to_owned())].into();
+        relation.units.insert("app/0".into(), bag);
+    });
+    assert_eq!(world.hook(0, &world.changed(id)), Outcome::Done);
+}
+
+#[test]
+fn a_legacy_client_gets_its_connection_strings_in_both_databags() {
+    let world = deployed(3);
+    legacy(&world, "db:5", &[("database", "shop")]);
+    let told = world.told("db:5");
+    assert!(log_in(&world, "relation_id_5", &told["password"]));
+    assert_eq!(
+        told["master"],
+        format!(
+            "dbname=shop fallback_application_name=app \
+             host=postgresql-k8s-primary.m.svc.cluster.local password={} port=5432 \
+             user=relation_id_5",
+            told["password"]
+        )
+    );
+    assert!(told["standbys"].contains("host=postgresql-k8s-replicas."));
+    assert_eq!(
+        (
+            told["allowed-units"].as_str(),
+            told["allowed-subnets"].as_str()
+        ),
+        ("app/0", "10.1.0.9/32")
+    );
+    assert_eq!(
+        told["host"],
+        "postgresql-k8s-0.postgresql-k8s-endpoints.m.svc.cluster.local"
+    );
+    let unit = world.with(|s| s.clients.relations["db:5"].units["postgresql-k8s/0"].clone());
+    assert_eq!(unit, told);
+    assert!(!world.with(|state| state.roles["relation_id_5"].superuser));
+    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
+    assert_eq!(world.told("db:5")["password"], told["password"]);
+    legacy(&world, "db-admin:6", &[("database", "shop")]);
+    assert!(world.with(|state| state.roles["relation_id_6"].superuser));
+    world.unrelate("db:5");
+    assert_eq!(world.client_users(), ["relation_id_6"]);
+    assert_eq!(world.status(0).0, "active");
+}
+
+#[test]
+fn a_legacy_client_waits_for_nothing_but_its_unit_in_the_list() {
+    let world = deployed(1);
+    legacy(&world, "db:5", &[("database", "shop")]);
+    world.with(|state| {
+        let relation = state.clients.relations.get_mut("db:5").unwrap();
+        relation.units.insert("app/1".into(), support::Bag::new());
+    });
+    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
+    assert_eq!(world.told("db:5")["allowed-units"], "app/0,app/1");
+    assert!(
+        !world.told("db:5").contains_key("standbys"),
+        "there is none"
+    );
+    world.with(|state| {
+        state
+            .clients
+            .relations
+            .get_mut("db:5")
+            .unwrap()
+            .units
+            .remove("app/0");
+    });
+    let departed = Event::RelationDeparted(world.relation_event("db:5"));
+    assert_eq!(world.hook(0, &departed), Outcome::Done);
+    assert_eq!(world.told("db:5")["allowed-units"], "app/1");
+}
+
+#[test]
+fn extensions_and_roles_of_a_legacy_client_block_with_the_words_that_users_know() {
+    for (asks, says) in [
+        (
+            [("database", "shop"), ("extensions", "citext")],
+            "relation db:5: extensions requested through relation",
+        ),
+        (
+            [("database", "shop"), ("roles", "reader")],
+            "relation db:5: roles requested through relation, use postgresql_client interface \
+             instead",
+        ),
+    ] {
+        let world = deployed(1);
+        legacy(&world, "db:5", &asks);
+        assert_eq!(world.status(0), ("blocked".into(), says.into()));
+        assert!(world.told("db:5").is_empty());
+        assert!(world.client_users().is_empty());
+    }
+    let world = deployed(1);
+    world.with(|state| {
+        state
+            .config
+            .insert("plugin_citext_enable".into(), true.into());
+    });
+    legacy(
+        &world,
+        "db:5",
+        &[("database", "shop"), ("extensions", "citext:public")],
+    );
+    assert_eq!(world.told("db:5")["extensions"], "citext:public");
+}
+
+#[test]
+fn both_interfaces_at_once_block_and_take_nothing_from_who_is_served() {
+    let world = deployed(1);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    legacy(&world, "db:6", &[("database", "shop")]);
+    let words = "Please choose one endpoint to use. No need to relate all of them simultaneously!";
+    assert_eq!(world.status(0), ("blocked".into(), words.into()));
+    assert_eq!(world.client_users(), ["relation_id_5"]);
+    world.unrelate("db:6");
+    assert_eq!(world.status(0).0, "active");
+    legacy(&world, "db:7", &[("database", "shop")]);
+    world.unrelate("database:5");
+    assert_eq!(world.status(0).0, "active");
+    assert_eq!(world.client_users(), ["relation_id_7"]);
+}

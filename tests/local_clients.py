@@ -1,0 +1,288 @@
+"""Clients of `database`, written with the published library and without: each gets its user in its
+database and nothing else, as soon as there is a cluster; one that goes takes its user with it and
+leaves the data; one that asks for nonsense is told so and stops nobody."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from scenario import APP, MODEL, Cluster, Failed, check, until
+
+PACKAGES = ("ops", "yaml", "_yaml", "websocket", "opentelemetry", "typing_extensions", "dpcharmlibs",
+            "cryptography", "cffi", "_cffi_backend", "pydantic", "pydantic_core", "annotated_types",
+            "typing_inspection", "psycopg", "psycopg_binary")
+CHARM = pathlib.Path(__file__).parent / "charms" / "db-client"
+
+
+def charm_with_libraries(folder):
+    """The client's charm, with the libraries of this Python beside it."""
+    charm = pathlib.Path(folder) / "db-client"
+    shutil.copytree(CHARM, charm)
+    venv = charm / "venv"
+    venv.mkdir()
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise Failed(f"{package} is not installed: see the head of this file")
+        if spec.submodule_search_locations:
+            source = pathlib.Path(list(spec.submodule_search_locations)[0])
+            shutil.copytree(source, venv / package, ignore=shutil.ignore_patterns("__pycache__"))
+            libraries = source.with_name(f"{source.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, venv / libraries.name)
+        else:
+            shutil.copy(spec.origin, venv)
+    for name in ("opentelemetry_api", "pydantic", "psycopg", "psycopg_binary"):
+        info = pathlib.Path(importlib.metadata.distribution(name)._path)
+        shutil.copytree(info, venv / info.name)
+    return charm
+
+
+class Clients(Cluster):
+    """A cluster with clients."""
+
+    def client(self, name, charm, **config):
+        """Deploys a client that is related at once."""
+        pairs = [part for key, value in config.items() for part in ("--config", f"{key}={value}")]
+        self.juju("deploy", str(charm), name, *pairs)
+        self.juju("integrate", f"{name}:database", APP)
+
+    def message(self, name):
+        """The status message of a client's unit."""
+        status = json.loads(self.juju("status", "--format", "json"))
+        units = status["applications"][name].get("units") or {}
+        return next(iter(units.values()))["workload-status"].get("message", "")
+
+    def has_database(self, name):
+        return self.message(name) == "has a database"
+
+    def sql_in(self, database, statement):
+        """What a statement of operator prints in a database."""
+        host = f"{APP}-primary.{MODEL}.svc.cluster.local"
+        return self.juju("net", "--", "env", f"PGPASSWORD={self.password()}", "psql", "-X", "-h", host,
+                         "-U", "operator", "-d", database, "-qAtc", statement).strip()
+
+    def related_again(self, name):
+        """Relates a client whose relation is going."""
+        until(60, f"{name} has seen the end", lambda: self.message(name) == "no database")
+        until(30, "it can be related again", lambda: self.call(
+            "integrate", f"{name}:database", APP, check=False).returncode == 0)
+
+    def run_sql(self, name, statement, **params):
+        """Rows of a statement with a client's credentials."""
+        found = self.action(f"{name}/0", "sql", statement=statement, **params)
+        return json.loads(found["rows"])
+
+    def refused(self, name, statement, **params):
+        """The error of a statement that must fail."""
+        try:
+            rows = self.run_sql(name, statement, **params)
+        except Failed as error:
+            return str(error)
+        raise Failed(f"{statement} of {name} should have failed: {rows}")
+
+    def told(self, name):
+        return json.loads(self.action(f"{name}/0", "told")["report"])
+
+    def users(self):
+        """Users of clients in the database."""
+        return set(self.sql("select rolname from pg_roles where rolname ~ '^relation_id_'").split())
+
+    def unit_says(self, text):
+        """The leader's status has this text."""
+        return any(text in message for _, message in self.units().values())
+
+
+def first_life(cluster, charm):
+    cluster.juju("model-config", "update-status-hook-interval=60m")
+    cluster.deploy(2)
+    cluster.client("library", charm)
+    until(180, "the units stand", lambda: cluster.stands(2))
+    took = until(30, "the client has its database", lambda: cluster.has_database("library"))
+    check(f"a client that asked before the cluster stood is answered {took:.1f} s after", took < 10)
+    told = cluster.told("library")
+    check("it has all that it asked for",
+          set(told["has"]) >= {"username", "uris", "read-only-uris", "endpoints",
+                               "read-only-endpoints", "version", "database"}, told)
+    check("nothing secret is in the databag", "postgresql://" not in json.dumps(told["bag"]), told)
+    cluster.run_sql("library", "create table notes (n serial primary key, text text)")
+    cluster.run_sql("library", "insert into notes (text) values ('kept')")
+    check("it writes and reads", cluster.run_sql("library", "select text from notes") == [["kept"]])
+    until(10, "it reads on a replica", lambda: cluster.run_sql(
+        "library", "select pg_is_in_recovery(), count(*) from notes",
+        endpoint="read-only-endpoints") == [[True, 1]])
+
+
+def several(cluster, charm):
+    begun = time.monotonic()
+    cluster.client("secrets", charm, shape="secrets")
+    cluster.client("plain", charm, shape="plain", database="other-1")
+    cluster.client("maker", charm, shape="secrets", database="made", roles="createdb")
+    for name in ("secrets", "plain", "maker"):
+        until(90, f"{name} has its database", lambda: cluster.has_database(name))
+    print(f"    three more clients deployed and served in {time.monotonic() - begun:.1f} s")
+    told = cluster.told("secrets")
+    check("the databag of one with secrets has no password",
+          not {"password", "username", "uris"} & set(told["bag"]), told)
+    check("its URI is whole", told["uri"].startswith("postgresql://relation_id_"), told)
+    told = cluster.told("plain")
+    check("one without secrets has it in the databag",
+          {"password", "username", "uris"} <= set(told["bag"]), told)
+    check("two clients of a database share its data",
+          cluster.run_sql("secrets", "select text from notes") == [["kept"]])
+    cluster.run_sql("secrets", "insert into notes (text) values ('second')")
+    check("and write to it", cluster.run_sql("library", "select count(*) from notes") == [[2]])
+    for other in ("app", "postgres", "template1", "made"):
+        error = cluster.refused("plain", "select 1", database=other)
+        check(f"no entry into {other}", "no pg_hba.conf entry" in error, error)
+    error = cluster.refused("plain", "create role mine")
+    check("no right to make roles", "permission denied" in error, error)
+    cluster.run_sql("maker", "create database workshop")
+    check("one that may make databases enters what it makes",
+          cluster.run_sql("maker", "select current_database()", database="workshop")
+          == [["workshop"]])
+    error = cluster.refused("maker", "select 1", database="app")
+    check("but not others'", "permission denied for database" in error, error)
+
+
+def adopted(cluster, charm):
+    """A database that was there before, as the peer charm or a DBA leaves one."""
+    cluster.sql("create database old")
+    for statement in (
+        "create table kept (n serial primary key, t text)", "insert into kept (t) values ('old')",
+        "create schema more", "create table more.\"odd name\" (n int)", "create view seen as select 1",
+        "create type mood as enum ('ok')", "create function one() returns int language sql as 'select 1'",
+        "create extension citext",
+    ):
+        cluster.sql_in("old", statement)
+    cluster.client("heir", charm, shape="secrets", database="old")
+    until(60, "the heir has the database", lambda: cluster.has_database("heir"))
+    check("a database that was there is adopted",
+          cluster.run_sql("heir", "select t from kept") == [["old"]])
+    for statement in ("insert into kept (t) values ('new')", "alter table more.\"odd name\" add m int",
+                      "drop view seen", "alter type mood add value 'good'", "drop function one()",
+                      "create table mine (n citext)"):
+        check(f"its client may {statement}", cluster.run_sql("heir", statement) == [])
+    cluster.juju("remove-application", "heir", "--no-prompt")
+    until(60, "the heir is gone", lambda: len(cluster.users()) == 4)
+
+
+def legacy(cluster, charm):
+    """The interface of old clients, and both at once."""
+    cluster.juju("deploy", str(charm), "old-client", "--config", "database=app")
+    cluster.juju("integrate", "old-client:legacy", f"{APP}:db")
+    until(60, "both at once are told", lambda: cluster.unit_says("Please choose one endpoint"))
+    for name in ("secrets", "plain"):
+        cluster.juju("remove-relation", f"{name}:database", APP)
+    until(60, "the old client has its database", lambda: cluster.has_database("old-client"))
+    until(30, "the status clears", lambda: cluster.stands(2))
+    check("a legacy client reads the data",
+          cluster.run_sql("old-client", "select count(*) from notes") == [[2]])
+    check("it writes", cluster.run_sql("old-client", "insert into notes (text) values ('x')") == [])
+    until(10, "it reads on a replica", lambda: cluster.run_sql(
+        "old-client", "select count(*) from notes", endpoint="read-only-endpoints") == [[3]])
+    error = cluster.refused("old-client", "create role mine")
+    check("it is no superuser", "permission denied" in error, error)
+    cluster.juju("deploy", str(charm), "old-admin", "--config", "database=app")
+    cluster.juju("integrate", "old-admin:legacy", f"{APP}:db-admin")
+    until(60, "the admin has its database", lambda: cluster.has_database("old-admin"))
+    check("one of db-admin is one", cluster.run_sql("old-admin", "create role mine") == [])
+    cluster.juju("remove-relation", "old-client:legacy", APP)
+    until(60, "its user is gone", lambda: len(cluster.users()) == 1)
+    check("the data stays", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])
+
+
+def hostile(cluster, charm):
+    users = cluster.users()
+    bags = {
+        "names": {"database": "x\"; DROP ROLE operator; --"},
+        "reserved": {"database": "postgres"},
+        "roles": {"database": "fine", "extra-user-roles": "operator,no_such_role"},
+        "huge": {"database": "a", "extra-user-roles": "r" * 300_000},
+        "types": {"database": "fine", "requested-secrets": "{not json"},
+    }
+    for name, bag in bags.items():
+        raw = json.dumps(bag)
+        path = pathlib.Path(cluster.home) / f"{name}.yaml"
+        path.write_text(json.dumps({name: {"shape": "raw", "raw": raw}}))
+        cluster.juju("deploy", str(charm), name, "--config", str(path))
+        cluster.juju("integrate", f"{name}:database", APP)
+        until(60, f"{name} is told", lambda: cluster.unit_says("relation database:"))
+        says = next(m for _, m in cluster.units().values() if "relation database:" in m)
+        check(f"hostile {name}: {says[:110]}", len(says) < 300, says)
+        check("the others go on", cluster.run_sql("library", "select count(*) from notes") == [[2]])
+        cluster.juju("remove-application", name, "--no-prompt")
+        until(60, "the status clears", lambda: cluster.stands(2))
+    check("nothing was made", cluster.users() == users)
+    check("nothing was lost", cluster.sql("select count(*) from pg_roles where rolname='operator'")
+          == "1")
+    cluster.juju("config", "secrets", "database=another")
+    until(60, "a request that changes is told", lambda: cluster.unit_says("cannot change"))
+    cluster.juju("config", "secrets", "--reset", "database")
+    until(60, "and taken back", lambda: cluster.stands(2))
+
+
+def leaving(cluster):
+    user = cluster.told("library")["username"]
+    cluster.juju("remove-relation", "library:database", APP)
+    until(30, "its user is gone", lambda: user not in cluster.users())
+    check("the data stays", cluster.run_sql("secrets", "select count(*) from notes") == [[2]])
+    cluster.related_again("library")
+    until(30, "it has a new user", lambda: cluster.has_database("library"))
+    check("which finds the data", cluster.run_sql("library", "select count(*) from notes") == [[2]])
+    check("and writes to it", cluster.run_sql("library", "alter table notes add column more text")
+          == [])
+    for name in ("library", "secrets"):
+        cluster.juju("remove-relation", f"{name}:database", APP)
+    until(30, "both users are gone", lambda: len(cluster.users()) == 2)
+    check("the database stays", cluster.sql("select count(*) from pg_database where datname='app'")
+          == "1")
+    cluster.related_again("secrets")
+    until(30, "a later client", lambda: cluster.has_database("secrets"))
+    check("finds the data", cluster.run_sql("secrets", "select count(*) from notes") == [[2]])
+    cluster.juju("remove-relation", "maker:database", APP)
+    until(30, "the maker is gone", lambda: len(cluster.users()) == 2)
+    check("what it made stays",
+          cluster.sql("select pg_get_userbyid(datdba) from pg_database where datname='workshop'")
+          == "operator")
+
+
+def scaling(cluster):
+    """A unit that goes must not take the users of its clients with it."""
+    users = cluster.users()
+    cluster.juju("scale-application", APP, "1")
+    until(120, "one unit", lambda: cluster.stands(1))
+    check("a unit that goes takes no user with it", cluster.users() == users)
+    check("the client goes on", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])
+    cluster.juju("remove-relation", "old-admin:legacy", APP)
+    until(60, "its user is gone", lambda: not cluster.users())
+    cluster.related_again("secrets")
+    until(30, "a later client", lambda: cluster.has_database("secrets"))
+    told = cluster.told("secrets")["bag"]
+    check("reads go to the one unit", told["read-only-endpoints"] == told["endpoints"], told)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder, Clients() as cluster:
+        charm = charm_with_libraries(folder)
+        first_life(cluster, charm)
+        several(cluster, charm)
+        adopted(cluster, charm)
+        hostile(cluster, charm)
+        leaving(cluster)
+        legacy(cluster, charm)
+        scaling(cluster)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Failed, subprocess.TimeoutExpired) as error:
+        sys.exit(f"FAILED: {error}")

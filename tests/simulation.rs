@@ -1,0 +1,356 @@
+//! Many lives of a cluster from a seed: hooks of all units interleave at random, processes die
+//! between two effects, pods and containers are lost, units come and go, leadership moves, the
+//! Kubernetes API fails, notices are lost, clients write. Throughout nothing acknowledged may be
+//! lost and no second cluster made; once the faults end, all must stand again.
+//!
+//! `SEEDS=10000 cargo test --release --test simulation` runs more of them, `SEED=7` one alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    clippy::similar_names,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cluster_plan::observed::ServiceState;
+use juju::{Event, RelationEvent};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use support::{
+    KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
+};
+
+/// Steps with faults in a life.
+const STEPS: usize = 120;
+/// Seeds without `SEEDS`.
+const SEEDS: u64 = 300;
+
+struct Life {
+    seed: u64,
+    random: StdRng,
+    world: World,
+    queues: BTreeMap<u32, VecDeque<Event>>,
+    story: Vec<String>,
+}
+
+fn first_hooks() -> VecDeque<Event> {
+    [
+        Event::Install,
+        peers_created(),
+        Event::ConfigChanged,
+        Event::Start,
+        pebble_ready(),
+    ]
+    .into()
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let units = random.random_range(1..=4);
+        let world = World::of(units);
+        world.with(|state| state.cheap_passwords = true);
+        let mut queues: BTreeMap<u32, VecDeque<Event>> =
+            (0..units).map(|ordinal| (ordinal, first_hooks())).collect();
+        queues.get_mut(&0).unwrap().insert(2, Event::LeaderElected);
+        Self {
+            seed,
+            random,
+            world,
+            queues,
+            story: Vec::new(),
+        }
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn some_unit(&mut self) -> u32 {
+        let units: Vec<u32> = self.queues.keys().copied().collect();
+        units[self.random.random_range(0..units.len())]
+    }
+
+    fn wake(&mut self, ordinal: u32, event: Event) {
+        if let Some(queue) = self.queues.get_mut(&ordinal) {
+            queue.push_back(event);
+        }
+    }
+
+    /// Runs the unit's next hook; Juju repeats one that did not end well, and wakes the others for
+    /// what it wrote.
+    fn hook(&mut self, ordinal: u32) {
+        let Some(event) = self.queues.get_mut(&ordinal).and_then(VecDeque::pop_front) else {
+            return;
+        };
+        let bags = |world: &World| {
+            world.with(|s| {
+                let units = s.units.iter().map(|(o, u)| (*o, u.bag.clone()));
+                (s.app_bag.clone(), units.collect::<BTreeMap<_, _>>())
+            })
+        };
+        let before = bags(&self.world);
+        let dies = self.chance(15).then(|| self.random.random_range(1..25));
+        self.world.with(|state| state.dies_after = dies);
+        let outcome = self.world.hook(ordinal, &event);
+        self.world.with(|state| state.dies_after = None);
+        self.story.push(format!("{ordinal} {event:?}: {outcome:?}"));
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Died => self.queues.get_mut(&ordinal).unwrap().push_front(event),
+            Outcome::Failed(error) => panic!("the hook failed: {error}"),
+        }
+        if bags(&self.world) != before {
+            let others: Vec<u32> = self
+                .queues
+                .keys()
+                .copied()
+                .filter(|o| *o != ordinal)
+                .collect();
+            for other in others {
+                self.wake(other, peers_changed());
+            }
+        }
+    }
+
+    /// Patroni goes on; its callbacks wake the units whose member changed, but for lost notices.
+    fn patroni(&mut self) {
+        let view = |world: &World| {
+            world.with(|s| {
+                let runs = s
+                    .units
+                    .iter()
+                    .map(|(o, u)| (*o, (u.postgres_runs, s.holder == Some(*o))));
+                runs.collect::<BTreeMap<_, _>>()
+            })
+        };
+        let before = view(&self.world);
+        self.world.with(support::State::let_patroni_work);
+        let after = view(&self.world);
+        for (ordinal, now) in after {
+            if before.get(&ordinal) != Some(&now) && self.chance(80) {
+                self.wake(ordinal, notice());
+            }
+        }
+    }
+
+    fn lose(&mut self, ordinal: u32) {
+        self.story.push(format!("{ordinal} is lost"));
+        self.world.with(|state| {
+            let unit = state.unit(ordinal);
+            unit.postgres_runs = false;
+            unit.loaded = None;
+            unit.service = ServiceState::Absent;
+            unit.layer = pebble::Layer::default();
+            unit.files
+                .retain(|path, _| path.starts_with("/var/lib/postgresql/data"));
+            if state.holder == Some(ordinal) {
+                state.holder = None;
+            }
+        });
+        self.wake(ordinal, pebble_ready());
+    }
+
+    fn grow(&mut self) {
+        let ordinal = self.queues.keys().max().unwrap() + 1;
+        self.story.push(format!("{ordinal} is added"));
+        self.world.with(|state| state.add_unit(ordinal));
+        let others: Vec<u32> = self.queues.keys().copied().collect();
+        for other in others {
+            self.wake(other, Event::RelationJoined(peers()));
+        }
+        self.queues.insert(ordinal, first_hooks());
+    }
+
+    /// The highest unit goes, as Kubernetes scales down; only where another has all that was
+    /// acknowledged, since what the operator throws away is the operator's.
+    fn shrink(&mut self) {
+        let ordinal = *self.queues.keys().max().unwrap();
+        let safe = self.world.with(|s| {
+            s.units
+                .iter()
+                .any(|(o, u)| *o != ordinal && u.postgres_runs && s.synchronous.contains(o))
+        });
+        if ordinal == 0 || !safe {
+            return;
+        }
+        self.story.push(format!("{ordinal} is removed"));
+        self.world.with(|state| state.unit(ordinal).dying = true);
+        let departed = RelationEvent {
+            departing_unit: Some(format!("{}/{ordinal}", support::APP)),
+            ..peers()
+        };
+        for event in [Event::RelationDeparted(departed.clone()), Event::Stop] {
+            assert_eq!(self.world.hook(ordinal, &event), Outcome::Done);
+        }
+        self.world.with(|state| {
+            state.units.remove(&ordinal);
+            state.synchronous.remove(&ordinal);
+            if state.holder == Some(ordinal) {
+                state.holder = None;
+            }
+            if state.leader == ordinal {
+                state.leader = 0;
+            }
+            for unit in state.units.values_mut() {
+                unit.joined.remove(&ordinal);
+            }
+        });
+        self.queues.remove(&ordinal);
+        let others: Vec<u32> = self.queues.keys().copied().collect();
+        for other in others {
+            self.wake(other, Event::RelationDeparted(departed.clone()));
+        }
+        if self.world.with(|state| state.leader) == 0 {
+            self.wake(0, Event::LeaderElected);
+        }
+    }
+
+    fn step(&mut self) {
+        let unit = self.some_unit();
+        match self.random.random_range(0..100) {
+            0..=54 => self.hook(unit),
+            55..=69 => self.patroni(),
+            70..=84 => self.world.with(support::State::write),
+            85..=87 => {
+                // A pod that is lost before its unit's first hooks has nothing to lose.
+                if self.queues[&unit].len() < 3 {
+                    self.lose(unit);
+                }
+            }
+            88..=90 => {
+                self.world.with(|state| state.leader = unit);
+                self.story.push(format!("{unit} leads"));
+                self.wake(unit, Event::LeaderElected);
+            }
+            91..=93 => {
+                let fault = match self.random.random_range(0..4) {
+                    0 => Some(KubeFault::Internal),
+                    1 => Some(KubeFault::Silent),
+                    2 => Some(KubeFault::Forbidden),
+                    _ => None,
+                };
+                self.story.push(format!("Kubernetes: {fault:?}"));
+                self.world.with(|state| state.kube_fault = fault);
+            }
+            94 if self.queues.len() < 5 => self.grow(),
+            95 => self.shrink(),
+            _ => {
+                self.wake(unit, Event::UpdateStatus);
+            }
+        }
+        self.check();
+    }
+
+    /// What must hold at any time.
+    fn check(&self) {
+        self.world.with(|state| {
+            assert!(state.bootstraps <= 1, "a second cluster");
+            if let Some(holder) = state.holder {
+                let at = state.units[&holder].volume.as_ref().map_or(0, |v| v.1);
+                assert!(
+                    at >= state.acknowledged,
+                    "acknowledged writes are lost: {at} of {}",
+                    state.acknowledged
+                );
+            }
+            let freshest = state
+                .units
+                .values()
+                .filter_map(|u| u.volume.as_ref())
+                .map(|v| v.1)
+                .max();
+            assert!(
+                freshest.unwrap_or(0) >= state.acknowledged,
+                "the freshest data is gone"
+            );
+            assert!(
+                !state.said.contains("made-up-secret"),
+                "a status tells a password"
+            );
+            let clusters: BTreeSet<&str> = state
+                .units
+                .values()
+                .filter_map(|u| Some(u.volume.as_ref()?.0.as_str()))
+                .collect();
+            assert!(clusters.len() <= 1, "two clusters: {clusters:?}");
+        });
+    }
+
+    /// Faults are over: the rest of the hooks run, then all must stand.
+    fn converge(&mut self) {
+        self.world.with(|state| state.kube_fault = None);
+        for _ in 0..2_000 {
+            self.patroni();
+            let Some(ordinal) = self
+                .queues
+                .iter()
+                .find(|(_, q)| !q.is_empty())
+                .map(|(o, _)| *o)
+            else {
+                break;
+            };
+            let event = self.queues.get_mut(&ordinal).unwrap().pop_front().unwrap();
+            assert_eq!(self.world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+        }
+        self.world.settle();
+        self.check();
+        self.world.with(|state| {
+            let holder = state.holder.expect("a primary");
+            for (ordinal, unit) in &state.units {
+                let message = if *ordinal == holder { "Primary" } else { "" };
+                assert_eq!(
+                    unit.status,
+                    ("active".to_owned(), message.to_owned()),
+                    "unit {ordinal}"
+                );
+                assert!(unit.postgres_runs);
+            }
+            let wanted = u64::try_from(state.units.len() - 1).unwrap().max(1);
+            assert_eq!(state.dynamic["synchronous_node_count"], wanted);
+            assert_eq!(state.services.len(), 2);
+            let before = state.acknowledged;
+            state.write();
+            assert!(state.acknowledged > before, "writes are taken");
+        });
+    }
+
+    fn run(&mut self) {
+        for _ in 0..STEPS {
+            self.step();
+        }
+        self.converge();
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn every_life_keeps_what_was_acknowledged_and_ends_well() {
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    let lives = seeds.clone();
+    for seed in seeds {
+        let mut life = Life::new(seed);
+        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life.run()));
+        if let Err(panic) = lived {
+            println!("SEED={}\n{}", life.seed, life.story.join("\n"));
+            std::panic::resume_unwind(panic);
+        }
+    }
+    println!("{} lives", lives.end - lives.start);
+}
