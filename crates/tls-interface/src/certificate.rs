@@ -167,6 +167,5 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
         }
         text.push(character);
     }
-    text.push_str(&format!("\n-----END {label}-----"));
-    text
+    text + &format!("\n-----END {label}-----")
 }
