@@ -57,7 +57,6 @@ impl Life {
         let mut random = StdRng::seed_from_u64(seed);
         let units = random.random_range(1..=4);
         let world = World::of(units);
-        world.with(|state| state.cheap_passwords = true);
         let mut queues: BTreeMap<u32, VecDeque<Event>> =
             (0..units).map(|ordinal| (ordinal, first_hooks())).collect();
         queues.get_mut(&0).unwrap().insert(2, Event::LeaderElected);

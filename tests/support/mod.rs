@@ -10,6 +10,7 @@ mod juju;
 mod kubernetes;
 mod patroni;
 mod postgres;
+pub mod related;
 mod workload;
 
 pub use certificates::{Provider, Tls};
@@ -178,7 +179,7 @@ impl World {
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
-            cheap_passwords: false,
+            cheap_passwords: true,
             acknowledged: 0,
             synchronous: BTreeSet::new(),
         };

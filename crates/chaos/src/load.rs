@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::Error;
@@ -85,7 +85,7 @@ pub async fn finish(load: &Load, history: &Writer) -> Result<(), Error> {
             from (select client, seq, count(*) as n from chaos_rows group by 1, 2) as counted \
         ) as placed group by client, n, island order by 1, 2";
     let what = "read all rows";
-    let messages = timeout(Duration::from_secs(60), client.simple_query(statement))
+    let messages = timeout(Duration::from_mins(1), client.simple_query(statement))
         .await
         .map_err(|_| Error::Late(what))?
         .map_err(|source| Error::Database { what, source })?;
@@ -247,9 +247,7 @@ fn hosts(config: &Config) -> u32 {
 /// An ERROR is told after the transaction was rolled back; FATAL and PANIC may come after it was
 /// committed, while the server waited for its standbys.
 fn refused(error: &tokio_postgres::Error) -> bool {
-    let severity = error
-        .as_db_error()
-        .and_then(|error| error.parsed_severity());
+    let severity = error.as_db_error().and_then(DbError::parsed_severity);
     severity == Some(Severity::Error)
 }
 
@@ -326,7 +324,7 @@ pub fn config(hosts: &[String], user: &str, password: &str) -> Result<Config, Er
         .password(password)
         .dbname("postgres")
         .application_name("chaos")
-        .connect_timeout(Duration::from_millis(1000));
+        .connect_timeout(Duration::from_secs(1));
     for host in hosts {
         let (name, port) = host.rsplit_once(':').unwrap_or((host, "5432"));
         let wrong = |why: &dyn Display| Error::Malformed(format!("\"{host}\" is no host: {why}"));

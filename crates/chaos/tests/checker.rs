@@ -1,5 +1,7 @@
 //! The checker finds each violation that was put into a good history, and nothing in a good one.
 
+#![allow(clippy::indexing_slicing, clippy::expect_used)]
+
 use chaos::check::{Verdict, Violation, check};
 use chaos::history::{Record, What};
 use proptest::prelude::*;

@@ -2,6 +2,7 @@
 
 mod sizing;
 mod table;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -113,6 +114,7 @@ impl Config {
                 Err(allowed) => errors.push(error(spec.name, value, allowed)),
             }
         }
+        errors.extend(config.unsafe_timing());
         if errors.is_empty() {
             Ok(config)
         } else {

@@ -2,7 +2,7 @@
 
 use super::{Rule, Spec, Target};
 
-/// The options in the order of `config.yaml`, which is the peer charm's.
+/// The options in the order of `config.yaml`: the peer charm's, and Patroni's timing.
 pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "synchronous_node_count",
@@ -12,6 +12,21 @@ pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "synchronous_mode_strict",
         rule: Rule::Bool,
+        target: Target::Charm,
+    },
+    Spec {
+        name: "patroni_ttl",
+        rule: Rule::Int(20, 300),
+        target: Target::Charm,
+    },
+    Spec {
+        name: "patroni_loop_wait",
+        rule: Rule::Int(1, 60),
+        target: Target::Charm,
+    },
+    Spec {
+        name: "patroni_retry_timeout",
+        rule: Rule::Int(3, 120),
         target: Target::Charm,
     },
     Spec {
