@@ -288,7 +288,7 @@ def set_dynamic(cluster, settings):
     password = cluster.action(f"{APP}/0", "get-password", username="patroni")["password"]
     host = cluster.address(f"{APP}/0")
     cluster.juju("net", "--", "curl", "-sf", "-u", f"patroni:{password}", "-X", "PATCH",
-                 "-d", settings, f"http://{host}:8008/config")
+                 "-d", settings, "-k", f"https://{host}:8008/config")
 
 
 def arguments():

@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::similar_names,
     clippy::struct_excessive_bools,
     unused_imports,
     reason = "a test fails by them"

@@ -1,5 +1,7 @@
 //! Certificates through the hook tools.
 
+use std::collections::BTreeMap;
+
 use juju::{Event, Read, SecretContent, SecretKey, SecretSpec};
 use tls_interface::Authorities;
 
@@ -44,7 +46,7 @@ impl Certificates for HookJuju<'_> {
             return Ok(None);
         };
         let provider = match context.relation_app(&id)? {
-            app if app.is_empty() => Default::default(),
+            app if app.is_empty() => BTreeMap::default(),
             app => context.relation_get(&id, &app)?,
         };
         Ok(Some(CertificatesRelation {
@@ -71,18 +73,17 @@ impl Certificates for HookJuju<'_> {
         let label = self.unit_label();
         let content = content.iter().map(|(k, v)| (k.clone(), v.clone()));
         let content: SecretContent = content.collect();
-        match self.context().secret_info(&label)? {
-            Some(info) => Ok(self.context().secret_set(&info.id, &content)?),
-            None => {
-                let spec = SecretSpec {
-                    owner: "unit".into(),
-                    label,
-                    ..SecretSpec::default()
-                };
-                self.context().secret_add(&content, &spec)?;
-                Ok(())
-            }
+        if let Some(info) = self.context().secret_info(&label)? {
+            self.context().secret_set(&info.id, &content)?;
+        } else {
+            let spec = SecretSpec {
+                owner: "unit".into(),
+                label,
+                ..SecretSpec::default()
+            };
+            self.context().secret_add(&content, &spec)?;
         }
+        Ok(())
     }
 
     fn authority(&self) -> Result<SecretMap, JujuError> {

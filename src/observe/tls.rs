@@ -11,8 +11,8 @@ use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::tls::TlsFacts;
 use secrecy::{ExposeSecret, SecretString};
 use tls_interface::{
-    Announcement, Authorities, Holding, Identity, Kept, Peers, Provider, TlsError, certificates,
-    member_certificate, member_fits, pem_of,
+    Announcement, Authorities, Certificate, Holding, Identity, Kept, Peers, Provider, TlsError,
+    certificates, member_certificate, member_fits, pem_of,
 };
 
 use super::juju::JujuFacts;
@@ -145,7 +145,10 @@ pub fn look(
         return Ok(first(juju, now));
     };
     let member = member_files(juju, ports.workload, &authorities, now, &mut look)?;
-    look.announcement.trusts = authorities.trusted().map(|c| c.fingerprint()).collect();
+    look.announcement.trusts = authorities
+        .trusted()
+        .map(Certificate::fingerprint)
+        .collect();
     if look.serves {
         let signer = authorities.current.certificate.fingerprint();
         look.announcement.member = Some(signer);
@@ -285,8 +288,8 @@ fn client_files(
         }
     }
     look.from_provider = served.is_some();
-    let (server, trusted) = served.unwrap_or((member, internal));
-    look.files.push(file(SERVER, server));
+    let (pem, trusted) = served.unwrap_or((member, internal));
+    look.files.push(file(SERVER, pem));
     look.files.push(file(SERVER_CA, trusted.into()));
     Ok(())
 }
@@ -357,7 +360,7 @@ fn fingerprint(look: &Look) -> String {
     ];
     for file in &look.files {
         let all = certificates(file.content.expose_secret()).unwrap_or_default();
-        names.extend(all.iter().map(tls_interface::Certificate::fingerprint));
+        names.extend(all.iter().map(Certificate::fingerprint));
     }
     tls_interface::name_of(&names)
 }
