@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::relation_of;
 use cluster_plan::plan::Problem;
+use relation_interfaces::postgresql_client::Group;
 use secrecy::SecretString;
 
 use crate::juju_port::JujuError;
@@ -102,7 +103,10 @@ pub fn reconcile(
         return Ok(Outcome::default());
     }
     let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
+    memory.sweep |= occasion.sweep;
     let relations = relations(juju, &memory, occasion)?;
+    let server = database::server(facts, &observation.observed);
+    moved(ports, &mut memory, observation, server.as_ref());
     let terms = terms(observation);
     let digest = memory::digest(&[
         &terms.endpoints,
@@ -112,7 +116,7 @@ pub fn reconcile(
     let due: Vec<&Relation> = relations
         .values()
         .filter(|r| {
-            occasion.sweep
+            memory.sweep
                 || occasion.relation == Some(r.id.as_str())
                 || memory.get(r.number).is_none_or(|k| k.digest != digest)
         })
@@ -130,7 +134,10 @@ pub fn reconcile(
         )
         .collect();
     let mixed = mixed(&relations);
-    if due.is_empty() && gone.is_empty() && !occasion.sweep {
+    if due.is_empty() && gone.is_empty() && !memory.sweep {
+        if memory.changed {
+            juju.remember(memory::KEY, &memory.text())?;
+        }
         return Ok(Outcome {
             problems: problems(&memory, &relations, mixed),
             later: false,
@@ -141,7 +148,7 @@ pub fn reconcile(
     for relation in &due {
         memory.unsettle(relation.number);
     }
-    if let Some(server) = database::server(facts, &observation.observed) {
+    if let Some(server) = server {
         let clients = Clients {
             juju,
             ports,
@@ -152,6 +159,11 @@ pub fn reconcile(
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
             later = true;
+        } else {
+            memory.sweep = false;
+            if let Some(primary) = crate::apply::primary(observation) {
+                memory.primary = primary.to_string();
+            }
         }
         later |= due.iter().any(|r| memory.failed(r.number));
     } else {
@@ -162,6 +174,38 @@ pub fn reconcile(
         problems: problems(&memory, &relations, mixed),
         later,
     })
+}
+
+/// Another primary than the one that clients were last served from may lack the last users.
+fn moved(
+    ports: &Ports<'_>,
+    memory: &mut Memory,
+    observation: &Observation,
+    server: Option<&Server>,
+) {
+    let (Some(server), Some(primary)) = (server, crate::apply::primary(observation)) else {
+        return;
+    };
+    let primary = primary.to_string();
+    if memory.primary == primary || memory.numbers().next().is_none() {
+        return;
+    }
+    match look::users(ports.database, server) {
+        Ok(users) => {
+            memory.miss(&users);
+            memory.primary = primary;
+            memory.changed = true;
+        }
+        Err(error) => tracing::warn!("cannot see the clients' users: {}", error.chain()),
+    }
+}
+
+/// Labels that the secrets of a user can have.
+fn labels(user: &str) -> Vec<String> {
+    let rest = user.trim_start_matches("relation_id_").replace('_', ".");
+    Group::ALL
+        .map(|group| format!("{DATABASE}.{rest}.{}.secret", group.name()))
+        .into()
 }
 
 fn is_client(endpoint: &str) -> bool {
@@ -239,7 +283,7 @@ impl Clients<'_> {
         digest: &str,
         mixed: bool,
     ) -> Result<Result<(), crate::ports::PortError>, JujuError> {
-        let users = match self.users() {
+        let users = match look::users(self.ports.database, &self.server) {
             Ok(users) => users,
             Err(error) => return Ok(Err(error)),
         };
@@ -254,6 +298,13 @@ impl Clients<'_> {
                 }
                 tracing::warn!("cannot remove {user}: {}", error.chain());
                 left.insert(number);
+                continue;
+            }
+            // Another unit may have led when they were made.
+            if memory.get(number).is_none() {
+                for label in labels(user) {
+                    self.juju.forget_secret(&label)?;
+                }
             }
         }
         for number in gone.iter().filter(|number| !left.contains(*number)) {

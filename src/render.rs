@@ -216,6 +216,7 @@ fn pg_hba(names: &Names) -> Vec<String> {
         "host all operator 0.0.0.0/0 scram-sha-256",
         "host all rewind 0.0.0.0/0 scram-sha-256",
         "host all +internal_access 0.0.0.0/0 scram-sha-256",
+        "host template0,template1 +relation_access 0.0.0.0/0 reject",
         // A client enters the databases whose owner, the role of the database's name, it is in.
         "host samerole +relation_access 0.0.0.0/0 scram-sha-256",
         "host all +relation_any_database 0.0.0.0/0 scram-sha-256",

@@ -149,6 +149,7 @@ fn a_hook_at_a_hundred_relations_takes_the_processes_that_it_takes_at_one() {
     assert_eq!(count(&state, changed(&state, 3)), repeated);
     let new = state.clone().with_relation(client(103));
     let first = count(&new, changed(&new, 103));
+    println!("processes: quiet {quiet}, repeated {repeated}, first {first}");
     assert!(
         quiet <= 14 && repeated <= 26 && first <= 30,
         "{quiet} {repeated} {first}"

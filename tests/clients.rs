@@ -14,66 +14,11 @@
 
 mod support;
 
-use juju::{Event, RelationEvent};
+use juju::Event;
+use support::related::*;
 use support::{
     KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
 };
-
-const SECRETS: (&str, &str) = (
-    "requested-secrets",
-    r#"["username", "password", "tls", "tls-ca", "uris", "read-only-uris"]"#,
-);
-
-fn first_hooks(leader: bool) -> Vec<Event> {
-    let mut hooks = vec![Event::Install, peers_created()];
-    if leader {
-        hooks.push(Event::LeaderElected);
-    }
-    hooks.extend([Event::ConfigChanged, Event::Start, pebble_ready()]);
-    hooks
-}
-
-fn deploy(world: &World, units: u32) {
-    for ordinal in 0..units {
-        for event in first_hooks(ordinal == 0) {
-            assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
-        }
-    }
-    world.settle();
-}
-
-fn deployed(units: u32) -> World {
-    let world = World::of(units);
-    deploy(&world, units);
-    world
-}
-
-/// Relates a client and runs the hooks that it brings.
-fn related(world: &World, id: &str, asks: &[(&str, &str)]) {
-    world.relate(id, "app", asks);
-    let event = world.relation_event(id);
-    for event in [
-        Event::RelationCreated(event.clone()),
-        Event::RelationChanged(event),
-    ] {
-        assert_eq!(world.hook(0, &event), Outcome::Done);
-    }
-}
-
-/// The calls of hook tools about clients that a hook makes.
-fn calls(world: &World, event: &Event) -> usize {
-    assert_eq!(world.hook(0, event), Outcome::Done);
-    world.with(|state| state.clients.calls)
-}
-
-fn log_in(world: &World, user: &str, password: &str) -> bool {
-    let role = world.with(|state| state.roles.get(user).cloned());
-    let password = password.to_owned().into();
-    role.is_some_and(|role| {
-        let verifier = role.verifier.unwrap_or_default();
-        role.login && postgresql_k8s::scram::fits(&password, &verifier)
-    })
-}
 
 #[test]
 fn a_client_gets_its_user_its_database_and_its_secrets() {
@@ -287,6 +232,7 @@ fn a_new_leader_goes_on_where_the_old_one_was() {
     world.forget_relation("database:6");
     assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
     assert_eq!(world.client_users(), ["relation_id_5"]);
+    assert!(world.with(|s| s.clients.secrets.keys().all(|label| label.contains(".5."))));
     assert!(
         log_in(&world, "relation_id_5", &password),
         "the password stays"
@@ -316,138 +262,6 @@ fn endpoints_follow_the_members() {
         Outcome::Done
     );
     assert!(world.told("database:5")["read-only-endpoints"].contains("-primary."));
-}
-
-#[test]
-fn a_bad_request_is_told_and_stops_nobody() {
-    let world = deployed(1);
-    for (asks, says) in [
-        (
-            vec![("database", "x\"; DROP ROLE operator; --")],
-            "relation database:4: database \"x\\\"; DROP ROLE operator; --\" is not allowed",
-        ),
-        (
-            vec![
-                ("database", "shop"),
-                ("extra-user-roles", "no_such, operator"),
-            ],
-            "relation database:4: invalid role(s) for extra user roles: no_such, operator",
-        ),
-        (
-            vec![("database", "relation_access")],
-            "relation database:4: database \"relation_access\" is not allowed",
-        ),
-        (
-            vec![("version", "v1"), ("requests", "{")],
-            "relation database:4: requests is not a JSON list",
-        ),
-    ] {
-        let before = world.with(|state| state.clients.statements.len());
-        related(&world, "database:4", &asks);
-        let (word, message) = world.status(0);
-        assert_eq!(word, "blocked");
-        assert!(message.starts_with(says), "{message}");
-        assert_eq!(
-            world.with(|s| s.clients.statements.len()),
-            before,
-            "nothing is run"
-        );
-        assert!(world.told("database:4")["status"].contains("5001"));
-        related(&world, "database:5", &[("database", "shop"), SECRETS]);
-        assert!(world.told("database:5").contains_key("secret-user"));
-        // It is still shown by a hook that does not look at it.
-        assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
-        assert_eq!(world.status(0).0, "blocked");
-        world.unrelate("database:4");
-        world.unrelate("database:5");
-        assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
-        assert_eq!(world.status(0).0, "active");
-    }
-}
-
-#[test]
-fn a_request_that_is_corrected_is_served() {
-    let world = deployed(1);
-    related(&world, "database:4", &[("database", "no way"), SECRETS]);
-    assert_eq!(world.status(0).0, "blocked");
-    world.relate("database:4", "app", &[("database", "noway"), SECRETS]);
-    assert_eq!(world.hook(0, &world.changed("database:4")), Outcome::Done);
-    assert_eq!(world.status(0).0, "active");
-    let told = world.told("database:4");
-    assert!(told.contains_key("secret-user") && !told.contains_key("status"));
-}
-
-#[test]
-fn a_request_that_changes_is_told_and_its_client_keeps_what_it_has() {
-    let world = deployed(1);
-    related(&world, "database:5", &[("database", "shop"), SECRETS]);
-    let before = (
-        world.secret("database.5.user.secret"),
-        world.told("database:5")["data"].clone(),
-    );
-    for asks in [
-        [("database", "till"), SECRETS],
-        [("database", "'; --"), SECRETS],
-    ] {
-        world.with(|s| {
-            let relation = s.clients.relations.get_mut("database:5").unwrap();
-            relation
-                .theirs
-                .extend(asks.map(|(k, v)| (k.to_owned(), v.to_owned())));
-        });
-        assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
-        let (word, message) = world.status(0);
-        assert_eq!(word, "blocked");
-        assert!(
-            message.starts_with("relation database:5: database \""),
-            "{message}"
-        );
-        let now = (
-            world.secret("database.5.user.secret"),
-            world.told("database:5")["data"].clone(),
-        );
-        assert_eq!(now, before);
-        assert!(!world.with(|s| s.clients.databases.contains_key("till")));
-    }
-}
-
-#[test]
-fn roles_and_attributes_are_granted_as_they_are_asked_for() {
-    let world = deployed(1);
-    let asks = [
-        ("database", "shop"),
-        ("extra-user-roles", "Admin,relation_access"),
-        SECRETS,
-    ];
-    related(&world, "database:5", &asks);
-    world.with(|state| {
-        let role = &state.roles["relation_id_5"];
-        assert!(role.createdb && !role.superuser);
-        for group in ["admin", "relation_any_database", "shop", "relation_access"] {
-            assert!(role.groups.contains(group), "{group}");
-        }
-        assert!(state.clients.acting.is_empty(), "it would lose its rights");
-    });
-    related(
-        &world,
-        "database:6",
-        &[
-            ("database", "shop"),
-            ("extra-user-roles", "SUPERUSER"),
-            SECRETS,
-        ],
-    );
-    assert!(world.with(|state| state.roles["relation_id_6"].superuser));
-    // Nobody gets to be what the charm, another client or another database's owner is.
-    for role in ["operator", "replication", "relation_id_5", "shop"] {
-        let asks = [("database", "till"), ("extra-user-roles", role), SECRETS];
-        related(&world, "database:7", &asks);
-        assert!(
-            !world.with(|state| state.roles.contains_key("relation_id_7")),
-            "{role}"
-        );
-        world.unrelate("database:7");
-    }
 }
 
 #[test]
@@ -520,128 +334,38 @@ fn a_process_that_dies_after_any_effect_leaves_what_the_next_hook_completes() {
     }
 }
 
-fn legacy(world: &World, id: &str, asks: &[(&str, &str)]) {
-    world.relate(id, "app", asks);
-    world.with(|state| {
-        let relation = state.clients.relations.get_mut(id).unwrap();
-        let bag = [("egress-subnets".to_owned(), "10.1.0.9/32".to_owned())].into();
-        relation.units.insert("app/0".into(), bag);
-    });
-    assert_eq!(world.hook(0, &world.changed(id)), Outcome::Done);
-}
-
 #[test]
-fn a_legacy_client_gets_its_connection_strings_in_both_databags() {
+fn a_new_leader_that_finds_no_primary_looks_at_all_relations_when_there_is_one() {
     let world = deployed(3);
-    legacy(&world, "db:5", &[("database", "shop")]);
-    let told = world.told("db:5");
-    assert!(log_in(&world, "relation_id_5", &told["password"]));
-    assert_eq!(
-        told["master"],
-        format!(
-            "dbname=shop fallback_application_name=app \
-             host=postgresql-k8s-primary.m.svc.cluster.local password={} port=5432 \
-             user=relation_id_5",
-            told["password"]
-        )
-    );
-    assert!(told["standbys"].contains("host=postgresql-k8s-replicas."));
-    assert_eq!(
-        (
-            told["allowed-units"].as_str(),
-            told["allowed-subnets"].as_str()
-        ),
-        ("app/0", "10.1.0.9/32")
-    );
-    assert_eq!(
-        told["host"],
-        "postgresql-k8s-0.postgresql-k8s-endpoints.m.svc.cluster.local"
-    );
-    let unit = world.with(|s| s.clients.relations["db:5"].units["postgresql-k8s/0"].clone());
-    assert_eq!(unit, told);
-    assert!(!world.with(|state| state.roles["relation_id_5"].superuser));
-    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
-    assert_eq!(world.told("db:5")["password"], told["password"]);
-    legacy(&world, "db-admin:6", &[("database", "shop")]);
-    assert!(world.with(|state| state.roles["relation_id_6"].superuser));
-    world.unrelate("db:5");
+    related(&world, "database:6", &[("database", "shop"), SECRETS]);
+    world.with(|state| {
+        state.leader = 1;
+        state.database_away = true;
+    });
+    world.forget_relation("database:6");
+    assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
     assert_eq!(world.client_users(), ["relation_id_6"]);
-    assert_eq!(world.status(0).0, "active");
+    world.with(|state| state.database_away = false);
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert!(world.client_users().is_empty());
+    assert!(world.with(|state| state.clients.secrets.is_empty()));
 }
 
 #[test]
-fn a_legacy_client_waits_for_nothing_but_its_unit_in_the_list() {
-    let world = deployed(1);
-    legacy(&world, "db:5", &[("database", "shop")]);
-    world.with(|state| {
-        let relation = state.clients.relations.get_mut("db:5").unwrap();
-        relation.units.insert("app/1".into(), support::Bag::new());
-    });
-    assert_eq!(world.hook(0, &world.changed("db:5")), Outcome::Done);
-    assert_eq!(world.told("db:5")["allowed-units"], "app/0,app/1");
-    assert!(
-        !world.told("db:5").contains_key("standbys"),
-        "there is none"
-    );
-    world.with(|state| {
-        state
-            .clients
-            .relations
-            .get_mut("db:5")
-            .unwrap()
-            .units
-            .remove("app/0");
-    });
-    let departed = Event::RelationDeparted(world.relation_event("db:5"));
-    assert_eq!(world.hook(0, &departed), Outcome::Done);
-    assert_eq!(world.told("db:5")["allowed-units"], "app/1");
-}
-
-#[test]
-fn extensions_and_roles_of_a_legacy_client_block_with_the_words_that_users_know() {
-    for (asks, says) in [
-        (
-            [("database", "shop"), ("extensions", "citext")],
-            "relation db:5: extensions requested through relation",
-        ),
-        (
-            [("database", "shop"), ("roles", "reader")],
-            "relation db:5: roles requested through relation, use postgresql_client interface \
-             instead",
-        ),
-    ] {
-        let world = deployed(1);
-        legacy(&world, "db:5", &asks);
-        assert_eq!(world.status(0), ("blocked".into(), says.into()));
-        assert!(world.told("db:5").is_empty());
-        assert!(world.client_users().is_empty());
-    }
-    let world = deployed(1);
-    world.with(|state| {
-        state
-            .config
-            .insert("plugin_citext_enable".into(), true.into());
-    });
-    legacy(
-        &world,
-        "db:5",
-        &[("database", "shop"), ("extensions", "citext:public")],
-    );
-    assert_eq!(world.told("db:5")["extensions"], "citext:public");
-}
-
-#[test]
-fn both_interfaces_at_once_block_and_take_nothing_from_who_is_served() {
-    let world = deployed(1);
+fn a_user_that_was_lost_with_the_primary_is_made_again_with_its_password() {
+    let world = deployed(3);
     related(&world, "database:5", &[("database", "shop"), SECRETS]);
-    legacy(&world, "db:6", &[("database", "shop")]);
-    let words = "Please choose one endpoint to use. No need to relate all of them simultaneously!";
-    assert_eq!(world.status(0), ("blocked".into(), words.into()));
-    assert_eq!(world.client_users(), ["relation_id_5"]);
-    world.unrelate("db:6");
-    assert_eq!(world.status(0).0, "active");
-    legacy(&world, "db:7", &[("database", "shop")]);
-    world.unrelate("database:5");
-    assert_eq!(world.status(0).0, "active");
-    assert_eq!(world.client_users(), ["relation_id_7"]);
+    related(&world, "database:6", &[("database", "shop"), SECRETS]);
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let secret = world.secret("database.6.user.secret");
+    world.with(|state| {
+        // No standby had it yet.
+        state.roles.remove("relation_id_6");
+        state.holder = Some(1);
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    assert_eq!(world.secret("database.6.user.secret"), secret);
+    assert!(log_in(&world, "relation_id_6", &secret["password"]));
+    let quiet = calls(&world, &notice());
+    assert!(quiet <= 2, "{quiet}");
 }

@@ -141,7 +141,7 @@ def several(cluster, charm):
     check("and write to it", cluster.run_sql("library", "select count(*) from notes") == [[2]])
     for other in ("app", "postgres", "template1", "made"):
         error = cluster.refused("plain", "select 1", database=other)
-        check(f"no entry into {other}", "no pg_hba.conf entry" in error, error)
+        check(f"no entry into {other}", "pg_hba.conf" in error, error)
     error = cluster.refused("plain", "create role mine")
     check("no right to make roles", "permission denied" in error, error)
     cluster.run_sql("maker", "create database workshop")
@@ -199,6 +199,38 @@ def legacy(cluster, charm):
     check("the data stays", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])
 
 
+def entities(cluster, charm):
+    """Users with permissions, and users of every database of a name."""
+    cluster.run_sql("library", "create table hidden (n int)")
+    permissions = [{"resource_name": "notes", "resource_type": "TABLE", "privileges": ["SELECT"]}]
+    raw = {"reader": {"database": "app", "entity-type": "USER",
+                      "entity-permissions": json.dumps(permissions)},
+           "many": {"database": "ap*", "prefix-matching": "all"}}
+    for name, bag in raw.items():
+        path = pathlib.Path(cluster.home) / f"{name}.yaml"
+        path.write_text(json.dumps({name: {"shape": "raw", "raw": json.dumps(bag)}}))
+        cluster.juju("deploy", str(charm), name, "--config", str(path))
+        cluster.juju("integrate", f"{name}:database", APP)
+        until(60, f"{name} is served", lambda: cluster.has_database(name))
+    check("a user reads what it may", cluster.run_sql("reader", "select count(*) from notes") == [[2]])
+    for statement in ("insert into notes (text) values ('no')", "select * from hidden",
+                      "create table mine (n int)"):
+        error = cluster.refused("reader", statement)
+        check(f"and may not {statement}", "permission denied" in error, error)
+    error = cluster.refused("reader", "select 1", database="other-1")
+    check("nor enter another database", "permission denied for database" in error, error)
+    check("one by prefix enters",
+          cluster.run_sql("many", "select count(*) from notes", database="app") == [[2]])
+    cluster.run_sql("many", "create table theirs (n int)", database="app")
+    check("and its tables are used by others", cluster.run_sql("library", "select * from theirs") == [])
+    error = cluster.refused("many", "select 1", database="other-1")
+    check("but no other", "no pg_hba.conf entry" in error, error)
+    for name in raw:
+        cluster.juju("remove-application", name, "--no-prompt")
+    until(60, "both are gone", lambda: len(cluster.users()) == 4)
+    check("their tables stay", cluster.run_sql("library", "select * from theirs") == [])
+
+
 def hostile(cluster, charm):
     users = cluster.users()
     bags = {
@@ -235,7 +267,8 @@ def leaving(cluster):
     until(30, "its user is gone", lambda: user not in cluster.users())
     check("the data stays", cluster.run_sql("secrets", "select count(*) from notes") == [[2]])
     cluster.related_again("library")
-    until(30, "it has a new user", lambda: cluster.has_database("library"))
+    took = until(30, "it has a new user", lambda: cluster.has_database("library"))
+    print(f"    from integrate to credentials at the client: {took:.1f} s")
     check("which finds the data", cluster.run_sql("library", "select count(*) from notes") == [[2]])
     check("and writes to it", cluster.run_sql("library", "alter table notes add column more text")
           == [])
@@ -275,6 +308,7 @@ def main():
         first_life(cluster, charm)
         several(cluster, charm)
         adopted(cluster, charm)
+        entities(cluster, charm)
         hostile(cluster, charm)
         leaving(cluster)
         legacy(cluster, charm)

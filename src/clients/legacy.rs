@@ -108,6 +108,7 @@ impl Clients<'_> {
             version,
         };
         now.made = made;
+        now.users = vec![told.user.clone()];
         for (key, value) in answer(&told, units) {
             // Old clients look into the leader's databag, newer ones into the application's.
             for entity in [names.app(), &me.unit()] {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Clients;
-use crate::ports::PortResult;
+use crate::ports::{Database, PortResult, Server};
 use crate::scram;
 
 /// The users of all clients.
@@ -56,16 +56,16 @@ WHERE pg_catalog.pg_get_userbyid(d.datdba) = d.datname \
 
 type Row = Vec<Option<String>>;
 
-impl Clients<'_> {
-    /// The users of all clients.
-    pub(super) fn users(&self) -> PortResult<Vec<String>> {
-        let rows = self.ports.database.look(&self.server, USERS, &[])?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| row.into_iter().next().flatten())
-            .collect())
-    }
+/// The users of all clients.
+pub(super) fn users(database: &dyn Database, server: &Server) -> PortResult<Vec<String>> {
+    let rows = database.look(server, USERS, &[])?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect())
+}
 
+impl Clients<'_> {
     /// The databases that a prefix leads to.
     pub(super) fn prefixed(&self, prefix: &str) -> PortResult<BTreeSet<String>> {
         let parameters = [prefix, cluster_plan::clients::OWNER_MARK];

@@ -20,6 +20,9 @@ pub struct Known {
     /// Labels of the secrets that were made for it.
     #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Its users.
+    #[serde(rename = "u", default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// What is wrong with its request.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -35,41 +38,54 @@ pub struct Known {
 }
 
 /// All relations, by number.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory(BTreeMap<u64, Known>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    #[serde(rename = "r", default)]
+    relations: BTreeMap<u64, Known>,
+    /// The primary that has what was made: the charm does not wait for standbys, so the next one
+    /// may lack the last of it.
+    #[serde(rename = "p", default)]
+    pub primary: String,
+    /// All are to be looked at, which could not be done yet.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub sweep: bool,
+    /// It is not what it was at the hook's start, though no relation is.
+    #[serde(skip)]
+    pub changed: bool,
+}
 
 impl Memory {
     /// From its text; what this charm did not write is nothing, and all is looked at anew.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
-        Self(
-            text.and_then(|text| serde_json::from_str(text).ok())
-                .unwrap_or_default(),
-        )
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
     }
 
     /// As text.
     #[must_use]
     pub fn text(&self) -> String {
         // A map of numbers and text can always be written.
-        serde_json::to_string(&self.0).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// A relation.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<&Known> {
-        self.0.get(&number)
+        self.relations.get(&number)
     }
 
     /// All numbers.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
-        self.0.keys().copied()
+        self.relations.keys().copied()
     }
 
     /// Whether there is a relation of this endpoint.
     #[must_use]
     pub fn has(&self, endpoint: &str) -> bool {
-        self.0.values().any(|known| known.endpoint == endpoint)
+        self.relations
+            .values()
+            .any(|known| known.endpoint == endpoint)
     }
 
     /// Whether a relation could not be served for a reason that may pass.
@@ -80,19 +96,28 @@ impl Memory {
 
     /// Remembers a relation.
     pub fn set(&mut self, number: u64, known: Known) {
-        self.0.insert(number, known);
+        self.relations.insert(number, known);
     }
 
     /// Has a relation looked at again.
     pub fn unsettle(&mut self, number: u64) {
-        if let Some(known) = self.0.get_mut(&number) {
+        if let Some(known) = self.relations.get_mut(&number) {
             known.digest.clear();
+        }
+    }
+
+    /// Has those relations looked at again that lack a user among these.
+    pub fn miss(&mut self, users: &[String]) {
+        for known in self.relations.values_mut() {
+            if !known.users.iter().all(|user| users.contains(user)) {
+                known.digest.clear();
+            }
         }
     }
 
     /// Forgets a relation.
     pub fn forget(&mut self, number: u64) {
-        self.0.remove(&number);
+        self.relations.remove(&number);
     }
 }
 

@@ -99,6 +99,7 @@ impl Clients<'_> {
                 }
             }
         }
+        now.users = served.iter().map(|(_, a, _)| a.username.clone()).collect();
         // A list with one missing would take that one's answer back.
         if !served.is_empty() && !now.unsettled {
             let told: Vec<Told<'_>> = served

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::OWNER_MARK;
 use juju::{Event, RelationEvent};
-use postgresql_k8s::clients::{CLIENT, OWNED, USERS};
+use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS};
 use postgresql_k8s::juju_port::{Content, JujuError, Relations};
 use secrecy::ExposeSecret;
 
@@ -29,6 +29,8 @@ pub struct Clients {
     pub tables: BTreeMap<(String, String), String>,
     /// Users that act as their database's owner.
     pub acting: BTreeSet<(String, String)>,
+    /// What users were granted by their permissions.
+    pub grants: BTreeSet<(String, String)>,
     /// Calls of hook tools about relations, secrets and memory in the last hook.
     pub calls: usize,
     /// Statements that came to the database.
@@ -256,6 +258,13 @@ impl State {
                 })
                 .collect();
         }
+        if sql == PREFIXED {
+            let databases = self.clients.databases.iter();
+            let found = databases.filter(|(name, owner)| {
+                name == owner && name.starts_with(parameters[0]) && self.roles[*name].marked
+            });
+            return found.map(|(name, _)| vec![some(name)]).collect();
+        }
         assert_eq!(sql, CLIENT);
         let [user, database, asked, mark] = parameters else {
             panic!("four parameters");
@@ -310,6 +319,18 @@ impl State {
             ["COMMENT", "ON", "ROLE", name, "IS", ..] => self.role(name).marked = true,
             ["REVOKE", "ALL", "ON", "DATABASE", name, "FROM", "PUBLIC"] => {
                 assert!(clients.databases.contains_key(*name), "database {name}");
+            }
+            ["GRANT", what @ .., "TO", user]
+                if what.contains(&"ON") && user.starts_with("relation_id_") =>
+            {
+                assert!(clients.databases.contains_key(database), "in {database}");
+                let what = what.join(" ");
+                clients.grants.insert(((*user).into(), what));
+            }
+            ["REVOKE", what @ .., "FROM", user] if user.starts_with("relation_id_") => {
+                let what = what.join(" ");
+                let had = clients.grants.remove(&((*user).into(), what));
+                assert!(had, "{sql}");
             }
             [
                 "GRANT",

@@ -9,6 +9,7 @@ mod juju;
 mod kubernetes;
 mod patroni;
 mod postgres;
+pub mod related;
 mod workload;
 
 pub use clients::{Bag, Clients};

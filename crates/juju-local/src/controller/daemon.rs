@@ -319,6 +319,8 @@ impl Controller {
                 let _ = std::fs::remove_dir_all(folder);
             }
         }
+        // The model's folder stays for as long as a volume in it is kept.
+        let _ = std::fs::remove_dir(self.home.path().join("storage").join(name));
         kubernetes::remove_namespace(&self.api, name);
         let _ = std::fs::remove_dir_all(self.home.path().join("charms").join(name));
         self.save();

@@ -116,7 +116,9 @@ class Client(ops.CharmBase):
             if uri := found.get(f"secret-{group}"):
                 label = f"{RELATION}.{relation.id}.{group}.secret"
                 found.update(self.model.get_secret(id=uri, label=label).get_content(refresh=True))
-        return found if found.get("password") else {}
+        for key in ("username", "password"):
+            found.setdefault(key, found.get(f"entity-{key}".replace("username", "name"), ""))
+        return found if found["password"] else {}
 
     def legacy_credentials(self, relation):
         """What a connection string says, once this unit may use it."""
