@@ -1,5 +1,6 @@
 //! Application: carries out a plan's steps, in order, through the ports.
 
+mod tls;
 mod workload;
 
 use cluster_plan::names::{Member, ServiceKind};
@@ -155,6 +156,7 @@ impl Apply<'_> {
                 self.juju
                     .set_peer(Bag::Application, "restarted", &units.join(","))?;
             }
+            Step::Tls(step) => tls::apply(self, step)?,
             Step::PatchDynamic(patch) => self.patch_dynamic(patch)?,
             Step::ChangeDatabase(statements) => self.change_database(statements)?,
         }

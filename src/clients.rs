@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster_plan::clients::relation_of;
 use cluster_plan::plan::Problem;
 use relation_interfaces::postgresql_client::Group;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::juju_port::JujuError;
 use crate::observe::juju::JujuFacts;
@@ -267,7 +267,9 @@ fn terms(observation: &Observation) -> Terms {
         } else {
             ServiceKind::Primary
         }),
-        tls_ca: None,
+        tls_ca: observation
+            .clients_authorities()
+            .map(|pem| pem.expose_secret().trim_end().to_owned()),
     }
 }
 

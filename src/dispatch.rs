@@ -35,6 +35,8 @@ pub enum Action {
     GetPassword,
     /// `set-password`
     SetPassword,
+    /// `set-tls-private-key`
+    SetTlsPrivateKey,
     /// `promote-to-primary`
     PromoteToPrimary,
     /// One that this revision has by name only.
@@ -84,6 +86,7 @@ pub fn handler(event: &Event) -> Handler {
             "get-primary" => Action::GetPrimary,
             "get-password" => Action::GetPassword,
             "set-password" => Action::SetPassword,
+            "set-tls-private-key" => Action::SetTlsPrivateKey,
             "promote-to-primary" => Action::PromoteToPrimary,
             _ => Action::NotYet,
         }),

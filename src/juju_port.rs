@@ -1,6 +1,8 @@
 //! Juju's port: what this charm asks of the hook tools and writes through them.
 
+mod certificates;
 mod hook;
+mod hook_certificates;
 mod hook_relations;
 mod relations;
 
@@ -12,6 +14,7 @@ use serde_json::Value;
 
 use crate::secrets::Passwords;
 
+pub use certificates::{Certificates, CertificatesRelation, SecretMap};
 pub use hook::HookJuju;
 pub use relations::{Content, Relations};
 
@@ -46,7 +49,7 @@ pub struct Goal {
 }
 
 /// Juju, through its hook tools.
-pub trait JujuPort: Relations {
+pub trait JujuPort: Relations + Certificates {
     /// The application's name.
     fn application(&self) -> &str;
     /// The model's name.

@@ -1,6 +1,6 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
-use cluster_plan::names::{Member, Names, PATRONI_PORT};
+use cluster_plan::names::{Member, Names};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
 
@@ -40,12 +40,45 @@ pub fn retry() -> pebble::Layer {
     serde_json::from_value(layer).unwrap_or_default()
 }
 
+/// Label and name of the service that wakes the charm when a certificate is to be renewed.
+pub const RENEWAL: &str = "renewal";
+
+/// A timer for this time, in seconds since 1970.
+#[must_use]
+pub fn renewal(at: i64) -> pebble::Layer {
+    let command = format!(
+        "/bin/sh -c 'while [ $(date +%s) -lt {at} ]; do left=$(( {at} - $(date +%s) )); \
+         [ $left -lt 3600 ] || left=3600; sleep $left; done; \
+         exec /charm/bin/pebble notify {RETRY_NOTICE}'"
+    );
+    let layer = json!({
+        "summary": "postgresql-k8s renewal of certificates",
+        "services": {
+            RENEWAL: {
+                "override": "replace",
+                "summary": "wakes the charm when a certificate is to be renewed",
+                "command": command,
+                "startup": "disabled",
+                "user": "postgres",
+                "group": "postgres",
+                "on-success": "ignore",
+                "on-failure": "ignore",
+            },
+        },
+    });
+    serde_json::from_value(layer).unwrap_or_default()
+}
+
 /// Key of the notice that it sends.
 const RETRY_NOTICE: &str = "postgresql-k8s.charm/retry";
 
 /// The layer as it should be.
 #[must_use]
-pub fn layer(names: &Names, me: &Member, leader_label: &str) -> pebble::Layer {
+pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>) -> pebble::Layer {
+    let ready = format!(
+        "/usr/lib/postgresql/{}/bin/pg_isready -q -t 2 -h /var/run/postgresql",
+        major.unwrap_or_default()
+    );
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",
@@ -79,7 +112,8 @@ pub fn layer(names: &Names, me: &Member, leader_label: &str) -> pebble::Layer {
                 "period": "3s",
                 "timeout": "2s",
                 "threshold": 2,
-                "http": {"url": format!("http://localhost:{PATRONI_PORT}/health")},
+                // Pebble could not know the authority of Patroni's certificate.
+                "exec": {"command": ready, "user": "postgres", "group": "postgres"},
             },
         },
     });

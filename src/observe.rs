@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod database;
 pub mod juju;
 pub mod kubernetes;
+pub mod tls;
 pub mod workload;
 
 use cluster_plan::membership::{self, Bootstrap};
@@ -12,6 +13,7 @@ use cluster_plan::names::Member;
 use cluster_plan::observed::{Observed, PatroniVersion, Workload};
 use cluster_plan::options::{Config, Machine, Parameters};
 use cluster_plan::planner::Desired;
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use self::juju::JujuFacts;
@@ -42,6 +44,18 @@ pub struct Observation {
     pub layer: pebble::Layer,
     /// The label of the leader's pod.
     pub leader_label: &'static str,
+    /// Certificates.
+    pub tls: tls::Look,
+}
+
+impl Observation {
+    /// The authorities that clients have to trust, as PEM; none where PostgreSQL serves no
+    /// provider's certificate.
+    #[must_use]
+    pub fn clients_authorities(&self) -> Option<&SecretString> {
+        let file = self.files.iter().find(|file| file.path == tls::SERVER_CA)?;
+        self.tls.from_provider.then_some(&file.content)
+    }
 }
 
 /// Looks at everything that the hook's scope asks for.
@@ -89,20 +103,25 @@ pub fn observe(
         cluster: None,
         database: None,
         unserved_relations: juju.unserved_relations.clone(),
+        tls: None,
     };
-    let layer = layer::layer(&juju.names, me, leader_label);
+    let major = image.as_ref().ok().and_then(|(image, _)| image.major);
+    let layer = layer::layer(&juju.names, me, leader_label, major);
     let (image, facts) = match image {
         Ok((image, facts)) => (image, facts),
         Err(error) => {
             observed.workload = Workload::Unreachable(error.chain());
             observed.cluster = cluster::look(juju, ports.members, false);
             let desired = desired(config, Map::new(), scope);
+            let (tls, seen) = tls::first(juju, ports.clock.now());
+            observed.tls = seen;
             return Ok(Observation {
                 observed,
                 desired,
                 files: vec![],
                 layer,
                 leader_label,
+                tls,
             });
         }
     };
@@ -111,7 +130,21 @@ pub fn observe(
         (Ok(config), Some(parameters)) => dynamic(config, parameters, juju.planned),
         _ => Map::new(),
     };
-    let files = files(juju, &observed, &image, parameters.as_ref(), &dynamic)?;
+    let (mut tls, seen) = match tls::look(juju, ports, address(&observed)) {
+        Ok(looked) => looked,
+        Err(error) => {
+            observed.workload = Workload::Unreachable(error.chain());
+            tls::first(juju, ports.clock.now())
+        }
+    };
+    observed.tls = seen;
+    let files = files(
+        juju,
+        &observed,
+        (&image, &mut tls),
+        parameters.as_ref(),
+        &dynamic,
+    )?;
     if let Workload::Up(facts) = &mut observed.workload
         && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
     {
@@ -132,7 +165,16 @@ pub fn observe(
         files,
         layer,
         leader_label,
+        tls,
     })
+}
+
+/// Own pod's address, where Kubernetes tells.
+fn address(observed: &Observed) -> Option<&str> {
+    match &observed.kubernetes {
+        Some(cluster_plan::observed::Kubernetes::Answers(facts)) => facts.address.as_deref(),
+        _ => None,
+    }
 }
 
 fn desired(
@@ -167,7 +209,7 @@ fn dynamic(config: &Config, parameters: &Parameters, planned: u32) -> Map<String
 fn files(
     juju: &JujuFacts,
     observed: &Observed,
-    image: &workload::Image,
+    (image, tls): (&workload::Image, &mut tls::Look),
     parameters: Option<&Parameters>,
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
@@ -184,6 +226,8 @@ fn files(
         return Ok(files);
     }
     let may = membership::bootstrap(observed) == Bootstrap::May;
+    let trusts = !tls.files.is_empty();
+    files.append(&mut tls.files);
     files.push(render::patroni_yml(&PatroniFile {
         names: &juju.names,
         me: &juju.me,
@@ -192,6 +236,10 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
+        tls: trusts.then_some(render::Tls {
+            serves: tls.serves,
+            from_provider: tls.from_provider,
+        }),
     })?);
     Ok(files)
 }

@@ -3,6 +3,7 @@
 //!
 //! They are synchronous: a hook is one short line of work, and a fake stays simple.
 
+mod clock;
 mod database;
 mod kubernetes;
 mod members;
@@ -16,6 +17,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use secrecy::SecretString;
 use serde_json::Value;
 
+pub use clock::SystemClock;
 pub use database::PostgresDatabase;
 pub use kubernetes::ClusterApi;
 pub use members::PatroniMembers;
@@ -129,6 +131,11 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or the service does not start.
     fn start(&self, service: &str) -> PortResult<()>;
+    /// Starts a service anew, whether it runs or not.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or the service does not start.
+    fn restart(&self, service: &str) -> PortResult<()>;
     /// Sends a signal to a service.
     ///
     /// # Errors
@@ -288,6 +295,12 @@ pub trait Random {
     fn salt(&self) -> [u8; 16];
 }
 
+/// The time.
+pub trait Clock {
+    /// Seconds since 1970.
+    fn now(&self) -> i64;
+}
+
 /// All ports of a hook.
 pub struct Ports<'a> {
     /// The workload container.
@@ -300,6 +313,8 @@ pub struct Ports<'a> {
     pub database: &'a dyn Database,
     /// Randomness.
     pub random: &'a dyn Random,
+    /// The time.
+    pub clock: &'a dyn Clock,
 }
 
 /// The labels by which Patroni and the Services find members.

@@ -10,6 +10,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use crate::observe::tls;
 use crate::secrets::Passwords;
 
 /// Where PostgreSQL and Patroni log.
@@ -47,6 +48,17 @@ pub struct PatroniFile<'a> {
     pub major: u32,
     /// Libraries of `shared_preload_libraries` that the image has.
     pub preload: &'a [&'static str],
+    /// Certificates, where there are any.
+    pub tls: Option<Tls>,
+}
+
+/// How certificates are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tls {
+    /// The REST API and PostgreSQL serve theirs; else the member only trusts those of others.
+    pub serves: bool,
+    /// PostgreSQL's is of a provider, so clients have to use it.
+    pub from_provider: bool,
 }
 
 /// A file could not be rendered.
@@ -92,7 +104,11 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         "passwords": passwords,
         "bootstrap": bootstrap,
         "parameters": local_parameters(wanted),
-        "pg_hba": pg_hba(wanted.names),
+        "pg_hba": pg_hba(wanted.names, wanted.tls.is_some_and(|tls| tls.from_provider)),
+        "tls": wanted.tls.map(|tls| json!({
+            "ca": tls::MEMBER_CA,
+            "certificate": tls.serves.then_some(tls::MEMBER),
+        })),
         "pg_ident": PG_IDENT,
     });
     let name = "patroni.yml";
@@ -177,6 +193,17 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
             json!(wanted.preload.join(",")),
         );
     }
+    if wanted.tls.is_some_and(|tls| tls.serves) {
+        // The files change, their names never: a reload takes new certificates.
+        for (name, path) in [
+            ("ssl_cert_file", tls::SERVER),
+            ("ssl_key_file", tls::SERVER),
+            ("ssl_ca_file", tls::SERVER_CA),
+        ] {
+            parameters.insert(name.into(), json!(path));
+        }
+        parameters.insert("ssl".into(), json!("on"));
+    }
     let preloads = |library: &str| wanted.preload.contains(&library);
     let known =
         |name: &str| !name.starts_with("pg_stat_statements.") || preloads("pg_stat_statements");
@@ -206,8 +233,9 @@ const PG_IDENT: [&str; 3] = [
     "charm postgres backup",
 ];
 
-/// Who may come in, and how. Never `trust`.
-fn pg_hba(names: &Names) -> Vec<String> {
+/// Who may come in, and how. Never `trust`. With a provider's certificate clients have to use TLS;
+/// the charm's own users may always come in without, so that no step of a change parts the members.
+fn pg_hba(names: &Names, from_provider: bool) -> Vec<String> {
     let members = names.members_domain();
     [
         "local all operator peer map=charm",
@@ -227,5 +255,9 @@ fn pg_hba(names: &Names) -> Vec<String> {
     .chain([format!(
         "host replication replication {members} scram-sha-256"
     )])
+    .map(|rule| match rule.strip_prefix("host ") {
+        Some(rest) if from_provider && rest.contains("+relation_") => format!("hostssl {rest}"),
+        _ => rule,
+    })
     .collect()
 }

@@ -2,20 +2,25 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use cluster_plan::observed::SystemUser;
 use juju::{Context, Event, HookEnv, HookTools, JujuLog, ProcessTools};
+use rustls::ClientConfig;
 use secrecy::ExposeSecret;
+use tls_interface::Authorities;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 use crate::dispatch::{self, Action, Handler};
 use crate::error_chain;
 use crate::handlers::actions::{self, ActionError};
-use crate::handlers::{self, HandlerError, Hook};
-use crate::juju_port::{ActionResult, HookJuju, JujuError, JujuPort, ResultValue};
+use crate::handlers::{self, HandlerError, Hook, tls};
+use crate::juju_port::{
+    ActionResult, Certificates as _, HookJuju, JujuError, JujuPort, ResultValue,
+};
 use crate::ports::{
-    ClusterApi, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemRandom,
+    ClusterApi, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemClock, SystemRandom,
 };
 
 /// The workload container.
@@ -81,16 +86,28 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         .and_then(|passwords| passwords.get(SystemUser::Patroni).cloned());
     let ports = Ports {
         workload: &PebbleWorkload::new(&runtime, CONTAINER),
-        members: &PatroniMembers::new(&runtime, password),
+        members: &PatroniMembers::new(&runtime, password, members_tls(&juju)?),
         kubernetes: &ClusterApi::new(&runtime, env.model()),
         database: &PostgresDatabase::new(&runtime),
         random: &SystemRandom,
+        clock: &SystemClock,
     };
     let hook = Hook {
         juju: &juju,
         ports: &ports,
     };
     handle(env, &context, &hook)
+}
+
+/// Whom to trust as a member; nobody before there is an authority.
+fn members_tls(juju: &HookJuju<'_>) -> Result<Option<Arc<ClientConfig>>, JujuError> {
+    let content = juju.authority()?;
+    let authorities = Authorities::from_content(|key| content.get(key).cloned());
+    Ok(authorities.and_then(|authorities| {
+        patroni::tls_config(authorities.trusted_pem().as_bytes())
+            .inspect_err(|error| tracing::error!("{}", error_chain(error)))
+            .ok()
+    }))
 }
 
 /// Runs what the dispatch table says for the hook or action, and sends what it wrote.
@@ -125,6 +142,7 @@ fn perform(
         Action::GetPrimary => actions::get_primary(hook),
         Action::GetPassword => actions::get_password(hook, params(context)?),
         Action::SetPassword => actions::set_password(hook, params(context)?),
+        Action::SetTlsPrivateKey => tls::set_private_key(hook, params(context)?),
         Action::PromoteToPrimary => actions::promote_to_primary(hook, &params(context)?),
         Action::NotYet => {
             let name = match env.event() {

@@ -44,6 +44,10 @@ fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: b
         bootstrap: bootstrap.then_some(&dynamic),
         major: 15,
         preload: &[],
+        tls: Some(postgresql_k8s::render::Tls {
+            serves: true,
+            from_provider: bootstrap,
+        }),
     })
     .unwrap();
     assert_eq!((file.mode, file.owner), (0o600, "postgres"));
@@ -79,7 +83,7 @@ proptest! {
         prop_assert_eq!(read.get("bootstrap").is_some(), bootstrap);
         // Nothing is smuggled in beside what the template has.
         let keys: Vec<&String> = read.as_object().unwrap().keys().collect();
-        prop_assert!(keys.iter().all(|key| ["log", "restapi", "bootstrap", "postgresql"].contains(&key.as_str())), "{:?}", keys);
+        prop_assert!(keys.iter().all(|key| ["log", "restapi", "ctl", "bootstrap", "postgresql"].contains(&key.as_str())), "{:?}", keys);
     }
 }
 

@@ -95,6 +95,8 @@ fn the_leader_keeps_its_passwords_in_one_secret_of_the_application() {
     assert_eq!(
         keys,
         [
+            "internal-ca",
+            "internal-ca-key",
             "monitoring-password",
             "operator-password",
             "patroni-password",
@@ -190,10 +192,10 @@ fn leadership_that_goes_in_the_middle_of_a_hook_fails_nothing() {
 #[test]
 fn a_relation_that_is_not_served_yet_is_told_and_goes_with_the_relation() {
     let (world, state) = standing();
-    let certificates = Relation::new("certificates", 7, "ca").unit(0, []);
-    let with = state.clone().with_relation(certificates);
+    let s3 = Relation::new("s3-parameters", 7, "s3").unit(0, []);
+    let with = state.clone().with_relation(s3);
     let outcome = run(&harness(), &world, Event::ConfigChanged, &with);
-    let told = "relation certificates is not served by this revision yet: remove it";
+    let told = "relation s3-parameters is not served by this revision yet: remove it";
     assert_eq!(outcome.state.unit_status, Some(Status::blocked(told)));
     let outcome = run(&harness(), &world, Event::ConfigChanged, &state);
     assert_eq!(outcome.state.unit_status, Some(Status::active("Primary")));

@@ -57,8 +57,9 @@ fn picture() -> String {
             &format!("└─ container {name}, of resource {image}, under Pebble"),
         );
         let layers = [
-            layer::layer(&names, &names.member(0), "primary"),
+            layer::layer(&names, &names.member(0), "primary", Some(15)),
             layer::retry(),
+            layer::renewal(0),
         ];
         for layer in &layers {
             for (service, what) in &layer.services {
@@ -73,8 +74,11 @@ fn picture() -> String {
                 );
             }
             for (check, what) in &layer.checks {
-                let url = &what.http.as_ref().unwrap().url;
-                line(5, &format!("check {check}: {url} every {}", what.period));
+                let command = &what.exec.as_ref().unwrap().command;
+                line(
+                    5,
+                    &format!("check {check}: {command} every {}", what.period),
+                );
             }
         }
         line(
@@ -164,6 +168,7 @@ fn every_action_of_the_surface_is_either_done_or_says_that_it_is_not() {
         "get-password",
         "set-password",
         "promote-to-primary",
+        "set-tls-private-key",
     ]
     .into();
     for name in keys(&actions) {

@@ -2,6 +2,7 @@
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
 use cluster_plan::plan::{Plan, Planned, Problem, Step};
+use cluster_plan::tls::TlsStep;
 use cluster_plan::{planner, status};
 
 use super::{HandlerError, Hook};
@@ -58,7 +59,7 @@ fn opens_the_way(plan: &Plan) -> bool {
     plan.steps.iter().any(|planned| {
         matches!(
             planned.step,
-            Step::StorePasswords(_) | Step::RemoveLeftovers
+            Step::StorePasswords(_) | Step::RemoveLeftovers | Step::Tls(TlsStep::StoreAuthority)
         )
     })
 }
@@ -101,7 +102,8 @@ fn say(
     let reloads = |p: &Planned| matches!(p.step, Step::ReloadPatroni | Step::PatchDynamic(_));
     if applied.stopped
         || plan.problems.iter().any(Problem::passes_by_itself)
-        // Which parameters wait for a restart shows once Patroni has taken its new configuration.
+        // Which parameters wait for a restart shows once Patroni has taken its new configuration,
+        // and a unit that has announced its certificates goes on by its own word.
         || plan.steps.iter().any(reloads)
     {
         retry_later(hook);

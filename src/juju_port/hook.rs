@@ -35,6 +35,10 @@ impl<'a> HookJuju<'a> {
         self.context
     }
 
+    pub(super) fn event(&self) -> &juju::Event {
+        self.env.event()
+    }
+
     pub(super) fn model_uuid(&self) -> &str {
         self.env.model_uuid()
     }
@@ -48,12 +52,37 @@ impl<'a> HookJuju<'a> {
         format!("{PEERS}.{}.app", self.env.application())
     }
 
-    fn content(&self) -> Result<Option<SecretContent>, JujuError> {
+    pub(super) fn content(&self) -> Result<Option<SecretContent>, JujuError> {
         let label = self.label();
         // A leader owns the secret and always reads the latest; the others move on by reading.
         Ok(self
             .context
             .secret_get(SecretKey::Label(&label), Read::Refresh)?)
+    }
+
+    /// Puts this content into the application's secret, which is made where there is none.
+    pub(super) fn store_content(&self, content: &SecretContent) -> Result<(), JujuError> {
+        match self.content()? {
+            Some(current) if current.same(content) => Ok(()),
+            Some(_) => {
+                let info = self.context.secret_info(&self.label())?.ok_or_else(|| {
+                    JujuError(
+                        "the application's secret is not ours to change".into(),
+                        None,
+                    )
+                })?;
+                Ok(self.context.secret_set(&info.id, content)?)
+            }
+            None => {
+                let spec = SecretSpec {
+                    owner: "application".into(),
+                    label: self.label(),
+                    ..SecretSpec::default()
+                };
+                self.context.secret_add(content, &spec)?;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -138,33 +167,12 @@ impl JujuPort for HookJuju<'_> {
     }
 
     fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {
-        let current = self.content()?;
-        let mut content = current.clone().unwrap_or_default();
+        let mut content = self.content()?.unwrap_or_default();
         for (user, password) in passwords.iter() {
             let password: SecretString = password.clone();
             content.0.insert(SystemUser::secret_key(user), password);
         }
-        match current {
-            Some(current) if current.same(&content) => Ok(()),
-            Some(_) => {
-                let info = self.context.secret_info(&self.label())?.ok_or_else(|| {
-                    JujuError(
-                        "the application's secret is not ours to change".into(),
-                        None,
-                    )
-                })?;
-                Ok(self.context.secret_set(&info.id, &content)?)
-            }
-            None => {
-                let spec = SecretSpec {
-                    owner: "application".into(),
-                    label: self.label(),
-                    ..SecretSpec::default()
-                };
-                self.context.secret_add(&content, &spec)?;
-                Ok(())
-            }
-        }
+        self.store_content(&content)
     }
 
     fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {

@@ -7,10 +7,12 @@ use cluster_plan::observed::{PeerData, Volume};
 use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
+use crate::observe::tls::{self, TlsJuju};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves.
-const SERVED: [&str; 6] = [
+const SERVED: [&str; 7] = [
+    "certificates",
     "database-peers",
     "restart",
     "upgrade",
@@ -43,6 +45,8 @@ pub struct JujuFacts {
     pub passwords: Option<Passwords>,
     /// Endpoints with a relation that is not served.
     pub unserved_relations: BTreeSet<String>,
+    /// Certificates.
+    pub tls: TlsJuju,
 }
 
 /// Asks Juju.
@@ -64,6 +68,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         None if leader => Some(Passwords::default()),
         found => found,
     };
+    let tls = tls::facts(juju, &peers, goal.endpoints.contains("certificates"))?;
     let unserved = goal
         .endpoints
         .into_iter()
@@ -76,6 +81,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         config: juju.config()?,
         passwords,
         unserved_relations: unserved.collect(),
+        tls,
         names,
         me,
         leader,

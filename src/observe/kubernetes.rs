@@ -33,6 +33,7 @@ fn facts(
     let mut facts = KubernetesFacts::default();
     let names = &juju.names;
     let pod = port.pod(&juju.me.to_string())?.unwrap_or_default();
+    facts.address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     let scope = names.scope();
     let labels = pod.metadata.labels.clone().unwrap_or_default();
     facts.labels_missing = patroni_labels(&scope)

@@ -1,9 +1,11 @@
 //! Patroni through its REST API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_plan::names::PATRONI_PORT;
 use patroni::{Client, Cluster, Error};
+use rustls::ClientConfig;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -23,20 +25,58 @@ const NAME: &str = "Patroni";
 pub struct PatroniMembers<'a> {
     runtime: &'a Runtime,
     password: Option<SecretString>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl<'a> PatroniMembers<'a> {
-    /// Clients with the password of Patroni's user `patroni`, without which only reads work.
+    /// Clients with the password of Patroni's user `patroni`, without which only reads work, and
+    /// with the members' authorities.
     #[must_use]
-    pub fn new(runtime: &'a Runtime, password: Option<SecretString>) -> Self {
-        Self { runtime, password }
+    pub fn new(
+        runtime: &'a Runtime,
+        password: Option<SecretString>,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
+        Self {
+            runtime,
+            password,
+            tls,
+        }
     }
 
     fn client(&self, host: &str, limit: Duration) -> Client {
         let client = Client::new(host, PATRONI_PORT).with_limits(CONNECT, limit);
+        let client = match &self.tls {
+            Some(tls) => client.with_tls(Arc::clone(tls)),
+            None => client,
+        };
         match &self.password {
             Some(password) => client.with_credentials("patroni", password.clone()),
             None => client,
+        }
+    }
+
+    /// For a member that does not serve TLS yet, and for questions alone: it gets no password.
+    fn plain(host: &str, limit: Duration) -> Client {
+        Client::new(host, PATRONI_PORT).with_limits(CONNECT, limit)
+    }
+
+    /// The answer to a question: over TLS where the authorities are known, else, or where the
+    /// member does not speak it yet, without.
+    async fn ask<T, F>(
+        &self,
+        host: &str,
+        limit: Duration,
+        question: impl Fn(Client) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match question(self.client(host, limit)).await {
+            Err(Error::Unreachable { .. }) if self.tls.is_some() => {
+                question(Self::plain(host, limit)).await
+            }
+            answer => answer,
         }
     }
 }
@@ -56,7 +96,10 @@ impl Members for PatroniMembers<'_> {
         self.runtime.block_on(async {
             let mut last = None;
             for host in hosts {
-                match self.client(host, ONE).cluster().await {
+                match self
+                    .ask(host, ONE, async |client: Client| client.cluster().await)
+                    .await
+                {
                     Ok(mut cluster) => {
                         self.correct(&mut cluster).await;
                         return Ok(cluster);
@@ -71,9 +114,9 @@ impl Members for PatroniMembers<'_> {
     }
 
     fn dynamic_config(&self, host: &str) -> PortResult<Value> {
-        let client = self.client(host, ONE);
+        let ask = self.ask(host, ONE, async |client: Client| client.config().await);
         self.runtime
-            .block_on(client.config())
+            .block_on(ask)
             .map_err(|e| error("read the dynamic configuration", e))
     }
 
@@ -120,7 +163,13 @@ impl PatroniMembers<'_> {
                     .split([':', '/'])
                     .next()?
                     .to_owned();
-                Some((at, self.client(&host, CONNECT)))
+                let speaks_tls = member.api_url.starts_with("https");
+                let client = if speaks_tls {
+                    self.client(&host, CONNECT)
+                } else {
+                    Self::plain(&host, CONNECT)
+                };
+                Some((at, client))
             })
             .collect();
         let answers = asks

@@ -157,6 +157,14 @@ impl Workload for PebbleWorkload<'_> {
         .map(drop)
     }
 
+    fn restart(&self, service: &str) -> PortResult<()> {
+        self.run(
+            &format!("restart {service}"),
+            self.client.begin("restart", &[service]),
+        )
+        .map(drop)
+    }
+
     fn signal(&self, service: &str, signal: &str) -> PortResult<()> {
         self.run(
             &format!("send {signal} to {service}"),

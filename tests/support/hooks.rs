@@ -9,6 +9,7 @@ use postgresql_k8s::juju_port::ActionResult;
 use postgresql_k8s::ports::{Ports, Random};
 use secrecy::SecretString;
 
+use super::certificates::FakeClock;
 use super::juju::{FakeJuju, Pending};
 use super::kubernetes::FakeKubernetes;
 use super::patroni::FakeMembers;
@@ -89,6 +90,7 @@ impl World {
                 ordinal,
             },
             random: &Counting(self),
+            clock: &FakeClock(self),
         })
     }
 

@@ -23,6 +23,7 @@ pub struct Pending {
     pub unit_bag: Vec<(String, String)>,
     pub secret: Option<Passwords>,
     pub ports: BTreeSet<u16>,
+    pub tls: super::certificates::Pending,
     pub clients: super::clients::Pending,
 }
 
@@ -34,6 +35,7 @@ impl FakeJuju<'_> {
             if let Some(secret) = pending.secret {
                 state.secret = Some(secret);
             }
+            pending.tls.commit(state, self.ordinal);
             let unit = state.unit(self.ordinal);
             write(&mut unit.bag, pending.unit_bag);
             unit.ports.extend(pending.ports);
@@ -87,6 +89,9 @@ impl JujuPort for FakeJuju<'_> {
                 .collect();
             let planned = u32::try_from(state.units.len() - dying.len()).unwrap();
             let mut endpoints = state.relations.clone();
+            if state.tls.relation.is_some() {
+                endpoints.insert("certificates".into());
+            }
             if state.peer_relation {
                 endpoints.insert("database-peers".into());
             }

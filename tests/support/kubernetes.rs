@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cluster_plan::names::ServiceKind;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postgresql_k8s::ports::{Kubernetes, NodeSize, PortError, PortResult, Registered};
 
@@ -56,7 +56,13 @@ impl Kubernetes for FakeKubernetes<'_> {
                 node_name: Some("node".into()),
                 ..PodSpec::default()
             }),
-            status: None,
+            status: Some(PodStatus {
+                pod_ip: Some(
+                    self.world
+                        .with(|s| format!("{}.{}", s.network, self.ordinal)),
+                ),
+                ..PodStatus::default()
+            }),
         }))
     }
 

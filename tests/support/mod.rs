@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+mod certificates;
 mod clients;
 mod hooks;
 mod juju;
@@ -12,6 +13,7 @@ mod postgres;
 pub mod related;
 mod workload;
 
+pub use certificates::{Provider, Tls};
 pub use clients::{Bag, Clients};
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
@@ -66,6 +68,11 @@ pub struct State {
     pub dies_after: Option<usize>,
     /// Text of every log line and status so far.
     pub said: String,
+    pub tls: Tls,
+    /// Times that Patroni was told to read its files again.
+    pub reloads: usize,
+    /// The pods' addresses begin so.
+    pub network: String,
     pub made_up: u32,
     pub clients: Clients,
     /// PostgreSQL takes no session.
@@ -122,6 +129,8 @@ pub struct Unit {
     pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
+    /// The layer of its timer for renewals.
+    pub renewal: pebble::Layer,
     pub starts: usize,
     pub replans: usize,
 }
@@ -159,6 +168,12 @@ impl World {
             effects: Vec::new(),
             dies_after: None,
             said: String::new(),
+            reloads: 0,
+            network: "10.1.0".into(),
+            tls: Tls {
+                now: 1_800_000_000,
+                ..Tls::default()
+            },
             made_up: 0,
             clients: Clients::default(),
             database_away: false,
@@ -241,6 +256,8 @@ impl State {
             // A volume may hold a cluster by the time that a repeated hook looks at it.
             let mut bag = unit.bag.clone();
             bag.entry("pgdata".into()).and_modify(String::clear);
+            // Keys are made by chance.
+            bag.entry("tls-state".into()).and_modify(String::clear);
             lines.push(format!(
                 "{ordinal} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?}",
                 unit.status,

@@ -152,12 +152,19 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn plan(&self) -> PortResult<pebble::Layer> {
-        self.unit(|unit| unit.layer.clone())
+        self.unit(|unit| {
+            let mut plan = unit.layer.clone();
+            plan.services.extend(unit.renewal.services.clone());
+            plan
+        })
     }
 
     fn add_layer(&self, label: &str, layer: &pebble::Layer) -> PortResult<()> {
         if label == "retry" {
             return self.unit(|_| ());
+        }
+        if label == "renewal" {
+            return self.unit(|unit| unit.renewal = layer.clone());
         }
         self.unit(|unit| unit.layer = layer.clone())?;
         self.effect("add layer");
@@ -194,9 +201,16 @@ impl Workload for FakeWorkload<'_> {
         self.unit(|unit| unit.timer = true)
     }
 
+    fn restart(&self, service: &str) -> PortResult<()> {
+        assert_eq!(service, "renewal");
+        self.effect("set timer");
+        self.unit(|unit| assert!(unit.renewal.services.contains_key(service)))
+    }
+
     fn signal(&self, _: &str, signal: &str) -> PortResult<()> {
         assert_eq!(signal, "SIGHUP");
         self.unit(|unit| unit.loaded = None)?;
+        self.world.with(|state| state.reloads += 1);
         self.effect("SIGHUP");
         Ok(())
     }

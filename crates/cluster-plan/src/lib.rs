@@ -16,3 +16,4 @@ pub mod planner;
 pub mod restarts;
 pub mod roles;
 pub mod status;
+pub mod tls;

@@ -35,6 +35,8 @@ pub struct Observed {
     pub database: Option<Database>,
     /// Endpoints with a relation that this charm does not serve yet.
     pub unserved_relations: BTreeSet<String>,
+    /// Certificates; none before there is an authority to sign any.
+    pub tls: Option<crate::tls::TlsFacts>,
 }
 
 impl Observed {
@@ -280,6 +282,8 @@ pub struct KubernetesFacts {
     pub registered_before_us: bool,
     /// The headless Service that Juju makes stands.
     pub headless: bool,
+    /// Own pod's address.
+    pub address: Option<String>,
 }
 
 /// What Patroni tells of the cluster.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
+use crate::tls::TlsStep;
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +49,8 @@ pub enum Step {
     PatchDynamic(Value),
     /// Run statements in the primary's database.
     ChangeDatabase(Vec<Statement>),
+    /// An effect of certificates alone.
+    Tls(TlsStep),
 }
 
 impl fmt::Display for Step {
@@ -75,6 +78,7 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::Tls(step) => step.fmt(f),
             Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
             Self::NoteRestarted(members) if members.is_empty() => {
                 f.write_str("end the round of restarts")
@@ -125,6 +129,8 @@ pub enum Waiting {
     OwnMember,
     /// A member is missing or does not run.
     AllMembers,
+    /// An authority of certificates is on its way in or out.
+    Authority,
     /// No primary is known.
     Primary,
     /// No cluster exists yet: the leader bootstraps it.
@@ -139,6 +145,7 @@ impl fmt::Display for Waiting {
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",
+            Self::Authority => "every unit to know the new authority",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
         })
@@ -176,6 +183,8 @@ pub enum Problem {
     HeadlessService(String),
     /// A relation that this charm does not serve yet.
     UnservedRelation(String),
+    /// The relation `certificates` gives none that can be used.
+    Certificates(String),
     /// A client's request that cannot be served, or has changed what cannot change.
     Client {
         /// Id of the relation.
@@ -201,6 +210,7 @@ impl Problem {
             | Self::ForeignVolume { .. }
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
+            | Self::Certificates(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
             | Self::MixedClients => false,

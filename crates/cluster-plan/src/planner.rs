@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{restarts, roles};
+use crate::{restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -31,8 +31,10 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     let mut plan = Plan::default();
     relations(&mut plan, observed);
     juju(&mut plan, observed);
+    tls::keep(&mut plan, observed);
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
+    tls::settle(&mut plan, observed);
     cluster(&mut plan, observed, desired);
     plan
 }

@@ -180,6 +180,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::HeadlessService(name) => format!(
             "Service {name} is gone: members cannot reach each other until Juju makes it again"
         ),
+        Problem::Certificates(why) => format!("relation certificates: {why}"),
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }

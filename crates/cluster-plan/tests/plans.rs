@@ -67,6 +67,7 @@ fn fresh(leader: bool) -> Observed {
         cluster: None,
         database: None,
         unserved_relations: BTreeSet::new(),
+        tls: None,
     }
 }
 

@@ -1,0 +1,109 @@
+//! Certificates in the plan: what is kept, pushed, reloaded and announced, in an order in which no
+//! member and no client meets a certificate whose authority it could not know yet.
+
+use std::fmt;
+
+use crate::observed::{Observed, ServiceState};
+use crate::plan::{Plan, Problem, Step, Waiting};
+
+/// What was found out about certificates. The texts are reasons; the certificates themselves stay
+/// with who looked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The internal authority in the application's secret has to change.
+    pub authority: Option<String>,
+    /// The unit's secret and its request have to change.
+    pub kept: Option<String>,
+    /// What the unit announced is not what its files are to be.
+    pub unannounced: bool,
+    /// An authority is on its way in or out.
+    pub turns: bool,
+    /// What the provider gave can't be used, or it gives nothing.
+    pub complaint: Option<String>,
+    /// Seconds since 1970 at which a certificate has to be renewed, where no timer is set for it.
+    pub timer: Option<i64>,
+}
+
+/// Effects of certificates alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsStep {
+    /// Write the internal authority into the application's secret.
+    StoreAuthority,
+    /// Write key, request and certificates into the unit's secret, and the request into the
+    /// databag.
+    Keep,
+    /// Tell the other units what this one trusts and serves.
+    Announce,
+    /// Have the charm woken when a certificate is to be renewed.
+    SetTimer(i64),
+}
+
+impl fmt::Display for TlsStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StoreAuthority => f.write_str("store the members' own authority"),
+            Self::Keep => f.write_str("keep certificates and request in the unit's secret"),
+            Self::Announce => f.write_str("announce the certificates to the other units"),
+            Self::SetTimer(at) => write!(f, "set a timer for {at}"),
+        }
+    }
+}
+
+/// What is written to Juju, before anything is done with it.
+pub fn keep(plan: &mut Plan, observed: &Observed) {
+    let Some(tls) = observed
+        .tls
+        .as_ref()
+        .filter(|_| observed.peer_data.is_some())
+    else {
+        return;
+    };
+    if let Some(why) = &tls.authority {
+        plan.step(Step::Tls(TlsStep::StoreAuthority), why.clone());
+    }
+    if let Some(why) = &tls.kept {
+        plan.step(Step::Tls(TlsStep::Keep), why.clone());
+    }
+    if let Some(complaint) = &tls.complaint {
+        plan.problem(Problem::Certificates(complaint.clone()));
+    }
+}
+
+/// What follows once the files are pushed. The announcement is the last step, and counts once the
+/// hook has ended well: until then a later hook reloads again.
+pub fn settle(plan: &mut Plan, observed: &Observed) {
+    let (Some(tls), Some(facts)) = (&observed.tls, observed.workload.facts()) else {
+        return;
+    };
+    let planned = |plan: &Plan, step: &Step| plan.steps.iter().any(|p| p.step == *step);
+    let pushed = facts
+        .stale_files
+        .iter()
+        .all(|path| planned(plan, &Step::PushFile(path.clone())));
+    let active = facts.service == ServiceState::Active;
+    let reads = active || planned(plan, &Step::StartServices);
+    if !pushed || !reads || !facts.configured {
+        return;
+    }
+    if tls.unannounced {
+        if active && !planned(plan, &Step::ReloadPatroni) {
+            plan.step(Step::ReloadPatroni, "its certificates have changed");
+        }
+        plan.step(
+            Step::Tls(TlsStep::Announce),
+            "the others go on once they know it",
+        );
+    }
+    if let Some(at) = tls.timer {
+        plan.step(
+            Step::Tls(TlsStep::SetTimer(at)),
+            "a certificate is to be renewed then",
+        );
+    }
+    if tls.turns {
+        plan.wait(
+            Waiting::Authority,
+            "the other units, and the timer after a reload",
+        );
+    }
+}

@@ -1,0 +1,627 @@
+//! Certificates: at every moment members trust each other and every server has what it serves,
+//! whatever comes, goes, expires or dies on the way.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use juju::{Event, RelationEvent};
+use postgresql_k8s::handlers::tls::{SetPrivateKey, set_private_key};
+use postgresql_k8s::observe::tls::{MEMBER, MEMBER_CA, SERVER, SERVER_CA};
+use serde_json::{Value, json};
+use support::{Outcome, Provider, World, notice, pebble_ready, peers_changed, peers_created};
+use tls_interface::{Certificate, PrivateKey, certificates};
+
+fn first_hooks(world: &World, ordinal: u32) {
+    let mut hooks = vec![Event::Install, peers_created()];
+    if ordinal == 0 {
+        hooks.push(Event::LeaderElected);
+    }
+    hooks.extend([Event::ConfigChanged, Event::Start, pebble_ready()]);
+    for event in hooks {
+        assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+    }
+}
+
+fn deployed(units: u32) -> World {
+    let world = World::of(units);
+    for ordinal in 0..units {
+        first_hooks(&world, ordinal);
+    }
+    settle(&world);
+    world.with(|state| {
+        for unit in state.units.values_mut() {
+            unit.starts = 0;
+        }
+    });
+    world
+}
+
+fn certificates_event() -> RelationEvent {
+    RelationEvent {
+        endpoint: "certificates".into(),
+        ..RelationEvent::default()
+    }
+}
+
+fn text(world: &World, ordinal: u32, path: &str) -> Option<String> {
+    world.with(|state| {
+        let file = state.units[&ordinal].files.get(path)?;
+        assert_eq!(
+            (file.mode, file.user.as_str()),
+            (0o600, "postgres"),
+            "{path}"
+        );
+        Some(String::from_utf8(file.content.clone()).unwrap())
+    })
+}
+
+fn leaf(world: &World, ordinal: u32, path: &str) -> Certificate {
+    Certificate::parse(&text(world, ordinal, path).unwrap()).unwrap()
+}
+
+fn yml(world: &World, ordinal: u32) -> Value {
+    let path = cluster_plan::planner::PATRONI_YML;
+    serde_yaml::from_str(&text(world, ordinal, path).unwrap()).unwrap()
+}
+
+fn ordinals(world: &World) -> Vec<u32> {
+    world.with(|state| state.units.keys().copied().collect())
+}
+
+/// What has to hold after every hook: every member trusts the certificate that every other one
+/// serves, each server's key is of its certificate, and clients' authorities are in `ca.pem`.
+fn assert_trust(world: &World) {
+    let now = world.with(|state| state.tls.now);
+    for server in ordinals(world) {
+        for path in [MEMBER, SERVER] {
+            let Some(pem) = text(world, server, path) else {
+                continue;
+            };
+            let certificate = Certificate::parse(&pem).unwrap();
+            let key = PrivateKey::parse(&pem.into()).unwrap();
+            assert_eq!(certificate.public, key.public(), "{path} of {server}");
+            assert!(certificate.valid_at(now), "{path} of {server} has expired");
+        }
+        if let Some(trusted) = text(world, server, SERVER_CA) {
+            assert!(
+                signed(&leaf(world, server, SERVER), &trusted),
+                "own ca.pem of {server}"
+            );
+        }
+        let serves = text(world, server, MEMBER).is_some()
+            && yml(world, server)["restapi"].get("certfile").is_some();
+        for other in ordinals(world) {
+            let Some(trusted) = text(world, other, MEMBER_CA).filter(|_| serves) else {
+                continue;
+            };
+            let member = leaf(world, server, MEMBER);
+            assert!(signed(&member, &trusted), "{other} does not trust {server}");
+        }
+    }
+}
+
+fn signed(certificate: &Certificate, by: &str) -> bool {
+    let authorities = certificates(by).unwrap();
+    authorities.iter().any(|a| certificate.signed_by(a))
+}
+
+/// Every unit's hooks, again and again, until nothing changes; trust holds all the time.
+fn settle(world: &World) {
+    for _ in 0..20 {
+        let before = files(world);
+        world.with(support::State::let_patroni_work);
+        for ordinal in ordinals(world) {
+            for event in [peers_changed(), notice()] {
+                assert_eq!(world.hook(ordinal, &event), Outcome::Done);
+                assert_trust(world);
+            }
+        }
+        if files(world) == before {
+            return;
+        }
+    }
+    panic!("the world does not come to rest");
+}
+
+fn files(world: &World) -> Vec<String> {
+    world.with(|state| {
+        let units = state.units.values();
+        let told = units.map(|unit| format!("{:?} {:?}", unit.files, unit.bag));
+        told.chain([format!("{:?}", state.tls.requests)]).collect()
+    })
+}
+
+/// Provider and units answer each other until all is quiet.
+fn settle_with(world: &World, provider: &Provider) {
+    for _ in 0..6 {
+        settle(world);
+        provider.answer(world);
+    }
+    settle(world);
+}
+
+fn related(world: &World, id: &str, provider: &Provider) {
+    world.with(|state| {
+        state.tls.relation = Some(id.to_owned());
+        state.tls.provider.clear();
+        state.tls.requests.clear();
+    });
+    for ordinal in ordinals(world) {
+        let event = Event::RelationCreated(certificates_event());
+        assert_eq!(world.hook(ordinal, &event), Outcome::Done);
+    }
+    settle_with(world, provider);
+}
+
+fn assert_serves(world: &World, provider: &Provider) {
+    for ordinal in ordinals(world) {
+        assert!(signed(&leaf(world, ordinal, SERVER), &provider.pem()));
+        assert_eq!(
+            text(world, ordinal, SERVER_CA).unwrap().trim(),
+            provider.pem()
+        );
+        assert_eq!(world.status(ordinal).0, "active");
+    }
+    assert_undisturbed(world);
+}
+
+fn assert_undisturbed(world: &World) {
+    world.with(|state| {
+        assert_eq!(state.holder, Some(0), "no failover");
+        assert!(state.restarts.is_empty(), "no restart");
+        for unit in state.units.values() {
+            assert!(unit.postgres_runs);
+            assert_eq!(unit.starts, 0, "no start");
+        }
+    });
+}
+
+#[test]
+fn members_speak_tls_from_the_first_start_on_with_an_authority_of_their_own() {
+    let world = deployed(3);
+    for ordinal in 0..3 {
+        let yml = yml(&world, ordinal);
+        assert_eq!(yml["restapi"]["certfile"], json!(MEMBER));
+        assert_eq!(yml["restapi"]["cafile"], json!(MEMBER_CA));
+        assert_eq!(yml["ctl"]["cacert"], json!(MEMBER_CA));
+        assert_eq!(yml["postgresql"]["parameters"]["ssl"], json!("on"));
+        assert_eq!(
+            yml["postgresql"]["authentication"]["replication"]["sslmode"],
+            json!("prefer")
+        );
+        let names = leaf(&world, ordinal, MEMBER).names;
+        assert!(names.contains(&format!(
+            "postgresql-k8s-{ordinal}.postgresql-k8s-endpoints"
+        )));
+        let hba = yml["postgresql"]["pg_hba"].to_string();
+        assert!(!hba.contains("hostssl"), "nobody has to use it: {hba}");
+    }
+    assert_undisturbed(&world);
+}
+
+#[test]
+fn a_provider_comes_and_goes_by_reload_alone() {
+    let world = deployed(3);
+    let provider = Provider::new("first");
+    let member = leaf(&world, 1, MEMBER);
+    related(&world, "certificates:7", &provider);
+    assert_serves(&world, &provider);
+    for ordinal in 0..3 {
+        let names = leaf(&world, ordinal, SERVER).names;
+        for name in [
+            format!("postgresql-k8s-{ordinal}"),
+            format!("postgresql-k8s-{ordinal}.postgresql-k8s-endpoints.m.svc.cluster.local"),
+            "postgresql-k8s-primary.m.svc.cluster.local".to_owned(),
+            "postgresql-k8s-replicas.m.svc.cluster.local".to_owned(),
+            "localhost".to_owned(),
+            format!("10.1.0.{ordinal}"),
+        ] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+        let hba = yml(&world, ordinal)["postgresql"]["pg_hba"].to_string();
+        assert!(
+            hba.contains("hostssl all +relation_access")
+                || hba.contains("hostssl samerole +relation_access"),
+            "{hba}"
+        );
+        assert!(hba.contains("\"host replication replication .postgresql-k8s-endpoints"));
+    }
+    world.with(|state| state.tls.relation = None);
+    settle(&world);
+    for ordinal in 0..3 {
+        assert_eq!(leaf(&world, ordinal, SERVER), leaf(&world, ordinal, MEMBER));
+        let hba = yml(&world, ordinal)["postgresql"]["pg_hba"].to_string();
+        assert!(!hba.contains("hostssl"));
+    }
+    assert_eq!(
+        leaf(&world, 1, MEMBER),
+        member,
+        "the members noticed nothing"
+    );
+    let other = Provider::new("second");
+    related(&world, "certificates:9", &other);
+    assert_serves(&world, &other);
+}
+
+#[test]
+fn a_relation_that_has_ended_stays_so_while_juju_still_lists_it() {
+    let world = deployed(2);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:7", &provider);
+    world.with(|state| state.tls.ends = true);
+    let event = Event::RelationBroken(certificates_event());
+    assert_eq!(world.hook(1, &event), Outcome::Done);
+    world.with(|state| state.tls.ends = false);
+    assert_eq!(leaf(&world, 1, SERVER), leaf(&world, 1, MEMBER));
+    settle(&world);
+    assert_eq!(leaf(&world, 1, SERVER), leaf(&world, 1, MEMBER));
+    assert!(
+        signed(&leaf(&world, 0, SERVER), &provider.pem()),
+        "it has not seen the end yet"
+    );
+    let kept = world.with(|state| format!("{:?}", state.tls.unit_secrets[&1].keys()));
+    assert!(kept.contains("\"key\"") && !kept.contains("cert"), "{kept}");
+    related(&world, "certificates:8", &provider);
+    assert_serves(&world, &provider);
+}
+
+#[test]
+fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
+    let world = deployed(2);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:1", &provider);
+    let timer = |world: &World| world.with(|state| format!("{:?}", state.units[&1].renewal));
+    let first = leaf(&world, 1, SERVER);
+    assert!(timer(&world).contains(&first.renew_at().to_string()));
+    world.with(|state| state.tls.now = first.renew_at() - 10);
+    settle_with(&world, &provider);
+    assert_eq!(leaf(&world, 1, SERVER), first, "it is not time yet");
+    world.with(|state| state.tls.now = first.renew_at());
+    settle(&world);
+    assert_eq!(
+        leaf(&world, 1, SERVER),
+        first,
+        "until the provider has answered"
+    );
+    settle_with(&world, &provider);
+    let second = leaf(&world, 1, SERVER);
+    assert!(second.not_after > first.not_after);
+    assert_eq!(second.public, first.public, "the key stays");
+    assert!(timer(&world).contains(&second.renew_at().to_string()));
+    assert_serves(&world, &provider);
+}
+
+#[test]
+fn a_new_authority_is_known_to_all_before_any_unit_serves_a_certificate_of_it() {
+    for units in [1, 3] {
+        let world = deployed(units);
+        let (old, new) = (Provider::new("old"), Provider::new("new"));
+        related(&world, "certificates:1", &old);
+        new.answer(&world);
+        for ordinal in ordinals(&world) {
+            let event = Event::RelationChanged(certificates_event());
+            assert_eq!(world.hook(ordinal, &event), Outcome::Done);
+            assert_trust(&world);
+            let bundle = text(&world, ordinal, SERVER_CA).unwrap();
+            assert_eq!(certificates(&bundle).unwrap().len(), 2, "both are trusted");
+            let serves_new = signed(&leaf(&world, ordinal, SERVER), &new.pem());
+            assert!(!serves_new, "{ordinal} of {units} is too early");
+        }
+        let timers = world.with(|s| s.units.values().filter(|u| u.timer).count());
+        assert_eq!(timers, units as usize, "each will look again by itself");
+        settle(&world);
+        assert_serves(&world, &new);
+    }
+}
+
+#[test]
+fn clients_are_told_each_authority_before_they_meet_it() {
+    let world = deployed(2);
+    world.relate("database:5", "app", &[("database", "shop")]);
+    let event = world.relation_event("database:5");
+    assert_eq!(world.hook(0, &Event::RelationChanged(event)), Outcome::Done);
+    let told = |world: &World, key: &str| world.told("database:5").get(key).cloned();
+    assert_ne!(told(&world, "tls"), Some("True".into()));
+    let (old, new) = (Provider::new("old"), Provider::new("new"));
+    related(&world, "certificates:1", &old);
+    assert_eq!(told(&world, "tls"), Some("True".into()));
+    assert_eq!(told(&world, "tls-ca"), Some(old.pem()));
+    new.answer(&world);
+    for _ in 0..6 {
+        for ordinal in [0, 1] {
+            world.with(support::State::let_patroni_work);
+            assert_eq!(world.hook(ordinal, &peers_changed()), Outcome::Done);
+            let knows = told(&world, "tls-ca").unwrap();
+            let bundle = text(&world, 0, SERVER_CA).unwrap();
+            assert_eq!(bundle.trim(), knows, "the leader's own, {ordinal}");
+            for server in [0, 1] {
+                assert!(signed(&leaf(&world, server, SERVER), &knows), "{server}");
+            }
+        }
+    }
+    for ordinal in [0, 1] {
+        let bundle = text(&world, ordinal, SERVER_CA).unwrap();
+        assert_eq!(bundle.trim(), new.pem(), "ca.pem of {ordinal}");
+    }
+    assert_eq!(told(&world, "tls-ca"), Some(new.pem()));
+    world.with(|state| state.tls.relation = None);
+    settle(&world);
+    assert_ne!(told(&world, "tls"), Some("True".into()));
+}
+
+#[test]
+fn the_internal_authority_is_rotated_in_steps_that_every_member_follows() {
+    let world = deployed(3);
+    let first = text(&world, 0, MEMBER_CA).unwrap();
+    let due = Certificate::parse(&first).unwrap().renew_at();
+    // Members' certificates are renewed each year; ten years are not waited for year by year.
+    world.with(|state| {
+        for unit in state.units.values_mut() {
+            unit.files.remove(MEMBER);
+            unit.files.remove(SERVER);
+        }
+        state.tls.now = due - 1;
+    });
+    for ordinal in 0..3 {
+        world.hook(ordinal, &notice());
+    }
+    settle(&world);
+    assert_eq!(text(&world, 0, MEMBER_CA).unwrap(), first);
+    world.with(|state| state.tls.now = due);
+    let mut most = 0;
+    for _ in 0..8 {
+        for ordinal in [2, 0, 1] {
+            assert_eq!(world.hook(ordinal, &peers_changed()), Outcome::Done);
+            assert_trust(&world);
+            let bundle = text(&world, ordinal, MEMBER_CA).unwrap();
+            most = most.max(certificates(&bundle).unwrap().len());
+        }
+    }
+    assert_eq!(most, 2, "old and new overlap");
+    let last = text(&world, 0, MEMBER_CA).unwrap();
+    assert_eq!(certificates(&last).unwrap().len(), 1);
+    assert_ne!(last, first);
+    for ordinal in 0..3 {
+        assert!(signed(&leaf(&world, ordinal, MEMBER), &last));
+    }
+    assert_undisturbed(&world);
+}
+
+#[test]
+fn a_cluster_without_tls_turns_to_it_once_every_member_trusts_the_authority() {
+    let world = deployed(3);
+    world.with(|state| {
+        // As a revision without TLS left it.
+        state.tls.authority.clear();
+        for unit in state.units.values_mut() {
+            unit.bag.remove("tls-state");
+            for path in [MEMBER, MEMBER_CA, SERVER, SERVER_CA] {
+                unit.files.remove(path);
+            }
+        }
+    });
+    assert_eq!(world.hook(0, &Event::UpgradeCharm), Outcome::Done);
+    assert_eq!(world.hook(1, &peers_changed()), Outcome::Done);
+    for ordinal in [0, 1] {
+        assert!(yml(&world, ordinal)["restapi"].get("certfile").is_none());
+        assert!(yml(&world, ordinal)["restapi"].get("cafile").is_some());
+    }
+    settle(&world);
+    for ordinal in 0..3 {
+        assert!(yml(&world, ordinal)["restapi"].get("certfile").is_some());
+    }
+    assert_undisturbed(&world);
+}
+
+#[test]
+fn a_unit_that_joins_while_an_authority_changes_is_trusted_and_trusts() {
+    let world = deployed(2);
+    let (old, new) = (Provider::new("old"), Provider::new("new"));
+    related(&world, "certificates:1", &old);
+    new.answer(&world);
+    world.hook(0, &Event::RelationChanged(certificates_event()));
+    world.with(|state| state.add_unit(2));
+    first_hooks(&world, 2);
+    assert_trust(&world);
+    settle_with(&world, &new);
+    world.with(|state| state.unit(2).starts = 0);
+    assert_serves(&world, &new);
+}
+
+#[test]
+fn a_pod_that_comes_back_with_another_address_asks_for_a_certificate_with_it() {
+    let world = deployed(1);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:1", &provider);
+    let before = world.with(|state| state.tls.requests[&0].clone());
+    world.with(|state| state.network = "10.2.0".into());
+    settle_with(&world, &provider);
+    assert_ne!(world.with(|state| state.tls.requests[&0].clone()), before);
+    let names = leaf(&world, 0, SERVER).names;
+    assert!(names.contains("10.2.0.0"), "{names:?}");
+}
+
+#[test]
+fn what_a_provider_gives_and_cannot_be_used_is_told_and_changes_nothing() {
+    let world = deployed(1);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:1", &provider);
+    let good = world.with(|state| state.tls.provider.clone());
+    let serves = leaf(&world, 0, SERVER);
+    let request: Value = serde_json::from_str(&world.with(|s| s.tls.requests[&0].clone())).unwrap();
+    let request = &request[0]["certificate_signing_request"];
+    let entry = |certificate: &str| {
+        json!([{"certificate_signing_request": request, "certificate": certificate,
+                "ca": provider.pem()}])
+    };
+    for (key, value, says) in [
+        ("certificates", json!("none"), "certificates"),
+        ("certificates", entry("rubbish"), "no certificate in PEM"),
+        ("certificates", entry(&provider.pem()), "for another key"),
+        (
+            "request_errors",
+            json!([{"csr": request, "error":
+            {"code": 101, "name": "IP_NOT_ALLOWED", "message": "no addresses"}}]),
+            "no addresses",
+        ),
+    ] {
+        world.with(|state| {
+            state.tls.provider.insert(key.into(), value.to_string());
+        });
+        world.hook(0, &Event::RelationChanged(certificates_event()));
+        let (word, message) = world.status(0);
+        assert_eq!(word, "blocked", "{says}");
+        assert!(message.contains(says), "{message}");
+        assert_eq!(leaf(&world, 0, SERVER), serves);
+        world.with(|state| state.tls.provider = good.clone());
+        world.hook(0, &Event::RelationChanged(certificates_event()));
+        assert_eq!(world.status(0).0, "active", "it clears by itself");
+    }
+}
+
+#[test]
+fn a_revoked_certificate_is_replaced() {
+    let world = deployed(1);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:1", &provider);
+    let first = leaf(&world, 0, SERVER);
+    world.with(|state| {
+        let text = &state.tls.provider["certificates"];
+        let mut list: Value = serde_json::from_str(text).unwrap();
+        list[0]["revoked"] = json!(true);
+        state
+            .tls
+            .provider
+            .insert("certificates".into(), list.to_string());
+    });
+    world.hook(0, &Event::RelationChanged(certificates_event()));
+    settle_with(&world, &provider);
+    assert_ne!(leaf(&world, 0, SERVER), first);
+    assert_serves(&world, &provider);
+}
+
+#[test]
+fn an_operators_key_is_used_from_the_next_certificate_on() {
+    let world = deployed(1);
+    let provider = Provider::new("ca");
+    related(&world, "certificates:1", &provider);
+    let first = leaf(&world, 0, SERVER);
+    let rsa = include_str!("../crates/tls-interface/tests/keys/rsa-pkcs1.pem");
+    let params = SetPrivateKey {
+        private_key: Some(rsa.into()),
+    };
+    world
+        .action(0, |hook| set_private_key(hook, params))
+        .unwrap();
+    assert_eq!(
+        leaf(&world, 0, SERVER),
+        first,
+        "until the provider has answered"
+    );
+    settle_with(&world, &provider);
+    let key = PrivateKey::parse(&rsa.into()).unwrap();
+    assert_eq!(leaf(&world, 0, SERVER).public, key.public());
+    let bad = SetPrivateKey {
+        private_key: Some("rubbish!".into()),
+    };
+    let said = world
+        .action(0, |hook| set_private_key(hook, bad))
+        .unwrap_err();
+    assert!(said.contains("neither PEM nor base64"), "{said}");
+    world
+        .action(0, |hook| set_private_key(hook, SetPrivateKey::default()))
+        .unwrap();
+    settle_with(&world, &provider);
+    assert_ne!(leaf(&world, 0, SERVER).public, key.public());
+    assert_serves(&world, &provider);
+}
+
+#[test]
+fn a_key_that_is_set_before_there_is_a_relation_is_used() {
+    let world = deployed(1);
+    let rsa = include_str!("../crates/tls-interface/tests/keys/rsa-pkcs8.pem");
+    let params = SetPrivateKey {
+        private_key: Some(rsa.into()),
+    };
+    world
+        .action(0, |hook| set_private_key(hook, params))
+        .unwrap();
+    related(&world, "certificates:1", &Provider::new("ca"));
+    let key = PrivateKey::parse(&rsa.into()).unwrap();
+    assert_eq!(leaf(&world, 0, SERVER).public, key.public());
+}
+
+#[test]
+fn no_private_key_is_in_a_databag_a_status_or_a_file_that_others_can_read() {
+    let world = deployed(3);
+    related(&world, "certificates:1", &Provider::new("ca"));
+    world.with(|state| {
+        let mut open = vec![format!("{:?}", state.app_bag), state.said.clone()];
+        open.extend(state.units.values().map(|unit| format!("{:?}", unit.bag)));
+        open.extend(state.tls.requests.values().cloned());
+        open.extend(state.effects.clone());
+        let mut secrets = Vec::new();
+        for unit in state.units.values() {
+            for (path, file) in &unit.files {
+                let content = String::from_utf8_lossy(&file.content).into_owned();
+                if content.contains("PRIVATE KEY") {
+                    assert_eq!(
+                        (file.mode, file.user.as_str()),
+                        (0o600, "postgres"),
+                        "{path}"
+                    );
+                    secrets.extend(content.lines().skip(1).take(2).map(str::to_owned));
+                } else {
+                    open.push(content);
+                }
+            }
+        }
+        assert!(secrets.len() >= 12, "there are keys to look for");
+        for text in open {
+            assert!(!text.contains("PRIVATE KEY"));
+            assert!(secrets.iter().all(|secret| !text.contains(secret)));
+        }
+    });
+}
+
+#[test]
+fn a_process_that_dies_after_any_effect_loses_no_reload_and_no_trust() {
+    for effect in 1.. {
+        let world = deployed(2);
+        let provider = Provider::new("ca");
+        related(&world, "certificates:1", &provider);
+        let new = Provider::new("new");
+        new.answer(&world);
+        settle_with(&world, &new);
+        let due = leaf(&world, 1, SERVER).renew_at();
+        world.with(|state| state.tls.now = due);
+        settle(&world);
+        new.answer(&world);
+        world.with(|state| state.dies_after = Some(effect));
+        let event = Event::RelationChanged(certificates_event());
+        let died = world.hook(1, &event) == Outcome::Died;
+        world.with(|state| state.dies_after = None);
+        assert_trust(&world);
+        let read = world.with(|state| std::mem::take(&mut state.reloads));
+        settle_with(&world, &new);
+        let after = world.with(|state| state.reloads);
+        assert!(
+            read + after > 0,
+            "the new certificate is read, effect {effect}"
+        );
+        assert_serves(&world, &new);
+        if !died {
+            assert!(effect > 3, "there was something to die after");
+            break;
+        }
+    }
+}
