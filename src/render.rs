@@ -181,6 +181,11 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
         "log_timezone": "UTC",
         "log_truncate_on_rotation": "on",
         "logging_collector": "on",
+        // A commit waits for its standbys: one that is gone without a word is given up after this
+        // time instead of a minute, and one that lost the primary looks again at once.
+        "wal_sender_timeout": "10s",
+        "wal_receiver_timeout": "10s",
+        "wal_retrieve_retry_interval": "500ms",
         "unix_socket_directories": format!("{SOCKETS},{SHARED_SOCKETS}"),
     });
     let mut parameters: BTreeMap<String, Value> = match fixed {

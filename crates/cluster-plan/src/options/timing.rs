@@ -13,7 +13,7 @@ const RETRY_TIMEOUT: i64 = 8;
 const TTL: i64 = 20;
 
 impl Config {
-    /// `ttl`, `loop_wait` and `retry_timeout` of the dynamic configuration.
+    /// `ttl`, `loop_wait` and the time-outs of the dynamic configuration.
     #[must_use]
     pub fn timing(&self) -> Map<String, Value> {
         let (ttl, loop_wait, retry_timeout) = self.seconds();
@@ -23,6 +23,9 @@ impl Config {
             ("retry_timeout", retry_timeout),
         ]
         .into_iter()
+        // A primary that crashed hands over to a synchronous standby, which has every commit, at
+        // once instead of recovering in place.
+        .chain([("primary_start_timeout", 0)])
         .map(|(name, seconds)| (name.to_owned(), json!(seconds)))
         .collect()
     }
@@ -81,7 +84,7 @@ mod tests {
         let timing = config(&[]).unwrap().timing();
         assert_eq!(
             json!(timing),
-            json!({"ttl": 20, "loop_wait": 3, "retry_timeout": 8})
+            json!({"ttl": 20, "loop_wait": 3, "retry_timeout": 8, "primary_start_timeout": 0})
         );
     }
 }
