@@ -105,6 +105,8 @@ fn say(
         // Which parameters wait for a restart shows once Patroni has taken its new configuration,
         // and a unit that has announced its certificates goes on by its own word.
         || plan.steps.iter().any(reloads)
+        // Nothing tells when a standby becomes synchronous, and this unit's status depends on it.
+        || status::incomplete(&observation.observed)
     {
         retry_later(hook);
     }

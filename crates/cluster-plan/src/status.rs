@@ -79,12 +79,36 @@ fn stands(problem: &Problem, observed: &Observed) -> bool {
     !(running && matches!(problem, Problem::Kubernetes(_)))
 }
 
+/// Whether this unit's status tells of members that are missing or not synchronous yet: it is the
+/// leader's or the primary's, which speak for the cluster.
+#[must_use]
+pub fn incomplete(observed: &Observed) -> bool {
+    let Some(view) = &observed.cluster else {
+        return false;
+    };
+    let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&observed.me);
+    let planned = usize::try_from(observed.planned).unwrap_or(usize::MAX);
+    // A policy may want fewer synchronous standbys than there are; those it wants are told in the
+    // dynamic configuration, where this hook has looked.
+    let wanted = view
+        .dynamic
+        .as_ref()
+        .and_then(|dynamic| dynamic.get("synchronous_node_count")?.as_u64())
+        .and_then(|count| usize::try_from(count).ok());
+    let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
+    (observed.leader || leads) && (view.running() < planned || synchronous(view) < wanted)
+}
+
+fn synchronous(view: &crate::observed::Cluster) -> usize {
+    view.members
+        .iter()
+        .filter(|member| member.role == Role::SyncStandby && member.started())
+        .count()
+}
+
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
-    let members = observed.cluster.iter().flat_map(|view| &view.members);
-    let synchronous = members
-        .filter(|member| member.role == Role::SyncStandby && member.started())
-        .count();
+    let synchronous = observed.cluster.as_ref().map_or(0, synchronous);
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
         (0, _) => {
