@@ -50,16 +50,18 @@ pub fn acknowledged(records: &[Record]) -> Vec<u64> {
     times
 }
 
-/// For each fault, the longest gap that ended after it struck and before the next one did. None
-/// for a fault after which no write was acknowledged before the next.
+/// For each fault, the longest gap that it caused: a gap belongs to the fault that struck first in it,
+/// or else to the last one before.
 #[must_use]
 pub fn outages(times: &[u64], faults: &[Struck]) -> Vec<Outage> {
     let mut faults: Vec<&Struck> = faults.iter().collect();
     faults.sort_by_key(|fault| fault.at);
     let mut found: Vec<Outage> = Vec::new();
     for (from, to) in times.iter().copied().zip(times.iter().copied().skip(1)) {
-        let begun = faults.partition_point(|fault| fault.at <= to);
-        let Some(fault) = begun.checked_sub(1).and_then(|last| faults.get(last)) else {
+        let before = faults.partition_point(|fault| fault.at < from);
+        let within = faults.get(before).filter(|fault| fault.at <= to);
+        let last = before.checked_sub(1).and_then(|last| faults.get(last));
+        let Some(fault) = within.or(last) else {
             continue;
         };
         let gap = Outage {
@@ -106,6 +108,13 @@ mod tests {
             .map(|outage| (outage.fault.at, outage.from, outage.to))
             .collect();
         assert_eq!(short, [(12, 10, 500), (705, 710, 2000)]);
+    }
+
+    #[test]
+    fn a_gap_belongs_to_the_first_of_two_faults_in_it() {
+        let found = outages(&[0, 10, 900, 910], &[struck(10), struck(400)]);
+        let short: Vec<_> = found.iter().map(|one| (one.fault.at, one.to)).collect();
+        assert_eq!(short, [(10, 900), (400, 910)]);
     }
 
     #[test]
