@@ -93,7 +93,7 @@ impl Workload for FakeWorkload<'_> {
                 mode,
                 user: owner.to_owned(),
             };
-            unit.unread |= path.ends_with(".pem");
+            unit.unread |= String::from_utf8_lossy(content).contains("CERTIFICATE");
             unit.files.insert(path.to_owned(), file);
         })?;
         self.effect(&format!("push {path}"));
