@@ -11,6 +11,7 @@ mod kubernetes;
 mod patroni;
 mod postgres;
 pub mod related;
+pub mod trust;
 mod workload;
 
 pub use certificates::{Provider, Tls};
