@@ -16,6 +16,8 @@ pub enum Handler {
         /// Open the ports.
         open_ports: bool,
     },
+    /// A revision of an own secret that nobody reads any more: old keys and passwords go.
+    ForgetRevision,
     /// Hand over before the volume goes.
     StorageDetaching,
     /// Hand over before the pod goes.
@@ -80,6 +82,7 @@ pub fn handler(event: &Event) -> Handler {
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
             reconcile(false, false, false, false)
         }
+        Event::SecretRemove(_) => Handler::ForgetRevision,
         Event::StorageDetaching(_) => Handler::StorageDetaching,
         Event::Stop => Handler::Stop,
         Event::Action(action) => Handler::Action(match action.name.as_str() {
@@ -97,7 +100,6 @@ pub fn handler(event: &Event) -> Handler {
         | Event::CollectMetrics
         | Event::SecretRotate(_)
         | Event::SecretExpired(_)
-        | Event::SecretRemove(_)
         | Event::Exec
         | Event::Unknown(_) => Handler::Nothing,
     }

@@ -43,6 +43,14 @@ pub enum HandlerError {
 pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
     match dispatch::handler(event) {
         Handler::Nothing | Handler::Action(_) => Ok(()),
+        Handler::ForgetRevision => {
+            if let Event::SecretRemove(secret) = event
+                && let Some(revision) = secret.revision
+            {
+                hook.juju.forget_revision(&secret.id, revision)?;
+            }
+            Ok(())
+        }
         Handler::StorageDetaching => leave::storage_detaching(hook),
         Handler::Stop => leave::stop(hook),
         Handler::Reconcile {

@@ -200,3 +200,42 @@ fn a_relation_that_is_not_served_yet_is_told_and_goes_with_the_relation() {
     let outcome = run(&harness(), &world, Event::ConfigChanged, &state);
     assert_eq!(outcome.state.unit_status, Some(Status::active("Primary")));
 }
+
+#[test]
+fn a_units_key_is_in_its_own_secret_and_its_request_in_its_databag() {
+    let (world, state) = standing();
+    let with = state.with_relation(Relation::new("certificates", 7, "ca").unit(0, []));
+    let harness = harness();
+    let outcome = run(&harness, &world, Event::ConfigChanged, &with);
+    assert_eq!(outcome.failure, None);
+    let unit_label = "database-peers.postgresql-k8s.unit";
+    let secret = outcome.state.secret(unit_label).unwrap().clone();
+    assert_eq!(secret.owner, Owner::Unit);
+    let content = secret.content();
+    assert!(content["key"].contains("PRIVATE KEY"));
+    let relation = outcome.state.relation_of("certificates").unwrap();
+    let asked = &relation.local_unit["certificate_signing_requests"];
+    assert!(asked.contains("CERTIFICATE REQUEST") && !asked.contains("PRIVATE"));
+    assert_eq!(outcome.state.unit_status, Some(Status::active("Primary")));
+    let again = run(&harness, &world, Event::ConfigChanged, &outcome.state);
+    assert_eq!(again.state, outcome.state, "it is asked for once");
+}
+
+#[test]
+fn a_revision_that_nobody_reads_is_removed_with_its_keys() {
+    let (world, mut state) = standing();
+    let params = Trigger::action("set-password").param("password", "chosen-by-hand");
+    state = run(&harness(), &world, params, &state).state;
+    let secret = state.secret(LABEL).unwrap().clone();
+    let old = *secret.revisions.keys().next().unwrap();
+    assert_ne!(Some(&old), secret.revisions.keys().last());
+    let outcome = run(
+        &harness(),
+        &world,
+        Trigger::secret_remove(&secret, old),
+        &state,
+    );
+    assert_eq!(outcome.failure, None);
+    let left = &outcome.state.secret(LABEL).unwrap().revisions;
+    assert!(!left.contains_key(&old) && !left.is_empty());
+}

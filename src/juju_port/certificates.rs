@@ -39,6 +39,11 @@ pub trait Certificates {
     /// # Errors
     /// When Juju refuses.
     fn store_unit_secret(&self, content: &SecretMap) -> Result<(), JujuError>;
+    /// Removes a revision of an own secret.
+    ///
+    /// # Errors
+    /// When Juju refuses.
+    fn forget_revision(&self, id: &str, revision: u64) -> Result<(), JujuError>;
     /// What the application's secret holds of the members' own authority; empty where nothing.
     ///
     /// # Errors

@@ -86,6 +86,10 @@ impl Certificates for HookJuju<'_> {
         Ok(())
     }
 
+    fn forget_revision(&self, id: &str, revision: u64) -> Result<(), JujuError> {
+        Ok(self.context().secret_remove(id, Some(revision))?)
+    }
+
     fn authority(&self) -> Result<SecretMap, JujuError> {
         let found = self.content()?.as_ref().map(map).unwrap_or_default();
         let own = found.into_iter().filter(|(key, _)| Authorities::owns(key));

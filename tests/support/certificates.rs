@@ -100,6 +100,11 @@ impl Certificates for FakeJuju<'_> {
         Ok(())
     }
 
+    fn forget_revision(&self, _: &str, _: u64) -> Result<(), JujuError> {
+        self.world.with(|state| state.effect("secret-remove"));
+        Ok(())
+    }
+
     fn authority(&self) -> Result<SecretMap, JujuError> {
         if let Some(pending) = &self.pending.borrow().tls.authority {
             return Ok(pending.clone());

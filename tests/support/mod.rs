@@ -11,6 +11,7 @@ mod kubernetes;
 mod patroni;
 mod postgres;
 pub mod related;
+pub mod trust;
 mod workload;
 
 pub use certificates::{Provider, Tls};
@@ -69,8 +70,6 @@ pub struct State {
     /// Text of every log line and status so far.
     pub said: String,
     pub tls: Tls,
-    /// Times that Patroni was told to read its files again.
-    pub reloads: usize,
     /// The pods' addresses begin so.
     pub network: String,
     pub made_up: u32,
@@ -129,6 +128,8 @@ pub struct Unit {
     pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
+    /// Certificates were pushed and not read since.
+    pub unread: bool,
     /// The layer of its timer for renewals.
     pub renewal: pebble::Layer,
     pub starts: usize,
@@ -168,7 +169,6 @@ impl World {
             effects: Vec::new(),
             dies_after: None,
             said: String::new(),
-            reloads: 0,
             network: "10.1.0".into(),
             tls: Tls {
                 now: 1_800_000_000,

@@ -93,6 +93,7 @@ impl Workload for FakeWorkload<'_> {
                 mode,
                 user: owner.to_owned(),
             };
+            unit.unread |= String::from_utf8_lossy(content).contains("CERTIFICATE");
             unit.files.insert(path.to_owned(), file);
         })?;
         self.effect(&format!("push {path}"));
@@ -189,6 +190,7 @@ impl Workload for FakeWorkload<'_> {
             if unit.service != ServiceState::Active {
                 unit.service = ServiceState::Active;
                 unit.starts += 1;
+                unit.unread = false;
                 unit.loaded = None;
             }
         })?;
@@ -209,8 +211,10 @@ impl Workload for FakeWorkload<'_> {
 
     fn signal(&self, _: &str, signal: &str) -> PortResult<()> {
         assert_eq!(signal, "SIGHUP");
-        self.unit(|unit| unit.loaded = None)?;
-        self.world.with(|state| state.reloads += 1);
+        self.unit(|unit| {
+            unit.loaded = None;
+            unit.unread = false;
+        })?;
         self.effect("SIGHUP");
         Ok(())
     }
