@@ -53,11 +53,11 @@ pub(super) fn run(rest: &[String]) -> Result<ExitCode, String> {
     let runtime = runtime.map_err(|error| error.to_string())?;
     let raw = interactive.then(Raw::enter).flatten();
     let streamed = runtime.block_on(stream(task, terminal));
-    // Reading a terminal goes on in a thread that cannot be stopped.
-    runtime.shutdown_background();
     drop(raw);
     let change = http::wait(&envelope)?;
-    streamed?;
+    drop(streamed?);
+    // Reading a terminal goes on in a thread that cannot be stopped.
+    runtime.shutdown_background();
     let code = change
         .pointer("/tasks/0/data/exit-code")
         .and_then(Value::as_i64)
@@ -129,7 +129,9 @@ async fn connect(task: &str, id: &str) -> Result<Socket, String> {
         .map_err(|error| error.to_string())
 }
 
-async fn stream(task: &str, terminal: bool) -> Result<(), String> {
+/// Carries the streams until the command has closed its output. What it gives back has to be kept
+/// until the command has ended: to lose it is to end a command that may still be at its last steps.
+async fn stream(task: &str, terminal: bool) -> Result<Socket, String> {
     let mut control = connect(task, "control").await?;
     let (sink, stdout) = connect(task, "stdio").await?.split();
     let stdin = tokio::spawn(feed(tokio::io::stdin(), sink));
@@ -169,7 +171,7 @@ async fn stream(task: &str, terminal: bool) -> Result<(), String> {
         let _ = control.send(Message::text(command.to_string())).await;
     }
     stdin.abort();
-    Ok(())
+    Ok(control)
 }
 
 async fn hear(signal: &mut Signal) {
