@@ -40,6 +40,7 @@ def kubernetes_fails(cluster):
             words = {word for word, _ in statuses(cluster)}
             cluster.juju("fault", "kubernetes-api", "up")
         check(f"Kubernetes API: {how}: no unit in error, {sorted(words)}", "error" not in words)
+        until(60, "all is well again", lambda: cluster.stands(3))
         check(f"Kubernetes API: {how}: writes went on (longest gap {writer.gap():.1f} s)",
               writer.gap() < 20 and not writer.lost(), str(writer.lost()[:5]))
         cluster.juju("config", APP, "--reset", "logging_log_connections")
