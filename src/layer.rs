@@ -16,28 +16,19 @@ pub const RETRY: &str = "retry";
 /// Seconds until it does: a little more than Patroni's `loop_wait`.
 pub const RETRY_AFTER: u32 = 11;
 
+/// Key of the notice that the timers send.
+const RETRY_NOTICE: &str = "postgresql-k8s.charm/retry";
+
 /// A timer in the workload's Pebble: started when something outside could not be reached, it wakes
 /// the charm once, without waiting for `update-status`.
 #[must_use]
 pub fn retry() -> pebble::Layer {
-    let command =
-        format!("/bin/sh -c 'sleep {RETRY_AFTER}; exec /charm/bin/pebble notify {RETRY_NOTICE}'");
-    let layer = json!({
-        "summary": "postgresql-k8s retry",
-        "services": {
-            RETRY: {
-                "override": "replace",
-                "summary": "wakes the charm after an outage",
-                "command": command,
-                "startup": "disabled",
-                "user": "postgres",
-                "group": "postgres",
-                "on-success": "ignore",
-                "on-failure": "ignore",
-            },
-        },
-    });
-    serde_json::from_value(layer).unwrap_or_default()
+    timer(
+        RETRY,
+        "postgresql-k8s retry",
+        "wakes the charm after an outage",
+        &format!("sleep {RETRY_AFTER}"),
+    )
 }
 
 /// Label and name of the service that wakes the charm when a certificate is to be renewed.
@@ -46,18 +37,26 @@ pub const RENEWAL: &str = "renewal";
 /// A timer for this time, in seconds since 1970.
 #[must_use]
 pub fn renewal(at: i64) -> pebble::Layer {
-    let command = format!(
-        "/bin/sh -c 'while [ $(date +%s) -lt {at} ]; do left=$(( {at} - $(date +%s) )); \
-         [ $left -lt 3600 ] || left=3600; sleep $left; done; \
-         exec /charm/bin/pebble notify {RETRY_NOTICE}'"
-    );
+    timer(
+        RENEWAL,
+        "postgresql-k8s renewal of certificates",
+        "wakes the charm when a certificate is to be renewed",
+        &format!(
+            "while [ $(date +%s) -lt {at} ]; do left=$(( {at} - $(date +%s) )); \
+             [ $left -lt 3600 ] || left=3600; sleep $left; done"
+        ),
+    )
+}
+
+/// A one-shot service that waits by a shell command of this file and then wakes the charm.
+fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Layer {
     let layer = json!({
-        "summary": "postgresql-k8s renewal of certificates",
+        "summary": summary,
         "services": {
-            RENEWAL: {
+            service: {
                 "override": "replace",
-                "summary": "wakes the charm when a certificate is to be renewed",
-                "command": command,
+                "summary": purpose,
+                "command": format!("/bin/sh -c '{wait}; exec /charm/bin/pebble notify {RETRY_NOTICE}'"),
                 "startup": "disabled",
                 "user": "postgres",
                 "group": "postgres",
@@ -68,9 +67,6 @@ pub fn renewal(at: i64) -> pebble::Layer {
     });
     serde_json::from_value(layer).unwrap_or_default()
 }
-
-/// Key of the notice that it sends.
-const RETRY_NOTICE: &str = "postgresql-k8s.charm/retry";
 
 /// The layer as it should be.
 #[must_use]

@@ -40,9 +40,8 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;
         let plan = planner::plan(&observation.observed, &observation.desired);
         log(&plan);
-        let applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
+        let mut applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
-            let mut applied = applied;
             if !applied.stopped && stands(&observation, &plan) {
                 let (juju, ports) = (hook.juju, hook.ports);
                 let told = clients::reconcile(juju, ports, &facts, &observation, wish.clients)?;

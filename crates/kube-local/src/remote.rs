@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::json as field;
 use crate::resource::{self, Resource};
+use crate::server::Tasks;
 use crate::{Client, Error, endpoints};
 
 /// Kinds whose changes matter to the controllers and to the model's network.
@@ -27,17 +28,6 @@ pub struct Remote {
     runtime: Handle,
     changes: watch::Receiver<u64>,
     _tasks: Arc<Tasks>,
-}
-
-#[derive(Debug)]
-struct Tasks(Vec<tokio::task::AbortHandle>);
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
 }
 
 impl Remote {

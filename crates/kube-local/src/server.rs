@@ -57,8 +57,9 @@ pub struct ApiServer {
     _tasks: Arc<Tasks>,
 }
 
+/// Tasks that end with this value.
 #[derive(Debug)]
-struct Tasks(Vec<tokio::task::AbortHandle>);
+pub(crate) struct Tasks(pub(crate) Vec<tokio::task::AbortHandle>);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
