@@ -26,16 +26,21 @@ need_packages() {
     >/tmp/postgresql-k8s-apt.log 2>&1 || die "apt-get failed, see /tmp/postgresql-k8s-apt.log"
 }
 
-# Makes sure that there is a cargo.
+# Makes sure that there is a cargo, of the version that rust-toolchain.toml names.
 need_cargo() {
   # shellcheck source=/dev/null
   [ -e "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-  command -v cargo >/dev/null && return
-  need_packages curl ca-certificates
+  if ! command -v cargo >/dev/null; then
+    need_packages curl ca-certificates
+    say "installing rustup"
+    curl -sSf https://sh.rustup.rs | sh -s -- -qy --profile minimal --default-toolchain none ||
+      die "rustup cannot be installed"
+    # shellcheck source=/dev/null
+    . "$HOME/.cargo/env"
+  fi
+  cargo --version >/dev/null 2>&1 && return
   say "installing Rust's toolchain by rustup"
-  curl -sSf https://sh.rustup.rs | sh -s -- -qy --profile minimal --default-toolchain none
-  # shellcheck source=/dev/null
-  . "$HOME/.cargo/env"
+  rustup toolchain install >/dev/null || die "Rust's toolchain cannot be installed"
 }
 
 # What running the local model takes.
