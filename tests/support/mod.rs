@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clients;
+mod extensions;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -16,6 +17,7 @@ mod workload;
 
 pub use certificates::{Provider, Tls};
 pub use clients::{Bag, Clients};
+pub use extensions::Extensions;
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -74,6 +76,7 @@ pub struct State {
     pub network: String,
     pub made_up: u32,
     pub clients: Clients,
+    pub extensions: Extensions,
     /// PostgreSQL takes no session.
     pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
@@ -176,6 +179,7 @@ impl World {
             },
             made_up: 0,
             clients: Clients::default(),
+            extensions: Extensions::default(),
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
@@ -211,6 +215,14 @@ impl State {
         for (own, unit) in &mut self.units {
             unit.joined = all.iter().copied().filter(|n| n != own).collect();
         }
+    }
+
+    /// Databases that can be entered.
+    pub fn databases(&self) -> BTreeSet<String> {
+        let own = ["postgres", "template1"].map(str::to_owned);
+        own.into_iter()
+            .chain(self.clients.databases.keys().cloned())
+            .collect()
     }
 
     pub fn unit(&mut self, ordinal: u32) -> &mut Unit {

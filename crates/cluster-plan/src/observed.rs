@@ -205,6 +205,8 @@ pub struct WorkloadFacts {
     pub configured: bool,
     /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
     pub stale_files: BTreeSet<String>,
+    /// Parameters that the new `patroni.yml` gives another value.
+    pub changes: Vec<crate::outlook::Change>,
     /// The layer in force differs from the one wanted.
     pub layer_stale: bool,
     /// State of the service `postgresql`.
@@ -372,6 +374,8 @@ pub struct Database {
     pub roles: BTreeMap<String, RoleFacts>,
     /// PUBLIC may do nothing in the database `postgres`.
     pub public_revoked: bool,
+    /// Databases that can be entered, template1 among them, each with its object id.
+    pub databases: BTreeMap<String, String>,
 }
 
 /// A role.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
@@ -194,6 +195,8 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// Extensions that cannot be had as their options say.
+    Extension(ExtensionProblem),
 }
 
 impl Problem {
@@ -213,7 +216,8 @@ impl Problem {
             | Self::Certificates(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
-            | Self::MixedClients => false,
+            | Self::MixedClients
+            | Self::Extension(_) => false,
         }
     }
 }
@@ -221,6 +225,8 @@ impl Problem {
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// What the steps will mean, where they change parameters.
+    pub outlook: Vec<String>,
     /// In this order.
     pub steps: Vec<Planned>,
     /// What is left for later.
@@ -256,6 +262,9 @@ impl Plan {
 /// As the log shows it: a line a step.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.outlook {
+            writeln!(f, "{line}")?;
+        }
         for planned in &self.steps {
             writeln!(f, "do: {} ({})", planned.step, planned.why)?;
         }

@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{restarts, roles, tls};
+use crate::{outlook, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
     cluster(&mut plan, observed, desired);
+    let patch = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::PatchDynamic(patch) => Some(patch),
+        _ => None,
+    });
+    plan.outlook = outlook::lines(observed, patch);
     plan
 }
 

@@ -125,6 +125,7 @@ fn app_wide(problems: &[Problem]) -> bool {
             problem,
             Problem::Untrusted
                 | Problem::Options(_)
+                | Problem::Extension(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
         )
@@ -209,6 +210,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::Extension(problem) => problem.to_string(),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"

@@ -17,6 +17,7 @@ use cluster_plan::observed::{
     PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use cluster_plan::options::{Config, OptionError};
+use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::status::{Status, judge};
@@ -53,6 +54,7 @@ fn fresh(leader: bool) -> Observed {
             stale_files: [PATRONI_YML.to_owned()].into(),
             layer_stale: true,
             service: ServiceState::Absent,
+            ..WorkloadFacts::default()
         })),
         kubernetes: Some(Kubernetes::Answers(Box::new(KubernetesFacts {
             labels_missing: true,
@@ -376,5 +378,28 @@ fn a_relation_that_is_not_served_is_said_and_does_not_stop_the_rest() {
     assert_eq!(
         unit_status(&observed, &desired()),
         Status::Blocked("relation database is not served by this revision yet: remove it".into())
+    );
+}
+
+#[test]
+fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
+    let mut observed = running(true, Role::Leader, 3);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.changes = vec![Change::new("work_mem", Some("4096"), Some("8192"))];
+    }
+    observed.cluster.as_mut().unwrap().dynamic =
+        Some(json!({"postgresql": {"parameters": {"shared_buffers": 128}}}));
+    let mut desired = desired();
+    desired.dynamic = Map::from_iter([(
+        "postgresql".to_owned(),
+        json!({"parameters": {"shared_buffers": 256}}),
+    )]);
+    assert_eq!(
+        plan(&observed, &desired).outlook,
+        [
+            "parameters change: work_mem 4096 -> 8192, shared_buffers 128 -> 256",
+            "every member reloads, no connection ends: work_mem",
+            "each member restarts, one at a time (pg/1, then pg/2, then pg/0): shared_buffers",
+        ]
     );
 }
