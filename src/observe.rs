@@ -90,6 +90,7 @@ pub fn observe(
             .passwords
             .as_ref()
             .map(crate::secrets::Passwords::users),
+        given: juju.given(),
         workload: Workload::Unreachable(String::new()),
         kubernetes: Some(kubernetes),
         cluster: None,

@@ -18,6 +18,8 @@ use crate::secrets::Passwords;
 pub const LOG_DIR: &str = "/var/log/postgresql";
 /// The script that Patroni's callbacks run.
 pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
+/// With it on, a transaction may only read unless it says otherwise.
+const READ_ONLY: &str = "default_transaction_read_only";
 /// PostgreSQL's and Patroni's socket for local use.
 const SOCKETS: &str = "/var/run/postgresql";
 
@@ -93,7 +95,7 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         if let Some(Value::Object(computed)) = dynamic.get("parameters") {
             let given = computed.clone().into_iter().filter(|(_, v)| !v.is_null());
             // Patroni could not make its roles; it comes as soon as there is a cluster.
-            parameters.extend(given.filter(|(name, _)| name != "default_transaction_read_only"));
+            parameters.extend(given.filter(|(name, value)| name != READ_ONLY || value != "on"));
         }
         json!({"settings": settings, "parameters": parameters})
     });

@@ -68,7 +68,7 @@ WRONG = {
 
 def parameter(option):
     """The parameter that an option's name means."""
-    section, name = option.split("_", 1)
+    section, _, name = option.partition("_")
     if section not in SECTIONS or option in NOT_PARAMETERS:
         return None
     if name.startswith("pg_stat_statements_"):
@@ -85,8 +85,8 @@ def other_value(option, spec):
         return "false" if default else "true"
     low, high = map(float, re.search(r"Allowed: (-?[\d.]+) to (-?[\d.]+)\.", spec["description"])
                     .groups()) if " to " in spec["description"] else (0, 1e6)
-    # A little off the default, within the range.
-    step = 1 if spec["type"] == "int" else 0.125
+    # A little off the default, within the range; PostgreSQL shows six digits.
+    step = 1 if spec["type"] == "int" else 0.125 if default < 1000 else 1000
     value = default + step if default + step <= high else default - step
     assert low <= value <= high, (option, value)
     return str(int(value) if spec["type"] == "int" else value)

@@ -61,7 +61,10 @@ fn opens_the_way(plan: &Plan) -> bool {
     plan.steps.iter().any(|planned| {
         matches!(
             planned.step,
-            Step::StorePasswords(_) | Step::RemoveLeftovers | Step::Tls(TlsStep::StoreAuthority)
+            Step::StorePasswords(_)
+                | Step::TakePasswords(_)
+                | Step::RemoveLeftovers
+                | Step::Tls(TlsStep::StoreAuthority)
         )
     })
 }

@@ -1,7 +1,7 @@
 //! The workload container: what the image holds, what the volume holds, what differs.
 
 use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
-use cluster_plan::observed::{PatroniVersion, ServiceState, Volume, WorkloadFacts};
+use cluster_plan::observed::{Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
 use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
@@ -18,6 +18,16 @@ const PATRONI_VERSION: &str = "/usr/lib/python3/dist-packages/patroni/version.py
 const ROCK_VERSION: &str = "/meta.charmed-postgresql/snap.yaml";
 /// Libraries that are preloaded where the image has them.
 const PRELOADED: [&str; 3] = ["timescaledb", "pgaudit", "pg_stat_statements"];
+
+/// The note of the `patroni.yml` that Patroni was told to read last.
+pub const READ: &str = "/var/lib/postgresql/data/patroni.read";
+
+/// What stands in that note for the `patroni.yml` among these files.
+#[must_use]
+pub fn mark(files: &[File]) -> Option<String> {
+    let file = files.iter().find(|file| file.path == PATRONI_YML)?;
+    Some(crate::clients::digest(&[file.content.expose_secret()]))
+}
 
 /// What the image holds.
 #[derive(Debug, Clone, Default)]
@@ -150,6 +160,12 @@ pub fn compare(
         if let (false, PATRONI_YML, Some((_, content))) = (fits, file.path, there) {
             facts.changes = render::changes(&String::from_utf8_lossy(&content), wanted);
         }
+    }
+    let mark = mark(files).filter(|_| facts.service == ServiceState::Active);
+    if let Some(mark) = mark
+        && port.pull(READ)?.as_deref() != Some(mark.as_bytes())
+    {
+        facts.note = Note::Differs;
     }
     let plan = port.plan()?;
     facts.layer_stale = layer

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::observed::ServiceState;
 use k8s_openapi::api::core::v1::Service;
+use postgresql_k8s::juju_port::Content;
 use postgresql_k8s::ports::Registered;
 use postgresql_k8s::secrets::Passwords;
 use serde_json::Value;
@@ -50,6 +51,8 @@ pub struct State {
     pub app_status: (String, String),
     pub secret: Option<Passwords>,
     pub config: BTreeMap<String, Value>,
+    /// The operator's secret, where it is granted.
+    pub given: Option<Content>,
     /// Endpoints with a relation, beside the peers'.
     pub relations: BTreeSet<String>,
     pub services: BTreeMap<String, Service>,
@@ -158,6 +161,7 @@ impl World {
             app_status: Default::default(),
             secret: None,
             config: BTreeMap::new(),
+            given: None,
             relations: BTreeSet::new(),
             services: BTreeMap::new(),
             stateful_set: "2026-01-02T00:00:00Z".into(),

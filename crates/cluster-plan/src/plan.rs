@@ -14,8 +14,10 @@ use crate::tls::TlsStep;
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make up passwords and keep them in the application's secret.
+    /// Make up passwords, where none are given, and keep them in the application's secret.
     StorePasswords(Vec<SystemUser>),
+    /// Take the passwords of the operator's secret into the application's.
+    TakePasswords(BTreeSet<SystemUser>),
     /// Write the application bag's `endpoints`.
     PublishEndpoints(Vec<String>),
     /// Tell the other units what the volume held when this unit came up.
@@ -42,6 +44,8 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Note on the volume which `patroni.yml` Patroni has been told to read.
+    NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
     /// Write the application bag's `restarted`.
@@ -61,6 +65,10 @@ impl fmt::Display for Step {
                 let names: Vec<_> = users.iter().map(|u| u.name()).collect();
                 write!(f, "make up passwords of {}", names.join(", "))
             }
+            Self::TakePasswords(users) => {
+                let names: Vec<_> = users.iter().map(|u| u.name()).collect();
+                write!(f, "take the given passwords of {}", names.join(", "))
+            }
             Self::PublishEndpoints(hosts) => write!(f, "publish the members {}", hosts.join(", ")),
             Self::PublishVolume(Volume::Empty) => f.write_str("publish that the volume is empty"),
             Self::PublishVolume(Volume::Holds(id)) => {
@@ -79,6 +87,7 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::NoteRead => f.write_str("note which configuration Patroni has read"),
             Self::Tls(step) => step.fmt(f),
             Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
             Self::NoteRestarted(members) if members.is_empty() => {
@@ -195,6 +204,10 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// The secret of the option `system-users` cannot be read: its id.
+    SecretUnreadable(String),
+    /// The secret of the option `system-users` holds what cannot be taken.
+    SecretWrong(String),
     /// Extensions that cannot be had as their options say.
     Extension(ExtensionProblem),
 }
@@ -208,6 +221,8 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // A grant gives no event.
+            | Self::SecretUnreadable(_)
             | Self::Untrusted => true,
             Self::Options(_)
             | Self::ForeignVolume { .. }
@@ -217,6 +232,7 @@ impl Problem {
             | Self::UnservedRelation(_)
             | Self::Client { .. }
             | Self::MixedClients
+            | Self::SecretWrong(_)
             | Self::Extension(_) => false,
         }
     }

@@ -126,6 +126,8 @@ fn app_wide(problems: &[Problem]) -> bool {
             Problem::Untrusted
                 | Problem::Options(_)
                 | Problem::Extension(_)
+                | Problem::SecretUnreadable(_)
+                | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
         )
@@ -210,6 +212,12 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::SecretUnreadable(id) => format!(
+            "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
+        ),
+        Problem::SecretWrong(why) => {
+            format!("the secret of option system-users {why}: update it, or reset the option")
+        }
         Problem::Extension(problem) => problem.to_string(),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \

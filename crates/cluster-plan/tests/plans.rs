@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
-    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Observed, PatroniVersion,
+    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
     PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use cluster_plan::options::{Config, OptionError};
@@ -45,6 +45,7 @@ fn fresh(leader: bool) -> Observed {
             ..PeerData::default()
         }),
         passwords: Some(SystemUser::GENERATED.into()),
+        given: None,
         workload: Workload::Up(Box::new(WorkloadFacts {
             postgresql: Some("15.18".into()),
             patroni: Some(PatroniVersion { major: 3, minor: 0 }),
@@ -154,6 +155,7 @@ fn a_fresh_leader_makes_everything_and_starts() {
             Step::PushFile(PATRONI_YML.into()),
             Step::SetLayer,
             Step::StartServices,
+            Step::NoteRead,
         ]
     );
     assert_eq!(plan.problems, vec![]);
@@ -311,7 +313,20 @@ fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     }
     assert_eq!(
         steps(&plan(&observed, &desired())),
-        vec![Step::PushFile(PATRONI_YML.into()), Step::ReloadPatroni]
+        vec![
+            Step::PushFile(PATRONI_YML.into()),
+            Step::ReloadPatroni,
+            Step::NoteRead
+        ]
+    );
+    // A process that died between the push and the reload leaves a note that does not fit.
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files.clear();
+        facts.note = Note::Differs;
+    }
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::ReloadPatroni, Step::NoteRead]
     );
 }
 

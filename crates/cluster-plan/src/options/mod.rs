@@ -86,6 +86,9 @@ impl Extension {
     }
 }
 
+/// The option that names a secret with passwords.
+pub const SYSTEM_USERS: &str = "system-users";
+
 /// The one option of extensions that is on by default.
 const AUDIT: &str = "plugin_audit_enable";
 
@@ -120,6 +123,8 @@ enum Rule {
     TimeZone,
     /// The same.
     Locale,
+    /// Id of a secret.
+    Secret,
     /// Any text without control characters.
     Text,
 }
@@ -347,6 +352,7 @@ impl Rule {
                 matches!(word, "all" | "majority") || number(word).is_some_and(|n| n >= 1)
             }),
             Self::DateStyle => value.as_str().is_some_and(words::date_style),
+            Self::Secret => value.as_str().is_some_and(|id| id.starts_with("secret:")),
             Self::TimeZone | Self::Locale => value.as_str().is_some_and(words::name),
             Self::Text => value
                 .as_str()
@@ -372,6 +378,7 @@ impl fmt::Display for Rule {
             Self::Count => f.write_str("all, majority or a number from 1"),
             Self::DateStyle => f.write_str("ISO, SQL, Postgres or German, with DMY, MDY or YMD"),
             Self::TimeZone => f.write_str("a time zone's name, e.g. Europe/Berlin"),
+            Self::Secret => f.write_str("the id of a secret, secret:..."),
             Self::Locale => f.write_str("a locale's name, e.g. C"),
             Self::Text => f.write_str("text without control characters"),
         }

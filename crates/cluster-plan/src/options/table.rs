@@ -1,6 +1,6 @@
 //! Every option: what values it may have, and where it goes.
 
-use super::{Rule, Spec, Target, words};
+use super::{Rule, SYSTEM_USERS, Spec, Target, words};
 
 /// The options in the order of `config.yaml`: the peer charm's, and Patroni's timing.
 pub(super) const TABLE: &[Spec] = &[
@@ -27,6 +27,11 @@ pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "patroni_retry_timeout",
         rule: Rule::Int(3, 120),
+        target: Target::Charm,
+    },
+    Spec {
+        name: SYSTEM_USERS,
+        rule: Rule::Secret,
         target: Target::Charm,
     },
     Spec {

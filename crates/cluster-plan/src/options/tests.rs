@@ -38,6 +38,7 @@ fn good(rule: Rule) -> BoxedStrategy<Value> {
             .prop_map(|t| json!(t))
             .boxed(),
         Rule::TimeZone | Rule::Locale => "[a-zA-Z][a-zA-Z_]{1,20}".prop_map(|t| json!(t)).boxed(),
+        Rule::Secret => "secret:[a-z0-9]{20}".prop_map(|t| json!(t)).boxed(),
         Rule::Text => "[ -~]{1,20}".prop_map(|t| json!(t)).boxed(),
     }
 }
@@ -63,6 +64,7 @@ fn bad(rule: Rule) -> Vec<Value> {
         Rule::Count => vec![json!("0"), json!("-1"), json!("some")],
         Rule::DateStyle => vec![json!("yesterday"), json!("ISO, SQL"), json!(1)],
         Rule::TimeZone | Rule::Locale => vec![json!("../x"), json!("a b"), json!(""), json!(1)],
+        Rule::Secret => vec![json!("my-secret"), json!(1)],
         Rule::Text => vec![json!("a\nb"), json!(5)],
     }
 }
@@ -112,8 +114,8 @@ fn table_and_config_yaml_name_the_same_options_with_allowed_defaults() {
     assert_eq!(names, table);
     assert_eq!(
         table.len(),
-        186 + 3,
-        "the peer charm's, and Patroni's timing"
+        186 + 3 + 1,
+        "the peer charm's, Patroni's timing, and the secret of system users"
     );
 }
 
