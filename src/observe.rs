@@ -174,6 +174,10 @@ fn options(
     if !unmet.is_empty() {
         return Err(unmet);
     }
+    let patroni = patroni_version(image);
+    if let Some(error) = patroni.and_then(|patroni| config.too_new_for(patroni)) {
+        return Err(vec![error]);
+    }
     let refused = image
         .as_ref()
         .map(|(image, _)| workload::refused(ports.workload, image, &config));

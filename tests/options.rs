@@ -67,3 +67,16 @@ fn a_database_that_shall_be_read_only_is_made_first() {
         assert!(!text.contains("default_transaction_read_only"));
     });
 }
+
+#[test]
+fn quorum_commit_blocks_on_an_older_patroni_and_leaves_the_cluster_as_it_is() {
+    let world = deployed(&[]);
+    let before = world.with(|state| state.dynamic.clone());
+    let option = "synchronous_mode_quorum";
+    world.with(|state| state.config.insert(option.into(), json!(true)));
+    assert_eq!(world.hook(0, &Event::ConfigChanged), Outcome::Done);
+    let (word, message) = world.status(0);
+    assert_eq!(word, "blocked");
+    assert!(message.contains("it needs Patroni 4"), "{message}");
+    assert_eq!(world.with(|state| state.dynamic.clone()), before);
+}

@@ -321,6 +321,8 @@ pub struct Cluster {
     pub members: Vec<ClusterMember>,
     /// Dynamic configuration, where it was asked for.
     pub dynamic: Option<Value>,
+    /// A commit waits for some of the synchronous standbys, whichever answer first.
+    pub quorum: bool,
     /// PostgreSQL's version as a number, e.g. 150018.
     pub server_version: Option<u64>,
 }

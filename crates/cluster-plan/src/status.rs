@@ -108,7 +108,11 @@ fn synchronous(view: &crate::observed::Cluster) -> usize {
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
-    let synchronous = observed.cluster.as_ref().map_or(0, synchronous);
+    let view = observed.cluster.as_ref();
+    let synchronous = view.map_or(0, synchronous);
+    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
+        return format!("commits wait for a quorum of {synchronous} standbys");
+    }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
         (0, _) => {

@@ -418,3 +418,12 @@ fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
         ]
     );
 }
+
+#[test]
+fn a_quorum_is_told_as_one() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.cluster.as_mut().unwrap().quorum = true;
+    let application = judge(&observed, &plan(&observed, &desired())).application;
+    let told = "commits wait for a quorum of 2 standbys";
+    assert_eq!(application, Some(Status::Active(told.into())));
+}

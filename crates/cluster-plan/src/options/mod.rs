@@ -8,6 +8,8 @@ mod words;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::observed::PatroniVersion;
+
 use serde_json::{Map, Value, json};
 
 pub use sizing::{Machine, parse_cpu, parse_memory};
@@ -88,6 +90,8 @@ impl Extension {
 
 /// The option that names a secret with passwords.
 pub const SYSTEM_USERS: &str = "system-users";
+
+const QUORUM: &str = "synchronous_mode_quorum";
 
 /// The one option of extensions that is on by default.
 const AUDIT: &str = "plugin_audit_enable";
@@ -195,6 +199,23 @@ impl Config {
             .get("synchronous_mode_strict")
             .and_then(Value::as_bool)
             .unwrap_or(true)
+    }
+
+    /// `synchronous_mode_quorum`
+    #[must_use]
+    pub fn quorum(&self) -> bool {
+        self.values.get(QUORUM) == Some(&Value::Bool(true))
+    }
+
+    /// What this Patroni cannot do.
+    #[must_use]
+    pub fn too_new_for(&self, patroni: PatroniVersion) -> Option<OptionError> {
+        let needed = PatroniVersion { major: 4, minor: 0 };
+        (self.quorum() && patroni < needed).then(|| {
+            let PatroniVersion { major, minor } = patroni;
+            let allowed = format!("false: it needs Patroni 4, the image has {major}.{minor}");
+            error(QUORUM, &json!(true), allowed)
+        })
     }
 
     /// `durability_maximum_lag_on_failover`, in bytes.

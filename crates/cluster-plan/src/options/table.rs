@@ -1,6 +1,6 @@
 //! Every option: what values it may have, and where it goes.
 
-use super::{Rule, SYSTEM_USERS, Spec, Target, words};
+use super::{QUORUM, Rule, SYSTEM_USERS, Spec, Target, words};
 
 /// The options in the order of `config.yaml`: the peer charm's, and Patroni's timing.
 pub(super) const TABLE: &[Spec] = &[
@@ -11,6 +11,11 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "synchronous_mode_strict",
+        rule: Rule::Bool,
+        target: Target::Charm,
+    },
+    Spec {
+        name: QUORUM,
         rule: Rule::Bool,
         target: Target::Charm,
     },

@@ -114,8 +114,8 @@ fn table_and_config_yaml_name_the_same_options_with_allowed_defaults() {
     assert_eq!(names, table);
     assert_eq!(
         table.len(),
-        186 + 3 + 1,
-        "the peer charm's, Patroni's timing, and the secret of system users"
+        186 + 3 + 2,
+        "the peer charm's, Patroni's timing, quorum and the secret of system users"
     );
 }
 
@@ -187,4 +187,22 @@ fn of_two_options_for_one_parameter_the_one_that_asks_for_more_counts() {
         let parameters = config.parameters(&MACHINE).unwrap();
         assert_eq!(parameters.local["track_functions"], json!(expected));
     }
+}
+
+#[test]
+fn quorum_commit_needs_a_patroni_that_knows_it() {
+    let config = Config::new(&raw(&[("synchronous_mode_quorum", json!(true))])).unwrap();
+    let of = |major, minor| config.too_new_for(PatroniVersion { major, minor });
+    assert_eq!(
+        of(3, 3).unwrap().to_string(),
+        "synchronous_mode_quorum=true is not allowed, use false: it needs Patroni 4, the image \
+         has 3.3"
+    );
+    assert_eq!(of(4, 0), None);
+    let settings = crate::membership::sync_settings(&config, 3);
+    assert_eq!(settings["synchronous_mode"], json!("quorum"));
+    assert_eq!(
+        crate::membership::sync_settings(&Config::default(), 3)["synchronous_mode"],
+        json!(true)
+    );
 }
