@@ -80,7 +80,7 @@ pub fn handler(event: &Event) -> Handler {
         | Event::RelationBroken(_) => reconcile(false, true, true, false),
         Event::UpdateStatus => reconcile(false, false, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
-            reconcile(false, false, false, false)
+            reconcile(false, false, true, false)
         }
         Event::SecretRemove(_) => Handler::ForgetRevision,
         Event::StorageDetaching(_) => Handler::StorageDetaching,

@@ -1,8 +1,11 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::names::{Member, Names};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
+
+use crate::render::DISK_BELOW;
 
 /// Label of the layer.
 pub const LABEL: &str = "postgresql";
@@ -70,7 +73,13 @@ fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Lay
 
 /// The layer as it should be.
 #[must_use]
-pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>) -> pebble::Layer {
+pub fn layer(
+    names: &Names,
+    me: &Member,
+    leader_label: &str,
+    major: Option<u32>,
+    disk: Thresholds,
+) -> pebble::Layer {
     let ready = format!(
         "/usr/lib/postgresql/{}/bin/pg_isready -q -t 2 -h /var/run/postgresql",
         major.unwrap_or_default()
@@ -113,6 +122,27 @@ pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>)
             },
         },
     });
-    // The value is a constant of this file but for names that are plain words.
-    serde_json::from_value(layer).unwrap_or_default()
+    let mut layer: pebble::Layer = serde_json::from_value(layer).unwrap_or_default();
+    for (name, percent) in [
+        ("disk-warning", disk.warning),
+        ("disk-release", disk.release()),
+        ("disk-read-only", disk.read_only),
+    ] {
+        // Without a level, so that a full volume is no reason to restart the container.
+        let check = json!({
+            "override": "replace",
+            "period": "10s",
+            "timeout": "3s",
+            "threshold": 1,
+            "exec": {
+                "command": format!("{DISK_BELOW} {percent}"),
+                "user": "postgres",
+                "group": "postgres",
+            },
+        });
+        if let Ok(check) = serde_json::from_value(check) {
+            layer.checks.insert(name.to_owned(), check);
+        }
+    }
+    layer
 }

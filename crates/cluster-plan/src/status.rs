@@ -1,5 +1,6 @@
 //! What Juju shows of a unit and of the application: the one place where statuses are decided.
 
+use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
 
@@ -60,7 +61,7 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
-            Some(_) => Status::Active(guarantee(observed)),
+            Some(_) => storage(plan).unwrap_or_else(|| Status::Active(guarantee(observed))),
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
     });
@@ -123,6 +124,19 @@ fn guarantee(observed: &Observed) -> String {
     }
 }
 
+/// What the leader tells of volumes that are filling, foremost of the fullest one.
+fn storage(plan: &Plan) -> Option<Status> {
+    let (member, note) = plan
+        .disks
+        .iter()
+        .max_by_key(|(_, note)| (note.level, note.percent))?;
+    let told = format!("storage of {} is {} % full", member.unit(), note.percent);
+    Some(match note.level {
+        Level::Full => Status::Blocked(format!("{told}: the database only reads")),
+        _ => Status::Active(told),
+    })
+}
+
 fn app_wide(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| {
         matches!(
@@ -166,7 +180,7 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     let role = match own.role {
         Role::Leader => "Primary",
         Role::StandbyLeader => "Standby",
-        Role::SyncStandby | Role::Replica => return Status::Active(String::new()),
+        Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
     let running = observed
         .cluster
@@ -184,7 +198,21 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     {
         message.push_str(" (Kubernetes API fails)");
     }
+    let filling = filling(observed, plan);
+    if !filling.is_empty() {
+        message.push_str(", ");
+        message.push_str(&filling);
+    }
     Status::Active(message)
+}
+
+/// That the own volume is filling, and what fills it.
+fn filling(observed: &Observed, plan: &Plan) -> String {
+    let disk = observed.workload.facts().and_then(|f| f.disk.as_ref());
+    match (plan.disks.get(&observed.me), disk) {
+        (Some(_), Some(disk)) => format!("storage {} % full: {}", disk.percent, disk.filled_by),
+        _ => String::new(),
+    }
 }
 
 fn text(problem: &Problem, observed: &Observed) -> Status {
@@ -216,6 +244,14 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::StorageFull {
+            percent,
+            release,
+            filled_by,
+        } => format!(
+            "storage {percent} % full, the database only reads until it is below {release} %: \
+             {filled_by}: make room (BEGIN READ WRITE works) or grow the volume"
+        ),
         Problem::SecretUnreadable(id) => format!(
             "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
         ),
