@@ -121,6 +121,16 @@ impl Apply<'_> {
                 self.juju.set_peer(Bag::Unit, "pgdata", &volume.to_bag())?;
             }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
+            Step::AnnounceRevision(revision) => {
+                self.juju.set_peer(Bag::Unit, "revision", revision)?;
+            }
+            Step::SetPartition(ordinal) => {
+                ports.kubernetes.set_partition(names.app(), *ordinal)?;
+            }
+            Step::NoteFormat(format) => {
+                let text = format.to_string();
+                self.juju.set_peer(Bag::Application, "format", &text)?;
+            }
             Step::MarkInitialised => {
                 self.juju
                     .set_peer(Bag::Application, "cluster_initialised", "True")?;

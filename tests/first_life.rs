@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 use support::{
-    KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
+    KubeFault, Outcome, State, World, notice, pebble_ready, peers, peers_changed, peers_created,
 };
 
 /// The hooks of a unit's first minutes, in Juju's order.
@@ -491,7 +491,39 @@ fn a_unit_that_stops_hands_over_first() {
     assert_eq!(world.with(|state| state.holder), Some(0));
     world.with(|state| state.unit(0).dying = true);
     assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    world.with(State::let_patroni_work);
     assert_ne!(world.with(|state| state.holder), Some(0));
+    // Hooks that still come to it leave its member ended.
+    assert_eq!(world.hook(0, &peers_changed()), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Inactive
+    );
+}
+
+#[test]
+fn a_leaving_primary_that_nobody_can_follow_serves_on() {
+    let world = deployed(3);
+    world.with(|state| {
+        for ordinal in 0..3 {
+            state.unit(ordinal).dying = true;
+        }
+    });
+    assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Active
+    );
+}
+
+#[test]
+fn where_the_unit_stays_stop_ends_nothing_that_only_the_agent_would_have_ended() {
+    let world = deployed(3);
+    assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Active
+    );
 }
 
 #[test]
