@@ -502,6 +502,25 @@ fn a_unit_that_stops_hands_over_first() {
 }
 
 #[test]
+fn services_that_somebody_has_deleted_are_made_again() {
+    let world = deployed(3);
+    world.with(|state| {
+        state.services.clear();
+        state.headless = false;
+    });
+    assert_eq!(world.hook(1, &Event::UpdateStatus), Outcome::Done);
+    let (word, message) = world.status(1);
+    assert_eq!(word, "blocked", "{message}");
+    assert!(
+        message.contains("postgresql-k8s-endpoints is gone"),
+        "{message}"
+    );
+    world.settle();
+    assert!(world.with(|state| state.headless));
+    assert_stands(&world, 3);
+}
+
+#[test]
 fn a_leaving_primary_that_nobody_can_follow_serves_on() {
     let world = deployed(3);
     world.with(|state| {

@@ -36,7 +36,7 @@ pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
         .iter()
         .map(|kind| names.service(*kind))
         .collect();
-    except.extend([names.app().to_owned(), format!("{}-endpoints", names.app())]);
+    except.extend([names.app().to_owned(), names.headless()]);
     match hook
         .ports
         .kubernetes

@@ -41,9 +41,7 @@ fn facts(
         .iter()
         .any(|(key, value)| labels.get(*key).map(String::as_str) != Some(value));
     facts.revision = labels.get(REVISION_LABEL).cloned();
-    facts.headless = port
-        .service(&format!("{}-endpoints", names.app()))?
-        .is_some();
+    facts.headless = port.service(&names.headless())?.is_some();
     if juju.leader {
         facts.rollout = rollout(juju, port)?;
         for kind in ServiceKind::ALL {

@@ -99,7 +99,11 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         let name = service.metadata.name.clone().unwrap_or_default();
         self.world.with(|state| {
-            state.services.insert(name.clone(), service.clone());
+            if name == format!("{APP}-endpoints") {
+                state.headless = true;
+            } else {
+                state.services.insert(name.clone(), service.clone());
+            }
             state.effect(format!("apply Service {name}"));
         });
         Ok(())

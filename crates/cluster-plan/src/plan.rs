@@ -31,6 +31,8 @@ pub enum Step {
     LabelPod,
     /// Create or repair a Service.
     ApplyService(ServiceKind),
+    /// Create Juju's headless Service anew.
+    ApplyHeadless,
     /// Make the directories on the volume, with owner and mode.
     PrepareStorage,
     /// Push a file.
@@ -89,6 +91,7 @@ impl fmt::Display for Step {
             }
             Self::LabelPod => f.write_str("label the pod for Patroni"),
             Self::ApplyService(kind) => write!(f, "apply the {kind} Service"),
+            Self::ApplyHeadless => f.write_str("make the headless Service anew"),
             Self::PrepareStorage => f.write_str("prepare the directories on the volume"),
             Self::PushFile(path) => write!(f, "push {path}"),
             Self::SetLayer => f.write_str("set the Pebble layer"),

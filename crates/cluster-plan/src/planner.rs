@@ -91,11 +91,13 @@ fn kubernetes(plan: &mut Plan, observed: &Observed) {
         Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
         Some(Kubernetes::Answers(facts)) => facts,
     };
-    if !facts.headless {
-        plan.problem(Problem::HeadlessService(format!(
-            "{}-endpoints",
-            observed.names.app()
-        )));
+    if !facts.headless && observed.leader {
+        plan.step(
+            Step::ApplyHeadless,
+            "it is gone, so members cannot find each other",
+        );
+    } else if !facts.headless {
+        plan.problem(Problem::HeadlessService(observed.names.headless()));
     }
     if observed.leader && membership::leftovers(observed) {
         plan.step(

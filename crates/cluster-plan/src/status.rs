@@ -218,7 +218,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         ),
         Problem::Image(what) => format!("the workload image has no {what}"),
         Problem::HeadlessService(name) => format!(
-            "Service {name} is gone: members cannot reach each other until Juju makes it again"
+            "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
         Problem::UnservedRelation(endpoint) => {
