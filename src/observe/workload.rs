@@ -140,13 +140,9 @@ fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> 
 
 fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
     if let Some(text) = port.pull(PATRONI_VERSION)? {
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let quoted = text
-            .split(['\'', '"'])
-            .nth(1)
-            .and_then(PatroniVersion::parse);
-        if quoted.is_some() {
-            return Ok(quoted);
+        let told = told_version(&String::from_utf8_lossy(&text));
+        if told.is_some() {
+            return Ok(told);
         }
     }
     let output = match port.exec(&["patroni", "--version"]) {
@@ -155,6 +151,15 @@ fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
         Err(error) => return Err(error),
     };
     Ok(PatroniVersion::parse(output.stdout.trim()))
+}
+
+/// The version in Patroni's own source, which has other quoted words before it.
+fn told_version(source: &str) -> Option<PatroniVersion> {
+    source
+        .lines()
+        .find_map(|line| line.strip_prefix("__version__"))
+        .and_then(|rest| rest.split(['\'', '"']).nth(1))
+        .and_then(PatroniVersion::parse)
 }
 
 /// The full version: the rock's own word, else the server's.
@@ -194,4 +199,18 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
         .find_map(|line| line.strip_prefix("Database system identifier:"))
         .map(|value| value.trim().to_owned());
     Ok(Volume::Holds(identifier.unwrap_or_else(|| "0".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patronis_version_is_found_behind_the_docstring_of_its_file() {
+        let source = "\"\"\"This module 'specifies' the version.\n\n:var __version__: it\n\"\"\"\n\
+                      __version__ = '3.0.2'\n";
+        let version = told_version(source).map(|v| (v.major, v.minor));
+        assert_eq!(version, Some((3, 0)));
+        assert_eq!(told_version("__version__ = unknown\n"), None);
+    }
 }
