@@ -41,6 +41,10 @@ pub enum Action {
     SetTlsPrivateKey,
     /// `promote-to-primary`
     PromoteToPrimary,
+    /// `pre-upgrade-check`
+    PreUpgradeCheck,
+    /// `resume-upgrade`
+    ResumeUpgrade,
     /// One that this revision has by name only.
     NotYet,
 }
@@ -91,6 +95,8 @@ pub fn handler(event: &Event) -> Handler {
             "get-password" => Action::GetPassword,
             "set-password" => Action::SetPassword,
             "set-tls-private-key" => Action::SetTlsPrivateKey,
+            "pre-upgrade-check" => Action::PreUpgradeCheck,
+            "resume-upgrade" => Action::ResumeUpgrade,
             "promote-to-primary" => Action::PromoteToPrimary,
             _ => Action::NotYet,
         }),

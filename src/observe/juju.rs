@@ -115,6 +115,9 @@ fn peer_data(
                     .collect()
             })
             .unwrap_or_default(),
+        resumed: app.get("refresh_resumed").cloned(),
+        format: app.get("format").and_then(|text| text.parse().ok()),
+        revision: own.get("revision").cloned(),
         announced: own.get("member").cloned(),
     };
     let volume =

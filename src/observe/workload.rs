@@ -57,6 +57,7 @@ pub fn image(
     });
     if with_volume || facts.service != ServiceState::Active {
         facts.volume = Some(volume(port, major)?);
+        facts.data_major = data_major(port)?;
     }
     let libraries = port
         .list(&format!("{INSTALLATIONS}/{major}/lib"))?
@@ -175,6 +176,12 @@ fn version(port: &dyn Workload, major: u32) -> PortResult<String> {
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
     let word = output.stdout.split_whitespace().nth(2);
     Ok(word.map_or_else(|| major.to_string(), str::to_owned))
+}
+
+/// The major version that the data directory is of; none where it tells none.
+fn data_major(port: &dyn Workload) -> PortResult<Option<u32>> {
+    let text = port.pull(&format!("{PGDATA}/PG_VERSION"))?;
+    Ok(text.and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok()))
 }
 
 /// What the data directory holds. A directory with files but without a readable control file is

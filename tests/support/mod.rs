@@ -54,6 +54,9 @@ pub struct State {
     pub stateful_set: String,
     pub kube_fault: Option<KubeFault>,
     pub headless: bool,
+    /// What the pods shall be made from, and from which ordinal on.
+    pub template: String,
+    pub partition: u32,
     /// What Patroni has registered in Kubernetes.
     pub registered: Option<Registered>,
     /// The member that holds the leader key.
@@ -133,6 +136,8 @@ pub struct Unit {
     /// The layer of its timer for renewals.
     pub renewal: pebble::Layer,
     pub starts: usize,
+    /// What its pod is made from.
+    pub template: String,
     pub replans: usize,
 }
 
@@ -160,6 +165,8 @@ impl World {
             stateful_set: "2026-01-02T00:00:00Z".into(),
             kube_fault: None,
             headless: true,
+            template: "rev-1".into(),
+            partition: 0,
             registered: None,
             holder: None,
             dynamic: Value::Null,
@@ -204,6 +211,7 @@ impl State {
     pub fn add_unit(&mut self, ordinal: u32) {
         let unit = Unit {
             pebble: true,
+            template: self.template.clone(),
             ..Unit::default()
         };
         self.units.insert(ordinal, unit);

@@ -203,6 +203,13 @@ impl Workload for FakeWorkload<'_> {
         self.unit(|unit| unit.timer = true)
     }
 
+    fn stop(&self, service: &str) -> PortResult<()> {
+        assert_eq!(service, "postgresql");
+        self.unit(|unit| unit.service = ServiceState::Inactive)?;
+        self.effect("stop postgresql");
+        Ok(())
+    }
+
     fn restart(&self, service: &str) -> PortResult<()> {
         assert_eq!(service, "renewal");
         self.effect("set timer");

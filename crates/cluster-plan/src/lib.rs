@@ -13,6 +13,7 @@ pub mod observed;
 pub mod options;
 pub mod plan;
 pub mod planner;
+pub mod refresh;
 pub mod restarts;
 pub mod roles;
 pub mod status;

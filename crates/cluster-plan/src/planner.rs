@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{restarts, roles, tls};
+use crate::{refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
+    refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
     plan
 }
@@ -90,11 +91,13 @@ fn kubernetes(plan: &mut Plan, observed: &Observed) {
         Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
         Some(Kubernetes::Answers(facts)) => facts,
     };
-    if !facts.headless {
-        plan.problem(Problem::HeadlessService(format!(
-            "{}-endpoints",
-            observed.names.app()
-        )));
+    if !facts.headless && observed.leader {
+        plan.step(
+            Step::ApplyHeadless,
+            "it is gone, so members cannot find each other",
+        );
+    } else if !facts.headless {
+        plan.problem(Problem::HeadlessService(observed.names.headless()));
     }
     if observed.leader && membership::leftovers(observed) {
         plan.step(
@@ -149,7 +152,7 @@ fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     if !facts.configured && facts.service == ServiceState::Absent {
         return; // nothing to run on yet; a running member keeps its last good configuration
     }
-    files_and_services(plan, facts);
+    files_and_services(plan, facts, observed.leaving.contains(&observed.me));
     let initialised = observed.peer_data.as_ref().is_some_and(|d| d.initialised);
     if facts.volume == Some(Volume::Empty) && !initialised && !registered(observed) {
         match membership::bootstrap(observed) {
@@ -166,6 +169,14 @@ fn empty_leader_volume(member: &Member) -> Problem {
     Problem::EmptyLeaderVolume {
         member: member.unit(),
     }
+}
+
+fn other_major(observed: &Observed) -> Option<Problem> {
+    let facts = observed.workload.facts()?;
+    let image = facts.postgresql.clone()?;
+    let volume = facts.data_major?;
+    let major = image.split('.').next()?.parse::<u32>().ok()?;
+    (major != volume).then_some(Problem::OtherMajor { volume, image })
 }
 
 /// Whether Patroni may be started at all; notes what is missing.
@@ -185,11 +196,16 @@ fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
         plan.problem(Problem::ForeignVolume { holds, cluster });
         return false;
     }
+    // Before anything is started, so that going back is all that a wrong refresh takes.
+    if let Some(problem) = refresh::unreadable(observed).or_else(|| other_major(observed)) {
+        plan.problem(problem);
+        return false;
+    }
     // Without permission Patroni could not keep its leader key, so it would never lead.
     !matches!(observed.kubernetes, Some(Kubernetes::Forbidden(_)))
 }
 
-fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
+fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
     for path in &facts.stale_files {
         plan.step(Step::PushFile(path.clone()), "it is missing or differs");
     }
@@ -197,6 +213,8 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
         plan.step(Step::SetLayer, "the services differ from the ones wanted");
     }
     match facts.service {
+        // Stopped so that another leads before this unit is gone.
+        ServiceState::Absent | ServiceState::Inactive if leaving => {}
         ServiceState::Absent => plan.step(Step::StartServices, "Patroni does not run yet"),
         ServiceState::Inactive => plan.step(Step::StartServices, "Patroni is stopped"),
         ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
@@ -247,6 +265,16 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }
+    }
+    if own.is_some_and(crate::observed::ClusterMember::running)
+        && let Some(Kubernetes::Answers(facts)) = &observed.kubernetes
+        && let Some(revision) = &facts.revision
+        && peer_data.revision.as_ref() != Some(revision)
+    {
+        plan.step(
+            Step::AnnounceRevision(revision.clone()),
+            "the leader lets the next unit be refreshed when this one stands",
+        );
     }
     let Some(view) = &observed.cluster else {
         return;

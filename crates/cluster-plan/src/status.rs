@@ -2,6 +2,7 @@
 
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
+use crate::refresh;
 
 /// A workload status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,10 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
-            Some(_) => Status::Active(guarantee(observed)),
+            Some(_) => {
+                let guarantee = guarantee(observed);
+                refresh::tell(observed, &guarantee).unwrap_or(Status::Active(guarantee))
+            }
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
     });
@@ -127,6 +131,8 @@ fn app_wide(problems: &[Problem]) -> bool {
                 | Problem::Options(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
+                | Problem::Format(_)
+                | Problem::OtherMajor { .. }
         )
     })
 }
@@ -196,13 +202,23 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "volume holds another cluster ({holds}, not {cluster}): remove this unit with its \
              storage, or deploy that storage as an application of its own"
         ),
+        Problem::OtherMajor { volume, image } => format!(
+            "volume is of PostgreSQL {volume}, the image has {image}: juju refresh to a revision \
+             with PostgreSQL {volume}"
+        ),
+        Problem::Format(format) => format!(
+            "what {app} keeps is in form {format}, this revision reads {} to {}: juju refresh to \
+             the revision that the other units run",
+            refresh::OLDEST_FORMAT,
+            refresh::FORMAT
+        ),
         Problem::EmptyLeaderVolume { member } => format!(
             "leader's volume is empty but {member} holds a cluster: remove this unit, {member} \
              then leads"
         ),
         Problem::Image(what) => format!("the workload image has no {what}"),
         Problem::HeadlessService(name) => format!(
-            "Service {name} is gone: members cannot reach each other until Juju makes it again"
+            "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
         Problem::UnservedRelation(endpoint) => {

@@ -18,6 +18,7 @@ mod pods;
 mod refresh;
 mod relations;
 mod resources;
+mod rollout;
 mod schema;
 mod secrets;
 mod show;
