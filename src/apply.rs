@@ -118,7 +118,8 @@ impl Apply<'_> {
         let names = &self.observation.observed.names;
         let me = &self.observation.observed.me;
         match step {
-            Step::StorePasswords(users) => self.store_passwords(users)?,
+            Step::StorePasswords(users) => self.store_passwords(users.iter().copied())?,
+            Step::TakePasswords(users) => self.store_passwords(users.iter().copied())?,
             Step::PublishEndpoints(hosts) => {
                 let text = Value::from(hosts.clone()).to_string();
                 self.juju.set_peer(Bag::Application, "endpoints", &text)?;
@@ -170,6 +171,7 @@ impl Apply<'_> {
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
+            Step::NoteRead => workload::note_read(ports.workload, &self.observation.files)?,
             Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
             Step::NoteRestarted(members) => {
                 let units: Vec<String> = members.iter().map(Member::unit).collect();
@@ -183,10 +185,23 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn store_passwords(&mut self, users: &[SystemUser]) -> Result<(), StepError> {
+    /// The given ones, else new ones.
+    fn store_passwords(
+        &mut self,
+        users: impl Iterator<Item = SystemUser>,
+    ) -> Result<(), StepError> {
         let mut passwords = self.facts.passwords.clone().unwrap_or_default();
+        let given = self
+            .facts
+            .given
+            .as_ref()
+            .and_then(|given| given.as_ref().ok());
         for user in users {
-            passwords.set(*user, self.ports.random.password());
+            let password = given.and_then(|given| given.get(user)).cloned();
+            passwords.set(
+                user,
+                password.unwrap_or_else(|| self.ports.random.password()),
+            );
         }
         self.juju.store_passwords(&passwords)?;
         self.facts.passwords = Some(passwords);

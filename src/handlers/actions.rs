@@ -1,6 +1,7 @@
 //! The actions: what an operator runs by hand.
 
 use cluster_plan::observed::{Cluster, SystemUser};
+use cluster_plan::options::SYSTEM_USERS;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -47,11 +48,6 @@ pub struct Promote {
     #[serde(default)]
     pub force: bool,
 }
-
-/// Shortest password that an operator may choose.
-const SHORTEST: usize = 8;
-/// PostgreSQL itself takes no more.
-const LONGEST: usize = 100;
 
 /// `get-primary`.
 ///
@@ -112,6 +108,12 @@ pub fn set_password(hook: &Hook<'_>, params: SetPassword) -> Result<ActionResult
                 user_names(&SystemUser::ROLES)
             ))
         })?;
+    if facts.given.is_some() {
+        return Err(refused(format!(
+            "The passwords are those of the secret in option {SYSTEM_USERS}: change them by \
+             `juju update-secret`, or reset the option first"
+        )));
+    }
     let password = match params.password {
         Some(password) => checked(password)?,
         None => hook.ports.random.password(),
@@ -226,16 +228,12 @@ fn refused(text: impl Into<String>) -> ActionError {
 }
 
 fn checked(password: SecretString) -> Result<SecretString, ActionError> {
-    use secrecy::ExposeSecret;
-    let text = password.expose_secret();
-    let length = text.chars().count();
-    if !(SHORTEST..=LONGEST).contains(&length) || text.chars().any(char::is_control) {
-        return Err(refused(format!(
-            "The password must have {SHORTEST} to {LONGEST} characters and no control characters"
-        )));
+    match crate::secrets::check(&password) {
+        Ok(()) => Ok(password),
+        Err(why) => Err(refused(format!(
+            "The password {why}: it must have 8 to 100 characters and no control characters"
+        ))),
     }
-    // The peer charm's word for a deleted field; it would read as no password.
-    Ok(password)
 }
 
 fn same(a: &SecretString, b: &SecretString) -> bool {

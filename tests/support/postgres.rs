@@ -50,6 +50,11 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
+            rows.extend(
+                state.databases().into_iter().enumerate().map(|(id, name)| {
+                    vec![Some("database".into()), Some(name), Some(id.to_string())]
+                }),
+            );
             rows.extend(state.roles.iter().map(|(name, role)| {
                 let groups: Vec<_> = role.groups.iter().cloned().collect();
                 vec![
@@ -88,6 +93,18 @@ impl Database for FakeDatabase<'_> {
         Ok(self.world.with(|state| state.rows(sql, parameters)))
     }
 
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        self.enter(server)?;
+        Ok(self
+            .world
+            .with(|state| state.extensions.rows(sql, database)))
+    }
+
     fn run(
         &self,
         server: &Server,
@@ -100,14 +117,18 @@ impl Database for FakeDatabase<'_> {
         self.world.with(|state| {
             for statement in statements {
                 let sql = statement.expose_secret();
+                if let Some(done) = state.extensions.run(sql, database) {
+                    done.map_err(|why| PortError::Failed("change".into(), why.into()))?;
+                    continue;
+                }
                 state.clients.statements.push(sql.to_owned());
                 if !state.run_client(sql, database, transaction) {
                     state.run(sql);
                 }
             }
             state.effect(format!("{} statements in {database}", statements.len()));
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
@@ -13,8 +14,10 @@ use crate::tls::TlsStep;
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make up passwords and keep them in the application's secret.
+    /// Make up passwords, where none are given, and keep them in the application's secret.
     StorePasswords(Vec<SystemUser>),
+    /// Take the passwords of the operator's secret into the application's.
+    TakePasswords(BTreeSet<SystemUser>),
     /// Write the application bag's `endpoints`.
     PublishEndpoints(Vec<String>),
     /// Tell the other units what the volume held when this unit came up.
@@ -43,6 +46,8 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Note on the volume which `patroni.yml` Patroni has been told to read.
+    NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
     /// Tell the other units what this unit's pod is made from, which wakes them.
@@ -67,6 +72,10 @@ impl fmt::Display for Step {
             Self::StorePasswords(users) => {
                 let names: Vec<_> = users.iter().map(|u| u.name()).collect();
                 write!(f, "make up passwords of {}", names.join(", "))
+            }
+            Self::TakePasswords(users) => {
+                let names: Vec<_> = users.iter().map(|u| u.name()).collect();
+                write!(f, "take the given passwords of {}", names.join(", "))
             }
             Self::PublishEndpoints(hosts) => write!(f, "publish the members {}", hosts.join(", ")),
             Self::PublishVolume(Volume::Empty) => f.write_str("publish that the volume is empty"),
@@ -97,6 +106,7 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::NoteRead => f.write_str("note which configuration Patroni has read"),
             Self::Tls(step) => step.fmt(f),
             Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
             Self::NoteRestarted(members) if members.is_empty() => {
@@ -225,6 +235,12 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// The secret of the option `system-users` cannot be read: its id.
+    SecretUnreadable(String),
+    /// The secret of the option `system-users` holds what cannot be taken.
+    SecretWrong(String),
+    /// Extensions that cannot be had as their options say.
+    Extension(ExtensionProblem),
 }
 
 impl Problem {
@@ -236,6 +252,8 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // A grant gives no event.
+            | Self::SecretUnreadable(_)
             | Self::Untrusted => true,
             Self::Options(_)
             | Self::ForeignVolume { .. }
@@ -246,7 +264,9 @@ impl Problem {
             | Self::Certificates(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
-            | Self::MixedClients => false,
+            | Self::MixedClients
+            | Self::SecretWrong(_)
+            | Self::Extension(_) => false,
         }
     }
 }
@@ -254,6 +274,8 @@ impl Problem {
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// What the steps will mean, where they change parameters.
+    pub outlook: Vec<String>,
     /// In this order.
     pub steps: Vec<Planned>,
     /// What is left for later.
@@ -289,6 +311,9 @@ impl Plan {
 /// As the log shows it: a line a step.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.outlook {
+            writeln!(f, "{line}")?;
+        }
         for planned in &self.steps {
             writeln!(f, "do: {} ({})", planned.step, planned.why)?;
         }

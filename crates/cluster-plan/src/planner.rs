@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Kubernetes, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+    Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{refresh, restarts, roles, tls};
+use crate::{outlook, refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -37,6 +37,11 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     tls::settle(&mut plan, observed);
     refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
+    let patch = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::PatchDynamic(patch) => Some(patch),
+        _ => None,
+    });
+    plan.outlook = outlook::lines(observed, patch);
     plan
 }
 
@@ -61,6 +66,7 @@ fn juju(plan: &mut Plan, observed: &Observed) {
                 plan.step(Step::StorePasswords(missing), "the secret lacks them");
             }
         }
+        given(plan, observed);
         let hosts: Vec<String> = membership::members(observed)
             .iter()
             .map(|m| observed.names.host(m))
@@ -81,6 +87,21 @@ fn juju(plan: &mut Plan, observed: &Observed) {
             Step::PublishVolume(volume.clone()),
             "the leader must not bootstrap over a cluster on another volume",
         );
+    }
+}
+
+/// The application's secret follows the operator's, and all else follows the application's: the
+/// primary's own unit sets the passwords in the database, every unit those in its Patroni's file.
+fn given(plan: &mut Plan, observed: &Observed) {
+    match &observed.given {
+        None => {}
+        Some(Given::Unreadable(id)) => plan.problem(Problem::SecretUnreadable(id.clone())),
+        Some(Given::Wrong(why)) => plan.problem(Problem::SecretWrong(why.clone())),
+        Some(Given::Passwords(others)) if others.is_empty() => {}
+        Some(Given::Passwords(others)) => plan.step(
+            Step::TakePasswords(others.clone()),
+            "the secret of option system-users has other ones",
+        ),
     }
 }
 
@@ -220,8 +241,18 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
         ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
             plan.step(Step::ReloadPatroni, "its configuration has changed");
         }
+        ServiceState::Active if facts.note == Note::Differs => {
+            plan.step(
+                Step::ReloadPatroni,
+                "it may not have read its configuration",
+            );
+        }
         // Pebble restarts it with a back-off of its own.
-        ServiceState::Active | ServiceState::Failing => {}
+        ServiceState::Active | ServiceState::Failing => return,
+    }
+    if facts.configured {
+        let why = "a process that dies before this reloads again";
+        plan.step(Step::NoteRead, why);
     }
 }
 

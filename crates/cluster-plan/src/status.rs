@@ -112,7 +112,11 @@ fn synchronous(view: &crate::observed::Cluster) -> usize {
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
-    let synchronous = observed.cluster.as_ref().map_or(0, synchronous);
+    let view = observed.cluster.as_ref();
+    let synchronous = view.map_or(0, synchronous);
+    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
+        return format!("commits wait for a quorum of {synchronous} standbys");
+    }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
         (0, _) => {
@@ -129,6 +133,9 @@ fn app_wide(problems: &[Problem]) -> bool {
             problem,
             Problem::Untrusted
                 | Problem::Options(_)
+                | Problem::Extension(_)
+                | Problem::SecretUnreadable(_)
+                | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
                 | Problem::Format(_)
@@ -225,6 +232,13 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::SecretUnreadable(id) => format!(
+            "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
+        ),
+        Problem::SecretWrong(why) => {
+            format!("the secret of option system-users {why}: update it, or reset the option")
+        }
+        Problem::Extension(problem) => problem.to_string(),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"
