@@ -41,6 +41,10 @@ pub enum Action {
     SetTlsPrivateKey,
     /// `promote-to-primary`
     PromoteToPrimary,
+    /// `list-clients`
+    ListClients,
+    /// `rotate-client-credentials`
+    RotateClientCredentials,
     /// One that this revision has by name only.
     NotYet,
 }
@@ -91,6 +95,8 @@ pub fn handler(event: &Event) -> Handler {
             "set-password" => Action::SetPassword,
             "set-tls-private-key" => Action::SetTlsPrivateKey,
             "promote-to-primary" => Action::PromoteToPrimary,
+            "list-clients" => Action::ListClients,
+            "rotate-client-credentials" => Action::RotateClientCredentials,
             _ => Action::NotYet,
         }),
         Event::Install

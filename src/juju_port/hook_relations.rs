@@ -67,6 +67,11 @@ impl Relations for HookJuju<'_> {
         }))
     }
 
+    fn secret_revision(&self, label: &str) -> Result<Option<u64>, JujuError> {
+        let info = self.context().secret_info(label)?;
+        Ok(info.map(|info| info.revision))
+    }
+
     fn share_secret(
         &self,
         label: &str,

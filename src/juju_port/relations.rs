@@ -52,6 +52,11 @@ pub trait Relations {
     /// # Errors
     /// When Juju can't tell.
     fn shared_secret(&self, label: &str) -> Result<Option<Content>, JujuError>;
+    /// Latest revision of an own secret; none where there is none of that label.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    fn secret_revision(&self, label: &str) -> Result<Option<u64>, JujuError>;
     /// Makes a secret of the application, or changes it, and lets the other end of a relation read
     /// it: its id as it goes into a databag.
     ///
