@@ -38,7 +38,8 @@ pub fn push(port: &dyn Workload, files: &[File], path: &str) -> PortResult<()> {
     )
 }
 
-fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
+/// Runs a command that must succeed.
+pub fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
     let output = port.exec(command)?;
     if output.code == 0 {
         return Ok(());

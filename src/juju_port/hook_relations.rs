@@ -22,6 +22,10 @@ impl Relations for HookJuju<'_> {
         Ok(self.context().relation_ids(endpoint)?)
     }
 
+    fn is_ending(&self, relation: &str) -> bool {
+        matches!(self.event(), juju::Event::RelationBroken(event) if event.relation_id == relation)
+    }
+
     fn remote_app(&self, relation: &str) -> Result<String, JujuError> {
         Ok(self.context().relation_app(relation)?)
     }

@@ -17,6 +17,8 @@ pub trait Relations {
     /// # Errors
     /// When Juju can't tell.
     fn relation_ids(&self, endpoint: &str) -> Result<Vec<String>, JujuError>;
+    /// Whether this hook is the relation's last.
+    fn is_ending(&self, relation: &str) -> bool;
     /// The application at the other end.
     ///
     /// # Errors

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::tls::{self, TlsJuju};
+use crate::observe::trust::{self, TrustJuju};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves.
-const SERVED: [&str; 7] = [
+const SERVED: [&str; 8] = [
+    super::trust::ENDPOINT,
     "certificates",
     "database-peers",
     "restart",
@@ -47,6 +49,8 @@ pub struct JujuFacts {
     pub unserved_relations: BTreeSet<String>,
     /// Certificates.
     pub tls: TlsJuju,
+    /// Authorities that other applications hand over.
+    pub trust: TrustJuju,
 }
 
 /// Asks Juju.
@@ -69,6 +73,11 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         found => found,
     };
     let tls = tls::facts(juju, &peers, goal.endpoints.contains("certificates"))?;
+    let trust = if goal.endpoints.contains(trust::ENDPOINT) {
+        trust::facts(juju, leader)?
+    } else {
+        TrustJuju::default()
+    };
     let unserved = goal
         .endpoints
         .into_iter()
@@ -82,6 +91,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         passwords,
         unserved_relations: unserved.collect(),
         tls,
+        trust,
         names,
         me,
         leader,

@@ -22,6 +22,8 @@ pub type Rows = Vec<Vec<Option<String>>>;
 pub struct Clients {
     pub relations: BTreeMap<String, Relation>,
     pub secrets: BTreeMap<String, Secret>,
+    /// The relation whose last hook runs.
+    pub ending: Option<String>,
     /// What each unit remembers.
     pub memory: BTreeMap<(u32, String), String>,
     /// Databases, with the owner of each.
@@ -122,6 +124,11 @@ impl Relations for FakeJuju<'_> {
                 .cloned()
                 .collect()
         }))
+    }
+
+    fn is_ending(&self, relation: &str) -> bool {
+        let ending = |state: &mut State| state.clients.ending.as_deref() == Some(relation);
+        self.world.with(ending)
     }
 
     fn remote_app(&self, relation: &str) -> Result<String, JujuError> {
