@@ -142,7 +142,7 @@ impl Workload for FakeWorkload<'_> {
                 let trusted = unit
                     .files
                     .iter()
-                    .filter(|(path, _)| path.starts_with(own) && path.ends_with(".crt"));
+                    .filter(|(path, _)| path.starts_with(own) && path.contains("/ca-"));
                 unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
                 Ok(printed(""))
             }
