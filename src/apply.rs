@@ -3,6 +3,8 @@
 mod tls;
 mod workload;
 
+pub(crate) use workload::run;
+
 use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::plan::{Plan, Problem, Step};

@@ -45,6 +45,10 @@ pub enum Action {
     PreUpgradeCheck,
     /// `resume-upgrade`
     ResumeUpgrade,
+    /// `list-clients`
+    ListClients,
+    /// `rotate-client-credentials`
+    RotateClientCredentials,
     /// One that this revision has by name only.
     NotYet,
 }
@@ -98,6 +102,8 @@ pub fn handler(event: &Event) -> Handler {
             "pre-upgrade-check" => Action::PreUpgradeCheck,
             "resume-upgrade" => Action::ResumeUpgrade,
             "promote-to-primary" => Action::PromoteToPrimary,
+            "list-clients" => Action::ListClients,
+            "rotate-client-credentials" => Action::RotateClientCredentials,
             _ => Action::NotYet,
         }),
         Event::Install

@@ -6,6 +6,7 @@ pub mod database;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
+pub mod trust;
 pub mod workload;
 
 use cluster_plan::membership::{self, Bootstrap};

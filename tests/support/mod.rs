@@ -124,6 +124,8 @@ pub struct Unit {
     pub pebble: bool,
     pub labels: BTreeMap<String, String>,
     pub files: BTreeMap<String, File>,
+    /// What `update-ca-certificates` has found.
+    pub trusted: Vec<Vec<u8>>,
     pub layer: pebble::Layer,
     pub service: ServiceState,
     /// The `patroni.yml` that the running Patroni has read.

@@ -226,6 +226,8 @@ pub enum Problem {
     UnservedRelation(String),
     /// The relation `certificates` gives none that can be used.
     Certificates(String),
+    /// An application hands over what is no authority: the relation and why.
+    Authority(String),
     /// A client's request that cannot be served, or has changed what cannot change.
     Client {
         /// Id of the relation.
@@ -262,6 +264,7 @@ impl Problem {
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)
+            | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
             | Self::MixedClients

@@ -228,6 +228,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
+        Problem::Authority(why) => format!("relation {why}"),
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
