@@ -3,10 +3,13 @@
 mod tls;
 mod workload;
 
+pub(crate) use workload::run;
+
 use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::roles::{self, Sql, Statement};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -63,7 +66,9 @@ pub fn apply(
             }
             Err(StepError::Port(error)) => {
                 tracing::warn!("cannot {}: {}", planned.step, error.chain());
-                applied.problems.extend(problem(&planned.step, &error));
+                applied
+                    .problems
+                    .extend(problem(&planned.step, &error, observation));
                 applied.stopped = true;
                 break;
             }
@@ -73,10 +78,13 @@ pub fn apply(
 }
 
 /// What a failed step means for the status, beyond being tried again.
-fn problem(step: &Step, error: &PortError) -> Option<Problem> {
+fn problem(step: &Step, error: &PortError, observation: &Observation) -> Option<Problem> {
     match (step, error) {
         (_, PortError::Forbidden("the Kubernetes API", _)) => Some(Problem::Untrusted),
         (Step::ApplyService(_), _) => Some(Problem::Services),
+        (Step::ApplyHeadless, _) => Some(Problem::HeadlessService(
+            observation.observed.names.headless(),
+        )),
         (Step::LabelPod, _) => Some(Problem::PodLabels(error.chain())),
         _ => None,
     }
@@ -129,6 +137,16 @@ impl Apply<'_> {
                 self.juju.set_peer(Bag::Application, "storage", &text)?;
             }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
+            Step::AnnounceRevision(revision) => {
+                self.juju.set_peer(Bag::Unit, "revision", revision)?;
+            }
+            Step::SetPartition(ordinal) => {
+                ports.kubernetes.set_partition(names.app(), *ordinal)?;
+            }
+            Step::NoteFormat(format) => {
+                let text = format.to_string();
+                self.juju.set_peer(Bag::Application, "format", &text)?;
+            }
             Step::MarkInitialised => {
                 self.juju
                     .set_peer(Bag::Application, "cluster_initialised", "True")?;
@@ -147,6 +165,10 @@ impl Apply<'_> {
                     .label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
             }
             Step::ApplyService(kind) => self.apply_service(*kind)?,
+            Step::ApplyHeadless => {
+                let service = services::headless(names, self.owners()?);
+                ports.kubernetes.apply_service(&service, names.app())?;
+            }
             Step::PrepareStorage => workload::prepare_storage(ports.workload)?,
             Step::PushFile(path) => {
                 workload::push(ports.workload, &self.observation.files, path)?;
@@ -197,14 +219,16 @@ impl Apply<'_> {
 
     fn apply_service(&self, kind: ServiceKind) -> Result<(), PortError> {
         let names = &self.observation.observed.names;
-        let me = self.observation.observed.me.to_string();
-        let owners = self
-            .ports
-            .kubernetes
-            .pod(&me)?
-            .and_then(|pod| pod.metadata.owner_references);
+        let owners = self.owners()?;
         let service = services::service(names, kind, self.observation.leader_label, owners);
         self.ports.kubernetes.apply_service(&service, names.app())
+    }
+
+    /// What owns the pod, so that what is made goes with it.
+    fn owners(&self) -> Result<Option<Vec<OwnerReference>>, PortError> {
+        let me = self.observation.observed.me.to_string();
+        let pod = self.ports.kubernetes.pod(&me)?;
+        Ok(pod.and_then(|pod| pod.metadata.owner_references))
     }
 
     fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {

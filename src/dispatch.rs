@@ -41,6 +41,14 @@ pub enum Action {
     SetTlsPrivateKey,
     /// `promote-to-primary`
     PromoteToPrimary,
+    /// `pre-upgrade-check`
+    PreUpgradeCheck,
+    /// `resume-upgrade`
+    ResumeUpgrade,
+    /// `list-clients`
+    ListClients,
+    /// `rotate-client-credentials`
+    RotateClientCredentials,
     /// One that this revision has by name only.
     NotYet,
 }
@@ -69,6 +77,8 @@ pub fn handler(event: &Event) -> Handler {
         Event::UpgradeCharm => reconcile(true, true, true, true),
         Event::LeaderElected
         | Event::ConfigChanged
+        // The last to mend what a process that died has left: a password, say.
+        | Event::UpdateStatus
         | Event::Start
         | Event::SecretChanged(_)
         | Event::PebbleCustomNotice(_)
@@ -78,7 +88,6 @@ pub fn handler(event: &Event) -> Handler {
         | Event::RelationChanged(_)
         | Event::RelationDeparted(_)
         | Event::RelationBroken(_) => reconcile(false, true, true, false),
-        Event::UpdateStatus => reconcile(false, false, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
             reconcile(false, false, true, false)
         }
@@ -90,7 +99,11 @@ pub fn handler(event: &Event) -> Handler {
             "get-password" => Action::GetPassword,
             "set-password" => Action::SetPassword,
             "set-tls-private-key" => Action::SetTlsPrivateKey,
+            "pre-upgrade-check" => Action::PreUpgradeCheck,
+            "resume-upgrade" => Action::ResumeUpgrade,
             "promote-to-primary" => Action::PromoteToPrimary,
+            "list-clients" => Action::ListClients,
+            "rotate-client-credentials" => Action::RotateClientCredentials,
             _ => Action::NotYet,
         }),
         Event::Install

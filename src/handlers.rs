@@ -3,12 +3,13 @@
 pub mod actions;
 pub mod leave;
 pub mod reconcile;
+pub mod refresh;
 pub mod tls;
 
 use juju::Event;
 
 use self::reconcile::{Wish, reconcile};
-use crate::clients::Occasion;
+use crate::clients::{self, Occasion};
 use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
 use crate::observe::Scope;
@@ -48,6 +49,10 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 && let Some(revision) = secret.revision
             {
                 hook.juju.forget_revision(&secret.id, revision)?;
+                // Nobody has the old credentials any more.
+                if clients::rotate::revision_gone(hook.juju, &secret.label, revision)? {
+                    return reconcile(hook, Wish::default());
+                }
             }
             Ok(())
         }
@@ -106,5 +111,6 @@ fn occasion(event: &Event) -> Occasion<'_> {
             event,
             Event::LeaderElected | Event::UpgradeCharm | Event::PebbleReady(_)
         ),
+        turn: None,
     }
 }

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
+pub mod trust;
 pub mod workload;
 
 use cluster_plan::disk::Thresholds;

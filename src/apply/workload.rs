@@ -47,7 +47,8 @@ pub fn note_read(port: &dyn Workload, files: &[File]) -> PortResult<()> {
     }
 }
 
-fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
+/// Runs a command that must succeed.
+pub fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
     let output = port.exec(command)?;
     if output.code == 0 {
         return Ok(());

@@ -5,7 +5,7 @@ use cluster_plan::options::SYSTEM_USERS;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::Hook;
+use super::{Hook, reconcile};
 use crate::apply::password_statement;
 use crate::juju_port::{ActionResult, JujuError, ResultValue, user_names};
 use crate::observe::juju::JujuFacts;
@@ -87,8 +87,8 @@ pub fn get_password(hook: &Hook<'_>, params: GetPassword) -> Result<ActionResult
 }
 
 /// `set-password`: first the database, then the secret, whose change makes every unit write it into
-/// Patroni's configuration. Should the charm die in between, the next hook on the primary's unit
-/// brings the database back to the secret.
+/// Patroni's configuration. Should the charm die in between, the timer that is set before wakes a
+/// hook, which brings the database back to the secret.
 ///
 /// # Errors
 /// When it may not or cannot be changed; then it is as it was.
@@ -124,6 +124,7 @@ pub fn set_password(hook: &Hook<'_>, params: SetPassword) -> Result<ActionResult
         tracing::info!("The old and new passwords are equal.");
         return Ok(result());
     }
+    reconcile::retry_later(hook);
     change(hook, &facts, user, &password)?;
     passwords.set(user, password.clone());
     hook.juju.store_passwords(&passwords)?;

@@ -92,7 +92,7 @@ fn log(plan: &Plan) {
 
 /// The end of an outage wakes nobody, so the charm sets itself a timer. Where Pebble is what fails,
 /// its return runs pebble-ready.
-fn retry_later(hook: &Hook<'_>) {
+pub(super) fn retry_later(hook: &Hook<'_>) {
     let workload = hook.ports.workload;
     let set = workload
         .add_layer(layer::RETRY_LABEL, &layer::retry())

@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::tls::{self, TlsJuju};
+use crate::observe::trust::{self, TrustJuju};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves.
-const SERVED: [&str; 7] = [
+const SERVED: [&str; 8] = [
+    super::trust::ENDPOINT,
     "certificates",
     "database-peers",
     "restart",
@@ -52,6 +54,8 @@ pub struct JujuFacts {
     pub unserved_relations: BTreeSet<String>,
     /// Certificates.
     pub tls: TlsJuju,
+    /// Authorities that other applications hand over.
+    pub trust: TrustJuju,
 }
 
 /// Why the operator's secret gives no passwords.
@@ -114,6 +118,11 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
     let config = juju.config()?;
     let given = if leader { given(juju, &config)? } else { None };
     let tls = tls::facts(juju, &peers, goal.endpoints.contains("certificates"))?;
+    let trust = if goal.endpoints.contains(trust::ENDPOINT) {
+        trust::facts(juju, leader)?
+    } else {
+        TrustJuju::default()
+    };
     let unserved = goal
         .endpoints
         .into_iter()
@@ -128,6 +137,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         given,
         unserved_relations: unserved.collect(),
         tls,
+        trust,
         names,
         me,
         leader,
@@ -189,6 +199,9 @@ fn peer_data(
                     .collect()
             })
             .unwrap_or_default(),
+        resumed: app.get("refresh_resumed").cloned(),
+        format: app.get("format").and_then(|text| text.parse().ok()),
+        revision: own.get("revision").cloned(),
         announced: own.get("member").cloned(),
         disk: own
             .get("disk")

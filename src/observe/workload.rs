@@ -68,6 +68,7 @@ pub fn image(
     });
     if with_volume || facts.service != ServiceState::Active {
         facts.volume = Some(volume(port, major)?);
+        facts.data_major = data_major(port)?;
     }
     let libraries = port
         .list(&format!("{INSTALLATIONS}/{major}/lib"))?
@@ -214,13 +215,9 @@ fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> 
 
 fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
     if let Some(text) = port.pull(PATRONI_VERSION)? {
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let quoted = text
-            .split(['\'', '"'])
-            .nth(1)
-            .and_then(PatroniVersion::parse);
-        if quoted.is_some() {
-            return Ok(quoted);
+        let told = told_version(&String::from_utf8_lossy(&text));
+        if told.is_some() {
+            return Ok(told);
         }
     }
     let output = match port.exec(&["patroni", "--version"]) {
@@ -229,6 +226,15 @@ fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {
         Err(error) => return Err(error),
     };
     Ok(PatroniVersion::parse(output.stdout.trim()))
+}
+
+/// The version in Patroni's own source, which has other quoted words before it.
+fn told_version(source: &str) -> Option<PatroniVersion> {
+    source
+        .lines()
+        .find_map(|line| line.strip_prefix("__version__"))
+        .and_then(|rest| rest.split(['\'', '"']).nth(1))
+        .and_then(PatroniVersion::parse)
 }
 
 /// The full version: the rock's own word, else the server's.
@@ -247,6 +253,12 @@ fn version(port: &dyn Workload, major: u32) -> PortResult<String> {
     Ok(word.map_or_else(|| major.to_string(), str::to_owned))
 }
 
+/// The major version that the data directory is of; none where it tells none.
+fn data_major(port: &dyn Workload) -> PortResult<Option<u32>> {
+    let text = port.pull(&format!("{PGDATA}/PG_VERSION"))?;
+    Ok(text.and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok()))
+}
+
 /// What the data directory holds. A directory with files but without a readable control file is
 /// not empty: it counts as a cluster nobody knows, so that nothing is bootstrapped over it.
 fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
@@ -262,4 +274,18 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
         .find_map(|line| line.strip_prefix("Database system identifier:"))
         .map(|value| value.trim().to_owned());
     Ok(Volume::Holds(identifier.unwrap_or_else(|| "0".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patronis_version_is_found_behind_the_docstring_of_its_file() {
+        let source = "\"\"\"This module 'specifies' the version.\n\n:var __version__: it\n\"\"\"\n\
+                      __version__ = '3.0.2'\n";
+        let version = told_version(source).map(|v| (v.major, v.minor));
+        assert_eq!(version, Some((3, 0)));
+        assert_eq!(told_version("__version__ = unknown\n"), None);
+    }
 }

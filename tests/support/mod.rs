@@ -59,6 +59,9 @@ pub struct State {
     pub stateful_set: String,
     pub kube_fault: Option<KubeFault>,
     pub headless: bool,
+    /// What the pods shall be made from, and from which ordinal on.
+    pub template: String,
+    pub partition: u32,
     /// What Patroni has registered in Kubernetes.
     pub registered: Option<Registered>,
     /// The member that holds the leader key.
@@ -121,6 +124,8 @@ pub struct Unit {
     pub pebble: bool,
     pub labels: BTreeMap<String, String>,
     pub files: BTreeMap<String, File>,
+    /// What `update-ca-certificates` has found.
+    pub trusted: Vec<Vec<u8>>,
     pub layer: pebble::Layer,
     pub service: ServiceState,
     /// The `patroni.yml` that the running Patroni has read.
@@ -141,6 +146,8 @@ pub struct Unit {
     /// Percent of the volume that are used.
     pub disk_used: u8,
     pub starts: usize,
+    /// What its pod is made from.
+    pub template: String,
     pub replans: usize,
 }
 
@@ -169,6 +176,8 @@ impl World {
             stateful_set: "2026-01-02T00:00:00Z".into(),
             kube_fault: None,
             headless: true,
+            template: "rev-1".into(),
+            partition: 0,
             registered: None,
             holder: None,
             dynamic: Value::Null,
@@ -214,6 +223,7 @@ impl State {
     pub fn add_unit(&mut self, ordinal: u32) {
         let unit = Unit {
             pebble: true,
+            template: self.template.clone(),
             ..Unit::default()
         };
         self.units.insert(ordinal, unit);

@@ -2,6 +2,7 @@
 //! catalogue understands and that fits it, as PostgreSQL would insist.
 
 use cluster_plan::observed::SystemUser;
+use postgresql_k8s::clients::list::SESSIONS;
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,20 +17,27 @@ pub struct FakeDatabase<'a> {
 }
 
 impl FakeDatabase<'_> {
-    fn enter(&self, server: &Server) -> PortResult<()> {
+    /// Logs in: the unit that it is.
+    fn enter(&self, server: &Server) -> PortResult<u32> {
         self.world.with(|state| {
             let refused = |why: &str| PortError::Unreachable("PostgreSQL", why.into());
             if state.database_away {
                 return Err(refused("timed out"));
             }
             match server {
-                Server::Own if state.units[&self.ordinal].postgres_runs => Ok(()),
+                Server::Own if state.units[&self.ordinal].postgres_runs => Ok(self.ordinal),
                 Server::Host(host, password) => {
                     let holder = state.holder.ok_or_else(|| refused("no primary"))?;
-                    assert!(host.starts_with(&format!("{APP}-{holder}.")), "{host}");
+                    let unit = host
+                        .strip_prefix(&format!("{APP}-"))
+                        .and_then(|rest| rest.split('.').next()?.parse().ok())
+                        .unwrap_or_else(|| panic!("{host}"));
+                    if unit != holder && !state.units[&unit].postgres_runs {
+                        return Err(refused("connection refused"));
+                    }
                     let verifier = state.roles["operator"].verifier.clone().unwrap_or_default();
                     if scram::fits(password, &verifier) {
-                        Ok(())
+                        Ok(unit)
                     } else {
                         Err(refused("password authentication failed"))
                     }
@@ -96,8 +104,13 @@ impl Database for FakeDatabase<'_> {
         sql: &'static str,
         parameters: &[&str],
     ) -> PortResult<Vec<Vec<Option<String>>>> {
-        self.enter(server)?;
-        Ok(self.world.with(|state| state.rows(sql, parameters)))
+        let unit = self.enter(server)?;
+        Ok(self.world.with(|state| {
+            if sql == SESSIONS {
+                return state.sessions(unit);
+            }
+            state.rows(sql, parameters)
+        }))
     }
 
     fn look_in(
@@ -119,7 +132,7 @@ impl Database for FakeDatabase<'_> {
         transaction: bool,
         statements: &[SecretString],
     ) -> PortResult<()> {
-        self.enter(server)?;
+        let unit = self.enter(server)?;
         assert!(transaction || statements.len() == 1, "one alone");
         self.world.with(|state| {
             for statement in statements {
@@ -129,11 +142,14 @@ impl Database for FakeDatabase<'_> {
                     continue;
                 }
                 state.clients.statements.push(sql.to_owned());
-                if !state.run_client(sql, database, transaction) {
+                if !state.run_client(unit, sql, database, transaction) {
                     state.run(sql);
                 }
             }
-            state.effect(format!("{} statements in {database}", statements.len()));
+            // On a standby nothing can change.
+            if state.holder == Some(unit) {
+                state.effect(format!("{} statements in {database}", statements.len()));
+            }
             Ok(())
         })
     }

@@ -93,7 +93,8 @@ impl Workload for FakeWorkload<'_> {
                 mode,
                 user: owner.to_owned(),
             };
-            unit.unread |= String::from_utf8_lossy(content).contains("CERTIFICATE");
+            unit.unread |= path.starts_with(STORAGE)
+                && String::from_utf8_lossy(content).contains("CERTIFICATE");
             unit.files.insert(path.to_owned(), file);
         })?;
         self.effect(&format!("push {path}"));
@@ -146,6 +147,19 @@ impl Workload for FakeWorkload<'_> {
                 unit.files.get_mut(*path).unwrap().mode = mode;
                 Ok(printed(""))
             }
+            ["rm", "-f", path] => {
+                unit.files.remove(*path);
+                Ok(printed(""))
+            }
+            ["update-ca-certificates"] => {
+                let own = "/usr/local/share/ca-certificates/";
+                let trusted = unit
+                    .files
+                    .iter()
+                    .filter(|(path, _)| path.starts_with(own) && path.ends_with(".crt"));
+                unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
+                Ok(printed(""))
+            }
             ["chown", "postgres:postgres", paths @ ..] => {
                 for path in paths {
                     let directory = File {
@@ -160,7 +174,10 @@ impl Workload for FakeWorkload<'_> {
             }
             _ => panic!("the container has no {text}"),
         })??;
-        if matches!(command.first(), Some(&"chmod" | &"chown")) {
+        if matches!(
+            command.first(),
+            Some(&"chmod" | &"chown" | &"rm" | &"update-ca-certificates")
+        ) {
             self.effect(&text);
         }
         Ok(result)
@@ -215,6 +232,13 @@ impl Workload for FakeWorkload<'_> {
     fn start(&self, service: &str) -> PortResult<()> {
         assert_eq!(service, "retry");
         self.unit(|unit| unit.timer = true)
+    }
+
+    fn stop(&self, service: &str) -> PortResult<()> {
+        assert_eq!(service, "postgresql");
+        self.unit(|unit| unit.service = ServiceState::Inactive)?;
+        self.effect("stop postgresql");
+        Ok(())
     }
 
     fn restart(&self, service: &str) -> PortResult<()> {

@@ -16,6 +16,7 @@ pub mod options;
 pub mod outlook;
 pub mod plan;
 pub mod planner;
+pub mod refresh;
 pub mod restarts;
 pub mod roles;
 pub mod status;

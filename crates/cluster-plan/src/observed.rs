@@ -71,6 +71,12 @@ pub struct PeerData {
     pub disks: BTreeMap<Member, crate::disk::Note>,
     /// Application bag `storage`: the volumes that the leader has noted.
     pub noted_disks: BTreeMap<Member, crate::disk::Note>,
+    /// Application bag `refresh_resumed`: the revision of the pods that the operator has agreed to.
+    pub resumed: Option<String>,
+    /// Application bag `format`: the form of what the charm keeps.
+    pub format: Option<u32>,
+    /// This unit's bag key `revision`: what it last told the others of its pod.
+    pub revision: Option<String>,
     /// This unit's bag key `member`: what it last told the others of its member.
     pub announced: Option<String>,
 }
@@ -217,6 +223,8 @@ pub struct WorkloadFacts {
     pub postgresql: Option<String>,
     /// Version of Patroni in the image.
     pub patroni: Option<PatroniVersion>,
+    /// Major version of PostgreSQL that the data directory is of.
+    pub data_major: Option<u32>,
     /// The data directory.
     pub volume: Option<Volume>,
     /// Storage root and data directory stand with the right owner and modes.
@@ -318,6 +326,10 @@ pub struct KubernetesFacts {
     pub registered_before_us: bool,
     /// The headless Service that Juju makes stands.
     pub headless: bool,
+    /// What the own pod is made from.
+    pub revision: Option<String>,
+    /// The pods' rolling update; looked at by the leader only.
+    pub rollout: Option<crate::refresh::Rollout>,
     /// Own pod's address.
     pub address: Option<String>,
 }

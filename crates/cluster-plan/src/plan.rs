@@ -39,6 +39,8 @@ pub enum Step {
     LabelPod,
     /// Create or repair a Service.
     ApplyService(ServiceKind),
+    /// Create Juju's headless Service anew.
+    ApplyHeadless,
     /// Make the directories on the volume, with owner and mode.
     PrepareStorage,
     /// Push a file.
@@ -53,6 +55,12 @@ pub enum Step {
     NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
+    /// Tell the other units what this unit's pod is made from, which wakes them.
+    AnnounceRevision(String),
+    /// Let Kubernetes replace pods from this ordinal on.
+    SetPartition(u32),
+    /// Write the application bag's `format`.
+    NoteFormat(u32),
     /// Write the application bag's `restarted`.
     NoteRestarted(BTreeSet<Member>),
     /// Change Patroni's dynamic configuration by this merge patch.
@@ -92,6 +100,16 @@ impl fmt::Display for Step {
                 f.write_str("note that every volume has room")
             }
             Self::NoteDisks(notes) => write!(f, "note volumes: {}", disk::to_bag(notes)),
+            Self::AnnounceRevision(revision) => {
+                write!(f, "announce to the other units: made from {revision}")
+            }
+            Self::SetPartition(ordinal) => {
+                write!(
+                    f,
+                    "let Kubernetes replace the pods from ordinal {ordinal} on"
+                )
+            }
+            Self::NoteFormat(format) => write!(f, "note that all is kept in form {format}"),
             Self::MarkInitialised => f.write_str("mark the cluster as initialised"),
             Self::PublishVersion(version) => write!(f, "publish workload version {version}"),
             Self::RemoveLeftovers => {
@@ -99,6 +117,7 @@ impl fmt::Display for Step {
             }
             Self::LabelPod => f.write_str("label the pod for Patroni"),
             Self::ApplyService(kind) => write!(f, "apply the {kind} Service"),
+            Self::ApplyHeadless => f.write_str("make the headless Service anew"),
             Self::PrepareStorage => f.write_str("prepare the directories on the volume"),
             Self::PushFile(path) => write!(f, "push {path}"),
             Self::SetLayer => f.write_str("set the Pebble layer"),
@@ -156,6 +175,8 @@ pub enum Waiting {
     OwnMember,
     /// A member is missing or does not run.
     AllMembers,
+    /// A unit that is being refreshed.
+    Refreshed,
     /// An authority of certificates is on its way in or out.
     Authority,
     /// No primary is known.
@@ -172,6 +193,7 @@ impl fmt::Display for Waiting {
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",
+            Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
@@ -199,6 +221,15 @@ pub enum Problem {
         /// System identifier of the cluster.
         cluster: String,
     },
+    /// The volume is of another major version of PostgreSQL than the image's.
+    OtherMajor {
+        /// The volume's.
+        volume: u32,
+        /// The image's.
+        image: String,
+    },
+    /// What the application keeps is in this form, which this revision can't read.
+    Format(u32),
     /// The leader's volume is empty while this member's one holds a cluster.
     EmptyLeaderVolume {
         /// A member whose volume holds data.
@@ -212,6 +243,8 @@ pub enum Problem {
     UnservedRelation(String),
     /// The relation `certificates` gives none that can be used.
     Certificates(String),
+    /// An application hands over what is no authority: the relation and why.
+    Authority(String),
     /// A client's request that cannot be served, or has changed what cannot change.
     Client {
         /// Id of the relation.
@@ -252,9 +285,12 @@ impl Problem {
             | Self::Untrusted => true,
             Self::Options(_)
             | Self::ForeignVolume { .. }
+            | Self::OtherMajor { .. }
+            | Self::Format(_)
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)
+            | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
             | Self::MixedClients

@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{disk, outlook, restarts, roles, tls};
+use crate::{disk, outlook, refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
     disk::plan(&mut plan, observed, desired.thresholds);
+    refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
     let patch = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::PatchDynamic(patch) => Some(patch),
@@ -114,11 +115,13 @@ fn kubernetes(plan: &mut Plan, observed: &Observed) {
         Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
         Some(Kubernetes::Answers(facts)) => facts,
     };
-    if !facts.headless {
-        plan.problem(Problem::HeadlessService(format!(
-            "{}-endpoints",
-            observed.names.app()
-        )));
+    if !facts.headless && observed.leader {
+        plan.step(
+            Step::ApplyHeadless,
+            "it is gone, so members cannot find each other",
+        );
+    } else if !facts.headless {
+        plan.problem(Problem::HeadlessService(observed.names.headless()));
     }
     if observed.leader && membership::leftovers(observed) {
         plan.step(
@@ -173,7 +176,7 @@ fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     if !facts.configured && facts.service == ServiceState::Absent {
         return; // nothing to run on yet; a running member keeps its last good configuration
     }
-    files_and_services(plan, facts);
+    files_and_services(plan, facts, observed.leaving.contains(&observed.me));
     let initialised = observed.peer_data.as_ref().is_some_and(|d| d.initialised);
     if facts.volume == Some(Volume::Empty) && !initialised && !registered(observed) {
         match membership::bootstrap(observed) {
@@ -190,6 +193,14 @@ fn empty_leader_volume(member: &Member) -> Problem {
     Problem::EmptyLeaderVolume {
         member: member.unit(),
     }
+}
+
+fn other_major(observed: &Observed) -> Option<Problem> {
+    let facts = observed.workload.facts()?;
+    let image = facts.postgresql.clone()?;
+    let volume = facts.data_major?;
+    let major = image.split('.').next()?.parse::<u32>().ok()?;
+    (major != volume).then_some(Problem::OtherMajor { volume, image })
 }
 
 /// Whether Patroni may be started at all; notes what is missing.
@@ -209,11 +220,16 @@ fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
         plan.problem(Problem::ForeignVolume { holds, cluster });
         return false;
     }
+    // Before anything is started, so that going back is all that a wrong refresh takes.
+    if let Some(problem) = refresh::unreadable(observed).or_else(|| other_major(observed)) {
+        plan.problem(problem);
+        return false;
+    }
     // Without permission Patroni could not keep its leader key, so it would never lead.
     !matches!(observed.kubernetes, Some(Kubernetes::Forbidden(_)))
 }
 
-fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
+fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
     for path in &facts.stale_files {
         plan.step(Step::PushFile(path.clone()), "it is missing or differs");
     }
@@ -221,6 +237,8 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
         plan.step(Step::SetLayer, "the services differ from the ones wanted");
     }
     match facts.service {
+        // Stopped so that another leads before this unit is gone.
+        ServiceState::Absent | ServiceState::Inactive if leaving => {}
         ServiceState::Absent => plan.step(Step::StartServices, "Patroni does not run yet"),
         ServiceState::Inactive => plan.step(Step::StartServices, "Patroni is stopped"),
         ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
@@ -281,6 +299,16 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }
+    }
+    if own.is_some_and(crate::observed::ClusterMember::running)
+        && let Some(Kubernetes::Answers(facts)) = &observed.kubernetes
+        && let Some(revision) = &facts.revision
+        && peer_data.revision.as_ref() != Some(revision)
+    {
+        plan.step(
+            Step::AnnounceRevision(revision.clone()),
+            "the leader lets the next unit be refreshed when this one stands",
+        );
     }
     let Some(view) = &observed.cluster else {
         return;

@@ -3,6 +3,7 @@
 use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
+use crate::refresh;
 
 /// A workload status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,12 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
-            Some(_) => storage(plan).unwrap_or_else(|| Status::Active(guarantee(observed))),
+            Some(_) => {
+                let guarantee = guarantee(observed);
+                refresh::tell(observed, &guarantee)
+                    .or_else(|| storage(plan))
+                    .unwrap_or(Status::Active(guarantee))
+            }
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
     });
@@ -148,6 +154,8 @@ fn app_wide(problems: &[Problem]) -> bool {
                 | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
+                | Problem::Format(_)
+                | Problem::OtherMajor { .. }
         )
     })
 }
@@ -231,15 +239,26 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "volume holds another cluster ({holds}, not {cluster}): remove this unit with its \
              storage, or deploy that storage as an application of its own"
         ),
+        Problem::OtherMajor { volume, image } => format!(
+            "volume is of PostgreSQL {volume}, the image has {image}: juju refresh to a revision \
+             with PostgreSQL {volume}"
+        ),
+        Problem::Format(format) => format!(
+            "what {app} keeps is in form {format}, this revision reads {} to {}: juju refresh to \
+             the revision that the other units run",
+            refresh::OLDEST_FORMAT,
+            refresh::FORMAT
+        ),
         Problem::EmptyLeaderVolume { member } => format!(
             "leader's volume is empty but {member} holds a cluster: remove this unit, {member} \
              then leads"
         ),
         Problem::Image(what) => format!("the workload image has no {what}"),
         Problem::HeadlessService(name) => format!(
-            "Service {name} is gone: members cannot reach each other until Juju makes it again"
+            "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
+        Problem::Authority(why) => format!("relation {why}"),
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }

@@ -51,6 +51,7 @@ fn fresh(leader: bool) -> Observed {
             postgresql: Some("15.18".into()),
             patroni: Some(PatroniVersion { major: 3, minor: 0 }),
             volume: Some(Volume::Empty),
+            data_major: None,
             storage_ready: false,
             configured: true,
             stale_files: [PATRONI_YML.to_owned()].into(),

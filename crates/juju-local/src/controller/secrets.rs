@@ -267,12 +267,7 @@ impl Model {
             }
         }
         self.apply_grants(unit, changes);
-        for id in &changes.secrets_track {
-            if let Some(secret) = self.secrets.get_mut(bare(id)) {
-                let latest = secret.latest();
-                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
-            }
-        }
+        self.track(unit, &changes.secrets_track);
         for (id, revision) in &changes.secrets_remove {
             match (self.secrets.get_mut(bare(id)), revision) {
                 (Some(secret), Some(revision)) => {
@@ -283,6 +278,16 @@ impl Model {
             }
         }
         self.secrets_told(changes);
+    }
+
+    /// A unit goes on to the latest revisions of these.
+    pub fn track(&mut self, unit: &str, ids: &[String]) {
+        for id in ids {
+            if let Some(secret) = self.secrets.get_mut(bare(id)) {
+                let latest = secret.latest();
+                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
+            }
+        }
     }
 
     fn apply_grants(&mut self, unit: &str, changes: &HookChanges) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use juju_local_api::agent::{ActionTask, ExecTask, Life, RelationView, StorageView, UnitView};
+use juju_local_api::agent::{
+    ActionTask, ConsumedSecret, ExecTask, Life, RelationView, StorageView, UnitView,
+};
 
 use serde_json::Value;
 
@@ -14,7 +16,8 @@ const UPDATE_STATUS: u64 = 300_000;
 
 impl Model {
     /// The view of a unit, with a number that grows when it differs from the last one.
-    pub fn view(&mut self, name: &str) -> Option<UnitView> {
+    /// `abroad` are the secrets of other models that it reads.
+    pub fn view(&mut self, name: &str, abroad: Vec<ConsumedSecret>) -> Option<UnitView> {
         let unit = self.units.get(name)?;
         let app = self.apps.get(&unit.app)?;
         let (config, config_unset) = app.charm.values(&app.config);
@@ -25,6 +28,9 @@ impl Model {
             .count();
         let setting = |key: &str| self.config.get(key).map(String::as_str);
         let interval = setting("update-status-hook-interval").and_then(milliseconds);
+        // A pod that the rolling update has not reached yet goes on with its charm.
+        let modified = unit.template.unwrap_or(app.modified);
+        let revision = app.template(modified).revision;
         let mut view = UnitView {
             revision: 0,
             model_name: self.name.clone(),
@@ -32,9 +38,9 @@ impl Model {
             life: unit.life,
             app_life: app.life,
             juju_version: crate::home::JUJU_VERSION.to_owned(),
-            charm_modified_version: app.modified,
-            charm_revision: app.revision,
-            charm_source: format!("/var/lib/juju-local/charms/{}-{}", app.name, app.revision),
+            charm_modified_version: modified,
+            charm_revision: revision,
+            charm_source: format!("/var/lib/juju-local/charms/{}-{revision}", app.name),
             config,
             config_unset,
             trust: app.trust,
@@ -50,7 +56,7 @@ impl Model {
                 .map(|relation| relation_view(relation, &unit.app, name, &self.uuid))
                 .collect(),
             storage: self.storage_of(name),
-            consumed_secrets: self.consumed(name),
+            consumed_secrets: self.consumed(name).into_iter().chain(abroad).collect(),
             owned_secrets: self.owned_due(name),
             actions,
             execs,
