@@ -152,11 +152,8 @@ impl Workload for FakeWorkload<'_> {
                 Ok(printed(""))
             }
             ["update-ca-certificates"] => {
-                let own = "/usr/local/share/ca-certificates/";
-                let trusted = unit
-                    .files
-                    .iter()
-                    .filter(|(path, _)| path.starts_with(own) && path.ends_with(".crt"));
+                let own = "/usr/local/share/ca-certificates/ca-";
+                let trusted = unit.files.iter().filter(|(path, _)| path.starts_with(own));
                 unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
                 Ok(printed(""))
             }
