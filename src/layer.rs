@@ -125,16 +125,17 @@ pub fn layer(
         },
     });
     let mut layer: pebble::Layer = serde_json::from_value(layer).unwrap_or_default();
-    for (name, percent) in [
-        ("disk-warning", disk.warning),
-        ("disk-release", disk.release()),
-        ("disk-read-only", disk.read_only),
+    for (name, percent, period) in [
+        ("disk-warning", disk.warning, "10s"),
+        ("disk-release", disk.release(), "10s"),
+        // What writes fast must not get far beyond it.
+        ("disk-read-only", disk.read_only, "3s"),
     ] {
         // Without a level, so that a full volume is no reason to restart the container.
         let check = json!({
             "override": "replace",
-            "period": "10s",
-            "timeout": "3s",
+            "period": period,
+            "timeout": "2s",
             "threshold": 1,
             "exec": {
                 "command": format!("{DISK_BELOW} {percent}"),

@@ -18,10 +18,10 @@ def used(cluster):
     return int(cluster.inside(UNIT, "df -P /var/lib/postgresql/data | tail -n 1").split()[4][:-1])
 
 
-def load(cluster, password, megabytes):
-    """psql's process of writing so much into a table."""
+def load(cluster, password, rows=1):
+    """psql's process of writing so many rows of a kilobyte."""
     statement = ("insert into filling select repeat(md5(random()::text), 32) "
-                 f"from generate_series(1, {megabytes * 950}); checkpoint")
+                 f"from generate_series(1, {rows})")
     return cluster.psql(f"{APP}-primary", password, statement, timeout=60)
 
 
@@ -58,11 +58,11 @@ def scenario(cluster, storage):
     check(f"after {took:.1f} s: {says()}", says()[0] == "active" and "MB WAL" in says()[1])
     check(app()["message"], f"storage of {UNIT} is" in app()["message"])
     while used(cluster) < 95:
-        done = load(cluster, password, 4)
+        done = load(cluster, password, 2000)
         if done.returncode:
             raise Failed(f"refused at {used(cluster)} %: {done.stderr}")
-    took = until(40, "the database only reads", lambda: load(cluster, password, 1).returncode != 0)
-    refused = load(cluster, password, 1).stderr.strip()
+    took = until(40, "the database only reads", lambda: load(cluster, password).returncode != 0)
+    refused = load(cluster, password).stderr.strip()
     check(f"after {took:.1f} s, at {used(cluster)} %: {refused}", "read-only" in refused)
     until(20, "it is told", lambda: says()[0] == "blocked" and app()["current"] == "blocked")
     check(says()[1], "the database only reads until it is below 90 %" in says()[1])
@@ -75,10 +75,10 @@ def scenario(cluster, storage):
     check("who has to make room may write", done.returncode == 0, done.stderr)
     os.truncate(filler, os.path.getsize(filler) - (used(cluster) - 92) * SIZE * 1024 * 1024 // 100)
     until(20, "there is a little room", lambda: 90 <= used(cluster) < 95)
-    done = load(cluster, password, 1)
+    done = load(cluster, password)
     check(f"at {used(cluster)} % it still only reads", "read-only" in done.stderr, done.stderr)
     os.remove(filler)
-    took = until(60, "it takes writes again", lambda: load(cluster, password, 1).returncode == 0)
+    took = until(60, "it takes writes again", lambda: load(cluster, password).returncode == 0)
     check(f"{took:.1f} s after there is room it takes writes again", True)
     until(40, "all is well again", lambda: says() == ("active", "Primary"))
     check("the server has never stopped", starts(cluster) == begun)
