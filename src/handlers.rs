@@ -12,7 +12,7 @@ use self::reconcile::{Wish, reconcile};
 use crate::clients::{self, Occasion};
 use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
-use crate::observe::Scope;
+use crate::observe::{LookAtVolume, Scope};
 use crate::ports::Ports;
 
 /// What a handler works with.
@@ -72,6 +72,7 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 workload_version,
                 database,
                 dynamic,
+                volume: volume(event),
             };
             let wish = Wish {
                 scope,
@@ -82,6 +83,19 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
             };
             reconcile(hook, wish)
         }
+    }
+}
+
+/// Whether the own volume may be fuller, or less full, than was told.
+fn volume(event: &Event) -> LookAtVolume {
+    match event {
+        Event::PebbleCheckFailed(_)
+        | Event::PebbleCheckRecovered(_)
+        | Event::PebbleReady(_)
+        | Event::UpdateStatus
+        | Event::ConfigChanged
+        | Event::LeaderElected => LookAtVolume::Now,
+        _ => LookAtVolume::WhileItFills,
     }
 }
 

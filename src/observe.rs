@@ -10,7 +10,7 @@ pub mod tls;
 pub mod trust;
 pub mod workload;
 
-use cluster_plan::disk::Thresholds;
+use cluster_plan::disk::{Level, Thresholds};
 use cluster_plan::membership::{self, Bootstrap};
 use cluster_plan::names::Member;
 use cluster_plan::observed::{Observed, PatroniVersion, Workload};
@@ -24,6 +24,16 @@ use crate::layer;
 use crate::ports::{PortResult, Ports};
 use crate::render::{self, File, PatroniFile, RenderError};
 
+/// When to look how full the volume is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LookAtVolume {
+    /// While it is filling; Pebble's checks tell when that begins.
+    #[default]
+    WhileItFills,
+    /// In any case.
+    Now,
+}
+
 /// How far a hook looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scope {
@@ -33,6 +43,8 @@ pub struct Scope {
     pub database: bool,
     /// Compare Patroni's dynamic configuration.
     pub dynamic: bool,
+    /// Look how full the volume is.
+    pub volume: LookAtVolume,
 }
 
 /// What was seen, what is wanted, and the content of what may have to be pushed.
@@ -147,7 +159,10 @@ pub fn observe(
     {
         observed.workload = Workload::Unreachable(error.chain());
     }
-    if let Workload::Up(facts) = &mut observed.workload {
+    let told = juju.peer_data.as_ref().map(|data| data.disk.level);
+    if let Workload::Up(facts) = &mut observed.workload
+        && (scope.volume == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
+    {
         facts.disk = disk::look(ports, thresholds.warning);
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);

@@ -77,6 +77,8 @@ pub(super) fn workers(
     let base = config
         .text("cpu_max_worker_processes")
         .and_then(number)
+        // One that is too large is told by itself, not by all that follow from it.
+        .filter(|processes| *processes <= cap)
         .unwrap_or(auto);
     let mut values = BTreeMap::new();
     for spec in table::TABLE

@@ -161,7 +161,12 @@ fn workers_follow_the_cores_and_their_cap() {
     .unwrap();
     assert_eq!(parameters.dynamic["max_worker_processes"], json!(8));
     assert_eq!(parameters.local["max_parallel_workers"], json!(8));
-    let errors = auto(&[("cpu_max_worker_processes", json!("41"))]).unwrap_err();
+    let errors = auto(&[
+        ("cpu_max_worker_processes", json!("41")),
+        ("cpu_max_sync_workers_per_subscription", json!("auto")),
+    ])
+    .unwrap_err();
+    assert_eq!(errors.len(), 1);
     assert_eq!(
         errors[0].to_string(),
         "cpu_max_worker_processes=41 is not allowed, use auto or 2 to 40"
