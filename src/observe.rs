@@ -236,7 +236,7 @@ fn files(
     parameters: Option<&Parameters>,
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![render::callback()];
+    let mut files = vec![render::callback(), render::watch()];
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {

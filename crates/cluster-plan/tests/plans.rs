@@ -307,6 +307,50 @@ fn statuses_tell_role_and_missing_members() {
 }
 
 #[test]
+fn the_primarys_own_word_on_its_standbys_counts_before_patronis_view_of_them() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database {
+        streaming: [
+            (member(1).to_string(), true),
+            (member(2).to_string(), false),
+        ]
+        .into(),
+        ..Database::default()
+    });
+    assert_eq!((observed.standing(), observed.synchronous()), (3, 1));
+    observed.database.as_mut().unwrap().streaming.pop_last();
+    assert_eq!((observed.standing(), observed.synchronous()), (2, 1));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Active("Primary (degraded)".into())
+    );
+    let announced = |observed: &Observed| {
+        let steps = steps(&plan(observed, &desired()));
+        steps.into_iter().find_map(|step| match step {
+            Step::Announce(text) => Some(text),
+            _ => None,
+        })
+    };
+    let told = announced(&observed).unwrap();
+    assert_eq!(told, "primary, standbys: 1 stream, 1 synchronous");
+    // Once told it is not told again, neither by a hook that has not asked.
+    observed.peer_data.as_mut().unwrap().announced = Some(told);
+    assert_eq!(announced(&observed), None);
+    observed.database = None;
+    assert_eq!(announced(&observed), None);
+}
+
+#[test]
+fn writes_that_wait_are_told_as_such() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database::default());
+    let plan = plan(&observed, &desired());
+    let told = judge(&observed, &plan).application.unwrap();
+    let text = "writes wait: no standby is synchronous";
+    assert_eq!(told, Status::Active(text.into()));
+}
+
+#[test]
 fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     let mut observed = running(false, Role::SyncStandby, 3);
     if let Workload::Up(facts) = &mut observed.workload {
