@@ -35,8 +35,8 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
-    refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
+    refresh::plan(&mut plan, observed);
     let patch = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::PatchDynamic(patch) => Some(patch),
         _ => None,

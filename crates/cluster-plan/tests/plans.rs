@@ -20,6 +20,7 @@ use cluster_plan::options::{Config, OptionError};
 use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
+use cluster_plan::refresh::{FORMAT, Rollout};
 use cluster_plan::status::{Status, judge};
 use serde_json::{Map, json};
 
@@ -464,6 +465,47 @@ fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
     );
 }
 
+/// The leader's unit 0 leads; pods from `new` on are of the wanted revision.
+fn refreshing(new: u32, partition: u32) -> Observed {
+    let mut observed = running(true, Role::Leader, 3);
+    let revision = |n| if n >= new { "new" } else { "old" };
+    let pods = (0..3).map(|n| (member(n), revision(n).to_owned()));
+    if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
+        facts.rollout = Some(Rollout {
+            partition,
+            wanted: "new".into(),
+            pods: pods.collect(),
+        });
+    }
+    observed.peer_data.as_mut().unwrap().format = Some(FORMAT);
+    observed
+}
+
+#[test]
+fn a_refresh_goes_on_only_when_it_was_agreed_to_and_all_stand() {
+    let mut observed = refreshing(2, 2);
+    assert_eq!(steps(&plan(&observed, &desired())), vec![], "not agreed");
+    let data = observed.peer_data.as_mut().unwrap();
+    data.resumed = Some("old".into());
+    assert_eq!(steps(&plan(&observed, &desired())), vec![], "to another");
+    let data = observed.peer_data.as_mut().unwrap();
+    data.resumed = Some("new".into());
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::SetPartition(1)]
+    );
+    let members = &mut observed.cluster.as_mut().unwrap().members;
+    members[2].state = "starting".into();
+    let planned = plan(&observed, &desired());
+    assert_eq!(steps(&planned), vec![]);
+    assert!(
+        planned
+            .waits
+            .iter()
+            .any(|w| w.for_what == Waiting::Refreshed)
+    );
+}
+
 #[test]
 fn a_quorum_is_told_as_one() {
     let mut observed = running(true, Role::Leader, 3);
@@ -471,4 +513,34 @@ fn a_quorum_is_told_as_one() {
     let application = judge(&observed, &plan(&observed, &desired())).application;
     let told = "commits wait for a quorum of 2 standbys";
     assert_eq!(application, Some(Status::Active(told.into())));
+}
+
+#[test]
+fn no_pod_is_replaced_while_another_member_restarts() {
+    let mut observed = refreshing(2, 2);
+    observed.peer_data.as_mut().unwrap().resumed = Some("new".into());
+    observed.cluster.as_mut().unwrap().members[1].pending_restart = true;
+    let steps = steps(&plan(&observed, &desired()));
+    assert!(steps.contains(&Step::RestartMember(member(1))), "{steps:?}");
+    assert!(!steps.contains(&Step::SetPartition(1)), "{steps:?}");
+}
+
+#[test]
+fn while_kubernetes_replaces_a_pod_the_partition_stays() {
+    let mut observed = refreshing(2, 1);
+    observed.peer_data.as_mut().unwrap().resumed = Some("new".into());
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
+}
+
+#[test]
+fn the_form_of_what_is_kept_is_noted_when_no_unit_runs_another_revision() {
+    let mut observed = refreshing(0, 0);
+    observed.peer_data.as_mut().unwrap().format = None;
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::NoteFormat(FORMAT)]
+    );
+    let mut observed = refreshing(1, 0);
+    observed.peer_data.as_mut().unwrap().format = None;
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
 }
