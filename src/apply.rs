@@ -129,6 +129,13 @@ impl Apply<'_> {
             Step::PublishVolume(volume) => {
                 self.juju.set_peer(Bag::Unit, "pgdata", &volume.to_bag())?;
             }
+            Step::PublishDisk(note) => {
+                self.juju.set_peer(Bag::Unit, "disk", &note.to_string())?;
+            }
+            Step::NoteDisks(notes) => {
+                let text = cluster_plan::disk::to_bag(notes);
+                self.juju.set_peer(Bag::Application, "storage", &text)?;
+            }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
             Step::AnnounceRevision(revision) => {
                 self.juju.set_peer(Bag::Unit, "revision", revision)?;

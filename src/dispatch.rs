@@ -77,6 +77,7 @@ pub fn handler(event: &Event) -> Handler {
         Event::UpgradeCharm => reconcile(true, true, true, true),
         Event::LeaderElected
         | Event::ConfigChanged
+        // The last to mend what a process that died has left: a password, say.
         | Event::Start
         | Event::SecretChanged(_)
         | Event::PebbleCustomNotice(_)
@@ -89,7 +90,7 @@ pub fn handler(event: &Event) -> Handler {
         // The last to mend what a process that died has left: a password, say.
         | Event::UpdateStatus => reconcile(false, true, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
-            reconcile(false, false, false, false)
+            reconcile(false, false, true, false)
         }
         Event::SecretRemove(_) => Handler::ForgetRevision,
         Event::StorageDetaching(_) => Handler::StorageDetaching,

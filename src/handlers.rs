@@ -77,10 +77,20 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 scope,
                 leaving,
                 open_ports,
+                volumes: volumes(event),
                 clients: occasion(event),
             };
             reconcile(hook, wish)
         }
+    }
+}
+
+/// Whether another unit may tell something new of its volume.
+fn volumes(event: &Event) -> bool {
+    match event {
+        Event::LeaderElected | Event::UpdateStatus => true,
+        Event::RelationChanged(relation) => relation.endpoint == "database-peers",
+        _ => false,
     }
 }
 

@@ -3,12 +3,14 @@
 
 pub mod cluster;
 pub mod database;
+pub mod disk;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
 pub mod trust;
 pub mod workload;
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::membership::{self, Bootstrap};
 use cluster_plan::names::Member;
 use cluster_plan::observed::{Observed, PatroniVersion, Workload};
@@ -100,7 +102,8 @@ pub fn observe(
         tls: None,
     };
     let major = image.as_ref().ok().and_then(|(image, _)| image.major);
-    let layer = layer::layer(&juju.names, me, leader_label, major);
+    let thresholds = thresholds(&config);
+    let layer = layer::layer(&juju.names, me, leader_label, major, thresholds);
     let (image, facts) = match image {
         Ok((image, facts)) => (image, facts),
         Err(error) => {
@@ -143,6 +146,9 @@ pub fn observe(
         && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
     {
         observed.workload = Workload::Unreachable(error.chain());
+    }
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.disk = disk::look(ports, thresholds.warning);
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     if scope.database
@@ -200,12 +206,18 @@ fn address(observed: &Observed) -> Option<&str> {
     }
 }
 
+/// Those of the options; the defaults while these are wrong.
+fn thresholds(config: &Result<Config, Vec<OptionError>>) -> Thresholds {
+    config.as_ref().map(Config::thresholds).unwrap_or_default()
+}
+
 fn desired(
     config: Result<Config, Vec<OptionError>>,
     dynamic: Map<String, Value>,
     scope: Scope,
 ) -> Desired {
     Desired {
+        thresholds: thresholds(&config),
         config,
         dynamic,
         publish_version: scope.workload_version,
@@ -236,7 +248,7 @@ fn files(
     parameters: Option<&Parameters>,
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![render::callback(), render::watch()];
+    let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::READ_ONLY;
 use cluster_plan::names::{Member, Names, PGDATA, SHARED_SOCKETS};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::options::Parameters;
@@ -20,8 +21,8 @@ pub const LOG_DIR: &str = "/var/log/postgresql";
 pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
 /// Where the script lies that looks after a primary's standbys.
 pub const WATCH: &str = "/usr/local/bin/watch-standbys";
-/// With it on, a transaction may only read unless it says otherwise.
-const READ_ONLY: &str = "default_transaction_read_only";
+/// The script of the checks of the volume.
+pub const DISK_BELOW: &str = "/usr/local/bin/disk-below";
 /// PostgreSQL's and Patroni's socket for local use.
 const SOCKETS: &str = "/var/run/postgresql";
 
@@ -177,6 +178,17 @@ pub fn watch() -> File {
         content: include_str!("../templates/watch-standbys.sh")
             .to_owned()
             .into(),
+        mode: 0o755,
+        owner: "root",
+    }
+}
+
+/// The script of the checks that wake the charm as the volume fills, or has room again.
+#[must_use]
+pub fn disk_below() -> File {
+    File {
+        path: DISK_BELOW,
+        content: include_str!("../templates/disk-below.sh").to_owned().into(),
         mode: 0o755,
         owner: "root",
     }

@@ -33,7 +33,7 @@ def refusals(cluster):
 def takes(cluster, unit, word):
     """Patroni's REST API of a unit takes the new password: a patch that changes nothing."""
     done = cluster.call("net", "--", "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-u",
-                        f"patroni:{word}-patroni", "-X", "PATCH", "-d", "{}",
+                        f"patroni:{word}-patroni", "-X", "PATCH", "-d", '{"failsafe_mode": true}',
                         f"https://{cluster.address(unit)}:8008/config", check=False)
     return done.stdout == "200"
 

@@ -96,7 +96,7 @@ def same(wanted, shown):
     """Whether pg_settings shows what was wanted: numbers as numbers, words as words."""
     words = {"true": "on", "false": "off"}
     try:
-        return abs(float(wanted) - float(shown)) < 1e-9 * max(1, abs(float(wanted)))
+        return abs(float(wanted) - float(shown)) < 1e-12 * max(1, abs(float(wanted)))
     except ValueError:
         return words.get(wanted, wanted) == shown
 

@@ -21,6 +21,8 @@ pub struct Wish<'a> {
     pub leaving: Option<&'a str>,
     /// Open the ports; once in a pod's life is enough.
     pub open_ports: bool,
+    /// Another unit may tell something new of its volume.
+    pub volumes: bool,
     /// What the hook means for clients.
     pub clients: Occasion<'a>,
 }
@@ -36,6 +38,9 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     let mut facts = observe::juju::facts(hook.juju, wish.leaving)?;
     if wish.open_ports {
         hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
+    }
+    if wish.volumes {
+        facts.look_at_disks(hook.juju)?;
     }
     for round in 1..=ROUNDS {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::Note;
 use cluster_plan::names::{Member, Names};
 use cluster_plan::observed::{Given, PeerData, Volume};
 use cluster_plan::options::SYSTEM_USERS;
@@ -143,6 +144,34 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
     })
 }
 
+fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
+    let notes = text.into_iter().flat_map(|text| text.split(','));
+    notes
+        .filter_map(|note| {
+            let (unit, note) = note.split_once('=')?;
+            Some((names.member_of_unit(unit)?, Note::from_bag(note)))
+        })
+        .collect()
+}
+
+impl JujuFacts {
+    /// Reads what the other units tell of their volumes, which takes a process for each of them.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    pub fn look_at_disks(&mut self, juju: &dyn JujuPort) -> Result<(), JujuError> {
+        let Some(data) = self.peer_data.as_mut().filter(|_| self.leader) else {
+            return Ok(());
+        };
+        for peer in &self.peers {
+            let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
+            let note = bag.get("disk").map(|text| Note::from_bag(text));
+            data.disks.insert(peer.clone(), note.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
 fn peer_data(
     juju: &dyn JujuPort,
     names: &Names,
@@ -174,6 +203,12 @@ fn peer_data(
         format: app.get("format").and_then(|text| text.parse().ok()),
         revision: own.get("revision").cloned(),
         announced: own.get("member").cloned(),
+        disk: own
+            .get("disk")
+            .map(|text| Note::from_bag(text))
+            .unwrap_or_default(),
+        noted_disks: disks(app.get("storage"), names),
+        disks: disks(app.get("storage"), names),
     };
     let volume =
         |bag: &BTreeMap<String, String>| bag.get("pgdata").and_then(|t| Volume::from_bag(t));

@@ -143,6 +143,8 @@ pub struct Unit {
     pub unread: bool,
     /// The layer of its timer for renewals.
     pub renewal: pebble::Layer,
+    /// Percent of the volume that are used.
+    pub disk_used: u8,
     pub starts: usize,
     /// What its pod is made from.
     pub template: String,

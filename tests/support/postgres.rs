@@ -49,8 +49,15 @@ impl FakeDatabase<'_> {
 }
 
 impl Database for FakeDatabase<'_> {
-    fn query(&self, server: &Server, _: &str) -> PortResult<Vec<Vec<Option<String>>>> {
+    fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
         self.enter(server)?;
+        if sql == postgresql_k8s::observe::disk::SLOTS {
+            return Ok(vec![vec![
+                Some("old".into()),
+                Some("640".into()),
+                Some("false".into()),
+            ]]);
+        }
         Ok(self.world.with(|state| {
             let text = |value: bool| Some(value.to_string());
             let mut rows = vec![vec![

@@ -128,6 +128,15 @@ impl Workload for FakeWorkload<'_> {
                 let id = unit.volume.as_ref().map_or("", |(id, _)| id);
                 Ok(printed(&format!("Database system identifier: {id}\n")))
             }
+            ["df", "-P", "-k", STORAGE] => {
+                let used = unit.disk_used;
+                let line = format!("/dev/x 1000 {used} 0 {used}% {STORAGE}");
+                Ok(printed(&format!("Filesystem ...\n{line}\n")))
+            }
+            ["timeout", "3", "du", "-s", "-m", paths @ ..] => {
+                let lines: Vec<String> = paths.iter().map(|path| format!("7\t{path}\n")).collect();
+                Ok(printed(&lines.concat()))
+            }
             ["locale", "-a"] => Ok(printed("C\nC.utf8\nde_DE.utf8\nPOSIX\n")),
             ["test", "-f", path] => Ok(Output {
                 code: i32::from(*path != "/usr/share/zoneinfo/Europe/Berlin"),
@@ -143,11 +152,8 @@ impl Workload for FakeWorkload<'_> {
                 Ok(printed(""))
             }
             ["update-ca-certificates"] => {
-                let own = "/usr/local/share/ca-certificates/";
-                let trusted = unit
-                    .files
-                    .iter()
-                    .filter(|(path, _)| path.starts_with(own) && !path.contains("/."));
+                let own = "/usr/local/share/ca-certificates/ca-";
+                let trusted = unit.files.iter().filter(|(path, _)| path.starts_with(own));
                 unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
                 Ok(printed(""))
             }

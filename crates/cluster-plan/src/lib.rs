@@ -7,6 +7,7 @@
 //! draws a random number.
 
 pub mod clients;
+pub mod disk;
 pub mod extensions;
 pub mod membership;
 pub mod names;

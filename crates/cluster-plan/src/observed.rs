@@ -95,6 +95,12 @@ pub struct PeerData {
     pub volumes: BTreeMap<Member, Volume>,
     /// Application bag `restarted`: members that have had their restart in this round.
     pub restarted: BTreeSet<Member>,
+    /// This unit's bag key `disk`: what it last told of its volume.
+    pub disk: crate::disk::Note,
+    /// The other units' notes of their volumes, as far as this unit knows.
+    pub disks: BTreeMap<Member, crate::disk::Note>,
+    /// Application bag `storage`: the volumes that the leader has noted.
+    pub noted_disks: BTreeMap<Member, crate::disk::Note>,
     /// Application bag `refresh_resumed`: the revision of the pods that the operator has agreed to.
     pub resumed: Option<String>,
     /// Application bag `format`: the form of what the charm keeps.
@@ -257,6 +263,8 @@ pub struct WorkloadFacts {
     pub configured: bool,
     /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
     pub stale_files: BTreeSet<String>,
+    /// How full the volume is; none where that can't be told.
+    pub disk: Option<crate::disk::Disk>,
     /// Whether Patroni has been told to read the `patroni.yml` that is wanted.
     pub note: Note,
     /// Parameters that the new `patroni.yml` gives another value.

@@ -1,10 +1,11 @@
 //! A plan as data: steps in order, each with its reason; what is waited for; what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::disk;
 use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
@@ -24,6 +25,10 @@ pub enum Step {
     PublishVolume(Volume),
     /// Tell the other units of a change of this unit's member, which wakes them.
     Announce(String),
+    /// Tell the leader how full this unit's volume is.
+    PublishDisk(disk::Note),
+    /// Write the application bag's `storage`.
+    NoteDisks(BTreeMap<Member, disk::Note>),
     /// Write the application bag's `cluster_initialised`.
     MarkInitialised,
     /// Tell Juju the version of the workload.
@@ -83,6 +88,18 @@ impl fmt::Display for Step {
                 write!(f, "publish that the volume holds cluster {id}")
             }
             Self::Announce(state) => write!(f, "announce to the other units: {state}"),
+            Self::PublishDisk(note) => match note.level {
+                disk::Level::Fine => f.write_str("tell the leader that the volume has room"),
+                _ => write!(
+                    f,
+                    "tell the leader that the volume is {} % full",
+                    note.percent
+                ),
+            },
+            Self::NoteDisks(notes) if notes.is_empty() => {
+                f.write_str("note that every volume has room")
+            }
+            Self::NoteDisks(notes) => write!(f, "note volumes: {}", disk::to_bag(notes)),
             Self::AnnounceRevision(revision) => {
                 write!(f, "announce to the other units: made from {revision}")
             }
@@ -237,6 +254,15 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// The own volume is so full that the database only reads.
+    StorageFull {
+        /// Used.
+        percent: u8,
+        /// Below this it is over.
+        release: u8,
+        /// What fills it.
+        filled_by: String,
+    },
     /// The secret of the option `system-users` cannot be read: its id.
     SecretUnreadable(String),
     /// The secret of the option `system-users` holds what cannot be taken.
@@ -269,6 +295,7 @@ impl Problem {
             | Self::Client { .. }
             | Self::MixedClients
             | Self::SecretWrong(_)
+            | Self::StorageFull { .. }
             | Self::Extension(_) => false,
         }
     }
@@ -277,6 +304,8 @@ impl Problem {
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// Volumes that are filling, of all members as far as is known.
+    pub disks: BTreeMap<Member, disk::Note>,
     /// What the steps will mean, where they change parameters.
     pub outlook: Vec<String>,
     /// In this order.

@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{outlook, refresh, restarts, roles, tls};
+use crate::{disk, outlook, refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Desired {
     pub config: Result<Config, Vec<OptionError>>,
     /// Patroni's dynamic configuration as it should be; empty where it isn't known.
     pub dynamic: Map<String, Value>,
+    /// From when on a filling volume is told, and guarded.
+    pub thresholds: disk::Thresholds,
     /// Tell Juju the workload's version: the workload may be a new one.
     pub publish_version: bool,
 }
@@ -35,6 +37,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
+    disk::plan(&mut plan, observed, desired.thresholds);
     cluster(&mut plan, observed, desired);
     refresh::plan(&mut plan, observed);
     let patch = plan.steps.iter().find_map(|planned| match &planned.step {
@@ -335,12 +338,15 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         return plan.wait(Waiting::Primary, "Patroni's role-change callback");
     }
     if let (true, Some(current)) = (observed.leader, &view.dynamic)
-        && let Some(patch) = membership::merge_difference(current, &desired.dynamic)
+        && let Some(patch) =
+            membership::merge_difference(current, &disk::guarded(&desired.dynamic, plan))
     {
-        plan.step(
-            Step::PatchDynamic(patch),
-            "policy, scale or options have changed",
-        );
+        let guard = patch.pointer(&format!("/postgresql/parameters/{}", disk::READ_ONLY));
+        let why = match guard.and_then(Value::as_str) {
+            Some("on") if !plan.disks.is_empty() => "a volume is full: new transactions only read",
+            _ => "policy, scale, options or room on the volumes have changed",
+        };
+        plan.step(Step::PatchDynamic(patch), why);
     }
     if desired.config.is_ok() {
         restarts::plan(plan, observed, view);

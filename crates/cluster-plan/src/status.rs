@@ -1,5 +1,6 @@
 //! What Juju shows of a unit and of the application: the one place where statuses are decided.
 
+use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
 use crate::refresh;
@@ -63,7 +64,9 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
         {
             Some(_) => {
                 let guarantee = guarantee(observed);
-                refresh::tell(observed, &guarantee).unwrap_or(Status::Active(guarantee))
+                refresh::tell(observed, &guarantee)
+                    .or_else(|| storage(plan))
+                    .unwrap_or(Status::Active(guarantee))
             }
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
@@ -129,6 +132,19 @@ fn guarantee(observed: &Observed) -> String {
     }
 }
 
+/// What the leader tells of volumes that are filling, foremost of the fullest one.
+fn storage(plan: &Plan) -> Option<Status> {
+    let (member, note) = plan
+        .disks
+        .iter()
+        .max_by_key(|(_, note)| (note.level, note.percent))?;
+    let told = format!("storage of {} is {} % full", member.unit(), note.percent);
+    Some(match note.level {
+        Level::Full => Status::Blocked(format!("{told}: the database only reads")),
+        _ => Status::Active(told),
+    })
+}
+
 fn app_wide(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| {
         matches!(
@@ -174,7 +190,7 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     let role = match own.role {
         Role::Leader => "Primary",
         Role::StandbyLeader => "Standby",
-        Role::SyncStandby | Role::Replica => return Status::Active(String::new()),
+        Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
     let degraded = observed.standing() < usize::try_from(observed.planned).unwrap_or(usize::MAX);
     let mut message = role.to_owned();
@@ -188,7 +204,21 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     {
         message.push_str(" (Kubernetes API fails)");
     }
+    let filling = filling(observed, plan);
+    if !filling.is_empty() {
+        message.push_str(", ");
+        message.push_str(&filling);
+    }
     Status::Active(message)
+}
+
+/// That the own volume is filling, and what fills it.
+fn filling(observed: &Observed, plan: &Plan) -> String {
+    let disk = observed.workload.facts().and_then(|f| f.disk.as_ref());
+    match (plan.disks.get(&observed.me), disk) {
+        (Some(_), Some(disk)) => format!("storage {} % full: {}", disk.percent, disk.filled_by),
+        _ => String::new(),
+    }
 }
 
 fn text(problem: &Problem, observed: &Observed) -> Status {
@@ -231,6 +261,14 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::StorageFull {
+            percent,
+            release,
+            filled_by,
+        } => format!(
+            "storage {percent} % full, the database only reads until it is below {release} %: \
+             {filled_by}: make room (BEGIN READ WRITE works) or grow the volume"
+        ),
         Problem::SecretUnreadable(id) => format!(
             "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
         ),

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
     Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
@@ -128,6 +129,7 @@ fn desired() -> Desired {
     Desired {
         config: Config::new(&BTreeMap::new()),
         dynamic: Map::new(),
+        thresholds: Thresholds::default(),
         publish_version: false,
     }
 }

@@ -8,6 +8,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::disk::Thresholds;
 use crate::observed::PatroniVersion;
 
 use serde_json::{Map, Value, json};
@@ -90,6 +91,9 @@ impl Extension {
 
 /// The option that names a secret with passwords.
 pub const SYSTEM_USERS: &str = "system-users";
+
+const DISK_WARNING: &str = "disk_warning_percent";
+const DISK_READ_ONLY: &str = "disk_read_only_percent";
 
 const QUORUM: &str = "synchronous_mode_quorum";
 
@@ -175,6 +179,11 @@ impl Config {
             }
         }
         errors.extend(config.unsafe_timing());
+        let disk = config.thresholds();
+        if disk.warning >= disk.read_only {
+            let allowed = format!("less than {DISK_READ_ONLY}={}", disk.read_only);
+            errors.push(error(DISK_WARNING, &json!(disk.warning), allowed));
+        }
         if errors.is_empty() {
             Ok(config)
         } else {
@@ -216,6 +225,22 @@ impl Config {
             let allowed = format!("false: it needs Patroni 4, the image has {major}.{minor}");
             error(QUORUM, &json!(true), allowed)
         })
+    }
+
+    /// From when on a filling volume is told, and guarded.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        let default = Thresholds::default();
+        let percent = |name, default| {
+            let value = self
+                .int(name)
+                .and_then(|percent| u8::try_from(percent).ok());
+            value.unwrap_or(default)
+        };
+        Thresholds {
+            warning: percent(DISK_WARNING, default.warning),
+            read_only: percent(DISK_READ_ONLY, default.read_only),
+        }
     }
 
     /// `durability_maximum_lag_on_failover`, in bytes.

@@ -1,6 +1,6 @@
 //! Every option: what values it may have, and where it goes.
 
-use super::{QUORUM, Rule, SYSTEM_USERS, Spec, Target, words};
+use super::{DISK_READ_ONLY, DISK_WARNING, QUORUM, Rule, SYSTEM_USERS, Spec, Target, words};
 
 /// The options in the order of `config.yaml`: the peer charm's, and Patroni's timing.
 pub(super) const TABLE: &[Spec] = &[
@@ -32,6 +32,16 @@ pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "patroni_retry_timeout",
         rule: Rule::Int(3, 120),
+        target: Target::Charm,
+    },
+    Spec {
+        name: DISK_WARNING,
+        rule: Rule::Int(50, 95),
+        target: Target::Charm,
+    },
+    Spec {
+        name: DISK_READ_ONLY,
+        rule: Rule::Int(60, 99),
         target: Target::Charm,
     },
     Spec {

@@ -77,7 +77,14 @@ proptest! {
     ) {
         let name = table::TABLE[index].name;
         // The longest one leaves room for whatever else of Patroni's timing.
-        let taken = Config::new(&raw(&[("patroni_ttl", json!(300)), (name, value.clone())]));
+        let mut given = vec![
+            ("patroni_ttl", json!(300)),
+            ("disk_warning_percent", json!(50)),
+            ("disk_read_only_percent", json!(99)),
+        ];
+        given.retain(|(other, _)| *other != name);
+        given.push((name, value.clone()));
+        let taken = Config::new(&raw(&given));
         prop_assert!(taken.is_ok(), "{name}={value}: {taken:?}");
     }
 }
@@ -114,8 +121,8 @@ fn table_and_config_yaml_name_the_same_options_with_allowed_defaults() {
     assert_eq!(names, table);
     assert_eq!(
         table.len(),
-        186 + 3 + 2,
-        "the peer charm's, Patroni's timing, quorum and the secret of system users"
+        186 + 3 + 2 + 2,
+        "the peer charm's, Patroni's timing, quorum, the secret of system users, the disk guard"
     );
 }
 
