@@ -9,6 +9,7 @@ use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::roles::{self, Sql, Statement};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -65,7 +66,9 @@ pub fn apply(
             }
             Err(StepError::Port(error)) => {
                 tracing::warn!("cannot {}: {}", planned.step, error.chain());
-                applied.problems.extend(problem(&planned.step, &error));
+                applied
+                    .problems
+                    .extend(problem(&planned.step, &error, observation));
                 applied.stopped = true;
                 break;
             }
@@ -75,10 +78,13 @@ pub fn apply(
 }
 
 /// What a failed step means for the status, beyond being tried again.
-fn problem(step: &Step, error: &PortError) -> Option<Problem> {
+fn problem(step: &Step, error: &PortError, observation: &Observation) -> Option<Problem> {
     match (step, error) {
         (_, PortError::Forbidden("the Kubernetes API", _)) => Some(Problem::Untrusted),
         (Step::ApplyService(_), _) => Some(Problem::Services),
+        (Step::ApplyHeadless, _) => Some(Problem::HeadlessService(
+            observation.observed.names.headless(),
+        )),
         (Step::LabelPod, _) => Some(Problem::PodLabels(error.chain())),
         _ => None,
     }
@@ -114,7 +120,8 @@ impl Apply<'_> {
         let names = &self.observation.observed.names;
         let me = &self.observation.observed.me;
         match step {
-            Step::StorePasswords(users) => self.store_passwords(users)?,
+            Step::StorePasswords(users) => self.store_passwords(users.iter().copied())?,
+            Step::TakePasswords(users) => self.store_passwords(users.iter().copied())?,
             Step::PublishEndpoints(hosts) => {
                 let text = Value::from(hosts.clone()).to_string();
                 self.juju.set_peer(Bag::Application, "endpoints", &text)?;
@@ -123,6 +130,16 @@ impl Apply<'_> {
                 self.juju.set_peer(Bag::Unit, "pgdata", &volume.to_bag())?;
             }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
+            Step::AnnounceRevision(revision) => {
+                self.juju.set_peer(Bag::Unit, "revision", revision)?;
+            }
+            Step::SetPartition(ordinal) => {
+                ports.kubernetes.set_partition(names.app(), *ordinal)?;
+            }
+            Step::NoteFormat(format) => {
+                let text = format.to_string();
+                self.juju.set_peer(Bag::Application, "format", &text)?;
+            }
             Step::MarkInitialised => {
                 self.juju
                     .set_peer(Bag::Application, "cluster_initialised", "True")?;
@@ -141,6 +158,10 @@ impl Apply<'_> {
                     .label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
             }
             Step::ApplyService(kind) => self.apply_service(*kind)?,
+            Step::ApplyHeadless => {
+                let service = services::headless(names, self.owners()?);
+                ports.kubernetes.apply_service(&service, names.app())?;
+            }
             Step::PrepareStorage => workload::prepare_storage(ports.workload)?,
             Step::PushFile(path) => {
                 workload::push(ports.workload, &self.observation.files, path)?;
@@ -152,6 +173,7 @@ impl Apply<'_> {
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
+            Step::NoteRead => workload::note_read(ports.workload, &self.observation.files)?,
             Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
             Step::NoteRestarted(members) => {
                 let units: Vec<String> = members.iter().map(Member::unit).collect();
@@ -165,10 +187,23 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn store_passwords(&mut self, users: &[SystemUser]) -> Result<(), StepError> {
+    /// The given ones, else new ones.
+    fn store_passwords(
+        &mut self,
+        users: impl Iterator<Item = SystemUser>,
+    ) -> Result<(), StepError> {
         let mut passwords = self.facts.passwords.clone().unwrap_or_default();
+        let given = self
+            .facts
+            .given
+            .as_ref()
+            .and_then(|given| given.as_ref().ok());
         for user in users {
-            passwords.set(*user, self.ports.random.password());
+            let password = given.and_then(|given| given.get(user)).cloned();
+            passwords.set(
+                user,
+                password.unwrap_or_else(|| self.ports.random.password()),
+            );
         }
         self.juju.store_passwords(&passwords)?;
         self.facts.passwords = Some(passwords);
@@ -177,14 +212,16 @@ impl Apply<'_> {
 
     fn apply_service(&self, kind: ServiceKind) -> Result<(), PortError> {
         let names = &self.observation.observed.names;
-        let me = self.observation.observed.me.to_string();
-        let owners = self
-            .ports
-            .kubernetes
-            .pod(&me)?
-            .and_then(|pod| pod.metadata.owner_references);
+        let owners = self.owners()?;
         let service = services::service(names, kind, self.observation.leader_label, owners);
         self.ports.kubernetes.apply_service(&service, names.app())
+    }
+
+    /// What owns the pod, so that what is made goes with it.
+    fn owners(&self) -> Result<Option<Vec<OwnerReference>>, PortError> {
+        let me = self.observation.observed.me.to_string();
+        let pod = self.ports.kubernetes.pod(&me)?;
+        Ok(pod.and_then(|pod| pod.metadata.owner_references))
     }
 
     fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {

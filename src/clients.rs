@@ -24,7 +24,7 @@ use crate::observe::{Observation, database};
 use crate::ports::{Ports, Server};
 
 pub use look::{CLIENT, OWNED, PREFIXED, USERS};
-pub use memory::{Known, Memory};
+pub use memory::{Known, Memory, digest};
 
 use crate::juju_port::JujuPort;
 

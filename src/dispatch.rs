@@ -41,6 +41,10 @@ pub enum Action {
     SetTlsPrivateKey,
     /// `promote-to-primary`
     PromoteToPrimary,
+    /// `pre-upgrade-check`
+    PreUpgradeCheck,
+    /// `resume-upgrade`
+    ResumeUpgrade,
     /// `list-clients`
     ListClients,
     /// `rotate-client-credentials`
@@ -82,7 +86,8 @@ pub fn handler(event: &Event) -> Handler {
         | Event::RelationChanged(_)
         | Event::RelationDeparted(_)
         | Event::RelationBroken(_) => reconcile(false, true, true, false),
-        Event::UpdateStatus => reconcile(false, false, true, false),
+        // The last to mend what a process that died has left: a password, say.
+        Event::UpdateStatus => reconcile(false, true, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
             reconcile(false, false, false, false)
         }
@@ -94,6 +99,8 @@ pub fn handler(event: &Event) -> Handler {
             "get-password" => Action::GetPassword,
             "set-password" => Action::SetPassword,
             "set-tls-private-key" => Action::SetTlsPrivateKey,
+            "pre-upgrade-check" => Action::PreUpgradeCheck,
+            "resume-upgrade" => Action::ResumeUpgrade,
             "promote-to-primary" => Action::PromoteToPrimary,
             "list-clients" => Action::ListClients,
             "rotate-client-credentials" => Action::RotateClientCredentials,

@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod leave;
 pub mod reconcile;
+pub mod refresh;
 pub mod tls;
 
 use juju::Event;

@@ -88,6 +88,8 @@ pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>)
                 "user": "postgres",
                 "group": "postgres",
                 "on-failure": "restart",
+                // Time for a clean shutdown, within the 30 s that a pod has to end.
+                "kill-delay": "25s",
                 "environment": {
                     "PATRONI_KUBERNETES_LABELS":
                         format!("{{application: patroni, cluster-name: {scope}}}"),

@@ -10,6 +10,7 @@ mod members;
 mod random;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use cluster_plan::names::ServiceKind;
@@ -131,6 +132,11 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or the service does not start.
     fn start(&self, service: &str) -> PortResult<()>;
+    /// Begins to stop a service, which goes on when this returns.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn stop(&self, service: &str) -> PortResult<()>;
     /// Starts a service anew, whether it runs or not.
     ///
     /// # Errors
@@ -210,6 +216,16 @@ pub trait Kubernetes {
     /// # Errors
     /// When the API does not answer or refuses.
     fn stateful_set_created(&self, name: &str) -> PortResult<Option<String>>;
+    /// How far the rolling update of a `StatefulSet`'s pods is; none where there is no such set.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn rolling_update(&self, name: &str) -> PortResult<Option<RollingUpdate>>;
+    /// Lets pods of a `StatefulSet` follow its template from this ordinal on, and no others.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn set_partition(&self, name: &str, ordinal: u32) -> PortResult<()>;
     /// Allocatable cores and bytes of memory of a node.
     ///
     /// # Errors
@@ -232,6 +248,17 @@ pub struct Registered {
     pub created: String,
 }
 
+/// The rolling update of a `StatefulSet`'s pods.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RollingUpdate {
+    /// Pods below this ordinal stay as they are.
+    pub partition: u32,
+    /// Name of what the pods shall be made from.
+    pub wanted: String,
+    /// What each pod is made from, by name.
+    pub pods: BTreeMap<String, String>,
+}
+
 /// Allocatable resources, as Kubernetes writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSize {
@@ -240,6 +267,9 @@ pub struct NodeSize {
     /// Quantity of memory.
     pub memory: String,
 }
+
+/// Label by which Kubernetes tells what a pod of a `StatefulSet` is made from.
+pub const REVISION_LABEL: &str = "controller-revision-hash";
 
 /// How to reach a database server.
 #[derive(Debug, Clone)]
@@ -272,6 +302,16 @@ pub trait Database {
         server: &Server,
         sql: &'static str,
         parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>>;
+    /// Rows of text of a look into some database.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
     ) -> PortResult<Vec<Vec<Option<String>>>>;
     /// Statements in some database, in one transaction or each by itself; they may take longer
     /// than others.

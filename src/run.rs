@@ -16,7 +16,7 @@ use crate::clients::{list, rotate};
 use crate::dispatch::{self, Action, Handler};
 use crate::error_chain;
 use crate::handlers::actions::{self, ActionError};
-use crate::handlers::{self, HandlerError, Hook, tls};
+use crate::handlers::{self, HandlerError, Hook, refresh, tls};
 use crate::juju_port::{
     ActionResult, Certificates as _, HookJuju, JujuError, JujuPort, ResultValue,
 };
@@ -145,6 +145,8 @@ fn perform(
         Action::SetPassword => actions::set_password(hook, params(context)?),
         Action::SetTlsPrivateKey => tls::set_private_key(hook, params(context)?),
         Action::PromoteToPrimary => actions::promote_to_primary(hook, &params(context)?),
+        Action::PreUpgradeCheck => refresh::pre_upgrade_check(hook),
+        Action::ResumeUpgrade => refresh::resume_upgrade(hook),
         Action::ListClients => list::list(hook),
         Action::RotateClientCredentials => rotate::rotate(hook, &params(context)?),
         Action::NotYet => {

@@ -1,4 +1,5 @@
-//! The two Services that lead clients to the primary and to the replicas.
+//! The two Services that lead clients to the primary and to the replicas, and the headless one that
+//! Juju makes, for when somebody has deleted it.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,35 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use crate::ports::role_label;
 
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The headless Service as Juju makes it. Juju does not look after it once the application stands.
+#[must_use]
+pub fn headless(names: &Names, owners: Option<Vec<OwnerReference>>) -> Service {
+    let label = ("app.kubernetes.io/name", names.app());
+    Service {
+        metadata: ObjectMeta {
+            name: Some(names.headless()),
+            namespace: Some(names.model().to_owned()),
+            labels: Some(map(&[label, ("app.kubernetes.io/managed-by", "juju")])),
+            owner_references: owners,
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            selector: Some(map(&[label])),
+            cluster_ip: Some("None".to_owned()),
+            publish_not_ready_addresses: Some(true),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
 /// A Service as it should be. Its owners are those of the pods, so that it goes with them.
 #[must_use]
 pub fn service(
@@ -16,12 +46,6 @@ pub fn service(
     leader_label: &'static str,
     owners: Option<Vec<OwnerReference>>,
 ) -> Service {
-    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
-    };
     let port = |name: &str, number: u16| ServicePort {
         name: Some(name.to_owned()),
         port: i32::from(number),

@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 use support::{
-    KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
+    KubeFault, Outcome, State, World, notice, pebble_ready, peers, peers_changed, peers_created,
 };
 
 /// The hooks of a unit's first minutes, in Juju's order.
@@ -491,7 +491,58 @@ fn a_unit_that_stops_hands_over_first() {
     assert_eq!(world.with(|state| state.holder), Some(0));
     world.with(|state| state.unit(0).dying = true);
     assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    world.with(State::let_patroni_work);
     assert_ne!(world.with(|state| state.holder), Some(0));
+    // Hooks that still come to it leave its member ended.
+    assert_eq!(world.hook(0, &peers_changed()), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Inactive
+    );
+}
+
+#[test]
+fn services_that_somebody_has_deleted_are_made_again() {
+    let world = deployed(3);
+    world.with(|state| {
+        state.services.clear();
+        state.headless = false;
+    });
+    assert_eq!(world.hook(1, &Event::UpdateStatus), Outcome::Done);
+    let (word, message) = world.status(1);
+    assert_eq!(word, "blocked", "{message}");
+    assert!(
+        message.contains("postgresql-k8s-endpoints is gone"),
+        "{message}"
+    );
+    world.settle();
+    assert!(world.with(|state| state.headless));
+    assert_stands(&world, 3);
+}
+
+#[test]
+fn a_leaving_primary_that_nobody_can_follow_serves_on() {
+    let world = deployed(3);
+    world.with(|state| {
+        for ordinal in 0..3 {
+            state.unit(ordinal).dying = true;
+        }
+    });
+    assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Active
+    );
+}
+
+#[test]
+fn where_the_unit_stays_stop_ends_nothing_that_only_the_agent_would_have_ended() {
+    let world = deployed(3);
+    assert_eq!(world.hook(0, &Event::Stop), Outcome::Done);
+    assert_eq!(
+        world.with(|state| state.unit(0).service),
+        ServiceState::Active
+    );
 }
 
 #[test]

@@ -169,6 +169,8 @@ fn every_action_of_the_surface_is_either_done_or_says_that_it_is_not() {
         "set-password",
         "promote-to-primary",
         "set-tls-private-key",
+        "pre-upgrade-check",
+        "resume-upgrade",
         "list-clients",
         "rotate-client-credentials",
     ]

@@ -3,6 +3,7 @@
 use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
 use secrecy::ExposeSecret;
 
+use crate::observe::workload::{READ, mark};
 use crate::ports::{PortError, PortResult, Workload};
 use crate::render::{File, LOG_DIR};
 
@@ -36,6 +37,14 @@ pub fn push(port: &dyn Workload, files: &[File], path: &str) -> PortResult<()> {
         file.mode,
         file.owner,
     )
+}
+
+/// Notes which `patroni.yml` Patroni has been told to read.
+pub fn note_read(port: &dyn Workload, files: &[File]) -> PortResult<()> {
+    match mark(files) {
+        Some(mark) => port.push(READ, mark.as_bytes(), 0o600, "postgres"),
+        None => Ok(()),
+    }
 }
 
 /// Runs a command that must succeed.

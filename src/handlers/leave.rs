@@ -1,10 +1,11 @@
-//! What a unit does before it goes: it hands over leadership of the cluster, and sees to it that
+//! What a unit does before it goes: its member ends in an orderly way, so that another leads, and
 //! what Patroni made in Kubernetes goes with the application.
 
-use cluster_plan::names::ServiceKind;
-use cluster_plan::observed::Role;
+use cluster_plan::names::{Member, ServiceKind};
+use cluster_plan::observed::{ClusterMember, Role};
 
 use super::{HandlerError, Hook};
+use crate::layer::SERVICE;
 use crate::observe::juju::JujuFacts;
 use crate::observe::{self, cluster};
 
@@ -14,7 +15,7 @@ use crate::observe::{self, cluster};
 /// When Juju can't tell what is asked of it.
 pub fn storage_detaching(hook: &Hook<'_>) -> Result<(), HandlerError> {
     let facts = observe::juju::facts(hook.juju, None)?;
-    hand_over(hook, &facts);
+    end_member(hook, &facts);
     Ok(())
 }
 
@@ -24,14 +25,18 @@ pub fn storage_detaching(hook: &Hook<'_>) -> Result<(), HandlerError> {
 /// When Juju can't tell what is asked of it.
 pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
     let facts = observe::juju::facts(hook.juju, None)?;
-    hand_over(hook, &facts);
+    // Where the pod goes and the unit stays, the workload's Pebble has been told to end as well, and
+    // does the same. Where only the agent ends, nothing is to be stopped.
+    if facts.leaving.contains(&facts.me) {
+        end_member(hook, &facts);
+    }
     let names = &facts.names;
     let selector = format!("application=patroni,cluster-name={}", names.scope());
     let mut except: Vec<String> = ServiceKind::ALL
         .iter()
         .map(|kind| names.service(*kind))
         .collect();
-    except.extend([names.app().to_owned(), format!("{}-endpoints", names.app())]);
+    except.extend([names.app().to_owned(), names.headless()]);
     match hook
         .ports
         .kubernetes
@@ -45,35 +50,26 @@ pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
     Ok(())
 }
 
-/// Moves leadership away from this member if it leads and a synchronous standby can take over.
-/// Where that fails, Patroni's own failover follows once the member is gone.
-fn hand_over(hook: &Hook<'_>, facts: &JujuFacts) {
-    let Some(view) = cluster::look(facts, hook.ports.members, false) else {
-        return;
-    };
-    let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&facts.me);
-    let stays = |member: &&cluster_plan::observed::ClusterMember| {
-        member.started()
-            && member.role == Role::SyncStandby
-            && member
-                .member
-                .as_ref()
-                .is_some_and(|m| !facts.leaving.contains(m))
-    };
-    if !leads {
-        return;
+/// Lets Patroni end, and PostgreSQL with it: as a standby it first has itself taken off the list of
+/// those that commits wait for; as the primary it gives up leadership when a synchronous standby has
+/// all, which leads within a fraction of a second. Where none can, the unit serves as long as it can.
+fn end_member(hook: &Hook<'_>, facts: &JujuFacts) {
+    if let Some(view) = cluster::look(facts, hook.ports.members, false) {
+        let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&facts.me);
+        let takes_over = |member: &ClusterMember| {
+            let stays = |m: &Member| *m != facts.me && !facts.leaving.contains(m);
+            member.started()
+                && member.role == Role::SyncStandby
+                && member.member.as_ref().is_some_and(stays)
+        };
+        if leads && !view.members.iter().any(takes_over) {
+            tracing::info!("no synchronous standby can take over");
+            return;
+        }
     }
-    let Some(candidate) = view.members.iter().find(stays) else {
-        tracing::info!("no synchronous standby can take over");
-        return;
-    };
-    let host = facts.names.host(&facts.me);
-    match hook
-        .ports
-        .members
-        .switchover(&host, &facts.me.to_string(), Some(&candidate.name))
-    {
-        Ok(()) => tracing::info!("{} leads now, before this member goes", candidate.name),
-        Err(error) => tracing::warn!("cannot hand over to {}: {}", candidate.name, error.chain()),
+    match hook.ports.workload.stop(SERVICE) {
+        Ok(()) => tracing::info!("Patroni ends, before this unit goes"),
+        // The pod's end stops it too.
+        Err(error) => tracing::warn!("cannot stop Patroni: {}", error.chain()),
     }
 }

@@ -3,10 +3,11 @@
 use cluster_plan::names::ServiceKind;
 use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts};
 use cluster_plan::options::Machine;
+use cluster_plan::refresh::Rollout;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::juju::JujuFacts;
-use crate::ports::{Kubernetes, PortError, PortResult, patroni_labels};
+use crate::ports::{Kubernetes, PortError, PortResult, REVISION_LABEL, patroni_labels};
 use crate::services;
 
 /// Container whose limits count.
@@ -39,10 +40,10 @@ fn facts(
     facts.labels_missing = patroni_labels(&scope)
         .iter()
         .any(|(key, value)| labels.get(*key).map(String::as_str) != Some(value));
-    facts.headless = port
-        .service(&format!("{}-endpoints", names.app()))?
-        .is_some();
+    facts.revision = labels.get(REVISION_LABEL).cloned();
+    facts.headless = port.service(&names.headless())?.is_some();
     if juju.leader {
+        facts.rollout = rollout(juju, port)?;
         for kind in ServiceKind::ALL {
             let current = port.service(&names.service(kind))?;
             if !current.is_some_and(|service| fits(&service, juju, kind, leader_label)) {
@@ -59,6 +60,19 @@ fn facts(
     }
     let machine = machine(&pod, port)?;
     Ok((facts, machine))
+}
+
+fn rollout(juju: &JujuFacts, port: &dyn Kubernetes) -> PortResult<Option<Rollout>> {
+    let names = &juju.names;
+    Ok(port.rolling_update(names.app())?.map(|seen| Rollout {
+        partition: seen.partition,
+        wanted: seen.wanted,
+        pods: seen
+            .pods
+            .into_iter()
+            .filter_map(|(pod, revision)| Some((names.member_named(&pod)?, revision)))
+            .collect(),
+    }))
 }
 
 fn fits(

@@ -1,6 +1,7 @@
 //! The Kubernetes API through `kube`, as the pod's service account.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -10,11 +11,15 @@ use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{Kubernetes, NodeSize, PortError, PortResult, Registered};
+use super::{
+    Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
+};
 
 /// Longest time that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 const NAME: &str = "the Kubernetes API";
+/// Label that Juju gives every pod of an application.
+const APP_LABEL: &str = "app.kubernetes.io/name";
 
 /// A client in the pod, made at its first use.
 pub struct ClusterApi<'a> {
@@ -176,6 +181,53 @@ impl Kubernetes for ClusterApi<'_> {
         Ok(found
             .and_then(|object| object.creation_timestamp())
             .map(|time| time.0.to_string()))
+    }
+
+    fn rolling_update(&self, name: &str) -> PortResult<Option<RollingUpdate>> {
+        self.run(
+            &format!("look at the pods of StatefulSet {name}"),
+            async |client| {
+                let sets = Api::<StatefulSet>::namespaced(client.clone(), &self.namespace);
+                let Some(set) = sets.get_opt(name).await? else {
+                    return Ok(None);
+                };
+                let partition = set
+                    .spec
+                    .and_then(|spec| spec.update_strategy?.rolling_update?.partition)
+                    .and_then(|partition| u32::try_from(partition).ok());
+                let Some(wanted) = set.status.and_then(|status| status.update_revision) else {
+                    return Ok(None);
+                };
+                let selector = ListParams::default().labels(&format!("{APP_LABEL}={name}"));
+                let pods = Api::<Pod>::namespaced(client, &self.namespace);
+                let pods = pods.list_metadata(&selector).await?.into_iter();
+                let revision = |labels: &BTreeMap<String, String>| {
+                    labels.get(REVISION_LABEL).cloned().unwrap_or_default()
+                };
+                Ok(Some(RollingUpdate {
+                    partition: partition.unwrap_or(0),
+                    wanted,
+                    pods: pods
+                        .map(|pod| (pod.name_any(), revision(pod.labels())))
+                        .collect(),
+                }))
+            },
+        )
+    }
+
+    fn set_partition(&self, name: &str, ordinal: u32) -> PortResult<()> {
+        let patch = json!({"spec": {"updateStrategy": {
+            "type": "RollingUpdate", "rollingUpdate": {"partition": ordinal},
+        }}});
+        self.run(
+            &format!("set the partition of StatefulSet {name}"),
+            async |client| {
+                Api::<StatefulSet>::namespaced(client, &self.namespace)
+                    .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+                    .await
+                    .map(drop)
+            },
+        )
     }
 
     fn node(&self, name: &str) -> PortResult<Option<NodeSize>> {

@@ -157,6 +157,14 @@ impl Workload for PebbleWorkload<'_> {
         .map(drop)
     }
 
+    fn stop(&self, service: &str) -> PortResult<()> {
+        self.run(
+            &format!("stop {service}"),
+            self.client.begin("stop", &[service]),
+        )
+        .map(drop)
+    }
+
     fn restart(&self, service: &str) -> PortResult<()> {
         self.run(
             &format!("restart {service}"),

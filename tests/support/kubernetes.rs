@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use cluster_plan::names::ServiceKind;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use postgresql_k8s::ports::{Kubernetes, NodeSize, PortError, PortResult, Registered};
+use postgresql_k8s::ports::{
+    Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
+};
 
 use super::{APP, World};
 
@@ -46,7 +48,12 @@ impl Kubernetes for FakeKubernetes<'_> {
     fn pod(&self, name: &str) -> PortResult<Option<Pod>> {
         self.up()?;
         assert_eq!(name, format!("{APP}-{}", self.ordinal));
-        let labels = self.world.with(|s| s.unit(self.ordinal).labels.clone());
+        let labels = self.world.with(|s| {
+            let unit = s.unit(self.ordinal);
+            let mut labels = unit.labels.clone();
+            labels.insert(REVISION_LABEL.into(), unit.template.clone());
+            labels
+        });
         Ok(Some(Pod {
             metadata: ObjectMeta {
                 labels: Some(labels),
@@ -92,7 +99,11 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         let name = service.metadata.name.clone().unwrap_or_default();
         self.world.with(|state| {
-            state.services.insert(name.clone(), service.clone());
+            if name == format!("{APP}-endpoints") {
+                state.headless = true;
+            } else {
+                state.services.insert(name.clone(), service.clone());
+            }
             state.effect(format!("apply Service {name}"));
         });
         Ok(())
@@ -118,6 +129,29 @@ impl Kubernetes for FakeKubernetes<'_> {
     fn stateful_set_created(&self, _: &str) -> PortResult<Option<String>> {
         self.up()?;
         Ok(Some(self.world.with(|state| state.stateful_set.clone())))
+    }
+
+    fn rolling_update(&self, _: &str) -> PortResult<Option<RollingUpdate>> {
+        self.up()?;
+        Ok(self.world.with(|state| {
+            let pods = state.units.iter();
+            Some(RollingUpdate {
+                partition: state.partition,
+                wanted: state.template.clone(),
+                pods: pods
+                    .map(|(ordinal, unit)| (format!("{APP}-{ordinal}"), unit.template.clone()))
+                    .collect(),
+            })
+        }))
+    }
+
+    fn set_partition(&self, _: &str, ordinal: u32) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            state.partition = ordinal;
+            state.effect(format!("partition {ordinal}"));
+        });
+        Ok(())
     }
 
     fn node(&self, _: &str) -> PortResult<Option<NodeSize>> {

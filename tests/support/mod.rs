@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clients;
+mod extensions;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -16,6 +17,7 @@ mod workload;
 
 pub use certificates::{Provider, Tls};
 pub use clients::{Bag, Clients};
+pub use extensions::Extensions;
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -24,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::observed::ServiceState;
 use k8s_openapi::api::core::v1::Service;
+use postgresql_k8s::juju_port::Content;
 use postgresql_k8s::ports::Registered;
 use postgresql_k8s::secrets::Passwords;
 use serde_json::Value;
@@ -48,12 +51,17 @@ pub struct State {
     pub app_status: (String, String),
     pub secret: Option<Passwords>,
     pub config: BTreeMap<String, Value>,
+    /// The operator's secret, where it is granted.
+    pub given: Option<Content>,
     /// Endpoints with a relation, beside the peers'.
     pub relations: BTreeSet<String>,
     pub services: BTreeMap<String, Service>,
     pub stateful_set: String,
     pub kube_fault: Option<KubeFault>,
     pub headless: bool,
+    /// What the pods shall be made from, and from which ordinal on.
+    pub template: String,
+    pub partition: u32,
     /// What Patroni has registered in Kubernetes.
     pub registered: Option<Registered>,
     /// The member that holds the leader key.
@@ -74,6 +82,7 @@ pub struct State {
     pub network: String,
     pub made_up: u32,
     pub clients: Clients,
+    pub extensions: Extensions,
     /// PostgreSQL takes no session.
     pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
@@ -135,6 +144,8 @@ pub struct Unit {
     /// The layer of its timer for renewals.
     pub renewal: pebble::Layer,
     pub starts: usize,
+    /// What its pod is made from.
+    pub template: String,
     pub replans: usize,
 }
 
@@ -157,11 +168,14 @@ impl World {
             app_status: Default::default(),
             secret: None,
             config: BTreeMap::new(),
+            given: None,
             relations: BTreeSet::new(),
             services: BTreeMap::new(),
             stateful_set: "2026-01-02T00:00:00Z".into(),
             kube_fault: None,
             headless: true,
+            template: "rev-1".into(),
+            partition: 0,
             registered: None,
             holder: None,
             dynamic: Value::Null,
@@ -178,6 +192,7 @@ impl World {
             },
             made_up: 0,
             clients: Clients::default(),
+            extensions: Extensions::default(),
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
@@ -206,6 +221,7 @@ impl State {
     pub fn add_unit(&mut self, ordinal: u32) {
         let unit = Unit {
             pebble: true,
+            template: self.template.clone(),
             ..Unit::default()
         };
         self.units.insert(ordinal, unit);
@@ -213,6 +229,14 @@ impl State {
         for (own, unit) in &mut self.units {
             unit.joined = all.iter().copied().filter(|n| n != own).collect();
         }
+    }
+
+    /// Databases that can be entered.
+    pub fn databases(&self) -> BTreeSet<String> {
+        let own = ["postgres", "template1"].map(str::to_owned);
+        own.into_iter()
+            .chain(self.clients.databases.keys().cloned())
+            .collect()
     }
 
     pub fn unit(&mut self, ordinal: u32) -> &mut Unit {

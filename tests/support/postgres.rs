@@ -58,6 +58,11 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
+            rows.extend(
+                state.databases().into_iter().enumerate().map(|(id, name)| {
+                    vec![Some("database".into()), Some(name), Some(id.to_string())]
+                }),
+            );
             rows.extend(state.roles.iter().map(|(name, role)| {
                 let groups: Vec<_> = role.groups.iter().cloned().collect();
                 vec![
@@ -101,6 +106,18 @@ impl Database for FakeDatabase<'_> {
         }))
     }
 
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        self.enter(server)?;
+        Ok(self
+            .world
+            .with(|state| state.extensions.rows(sql, database)))
+    }
+
     fn run(
         &self,
         server: &Server,
@@ -113,6 +130,10 @@ impl Database for FakeDatabase<'_> {
         self.world.with(|state| {
             for statement in statements {
                 let sql = statement.expose_secret();
+                if let Some(done) = state.extensions.run(sql, database) {
+                    done.map_err(|why| PortError::Failed("change".into(), why.into()))?;
+                    continue;
+                }
                 state.clients.statements.push(sql.to_owned());
                 if !state.run_client(unit, sql, database, transaction) {
                     state.run(sql);
@@ -122,8 +143,8 @@ impl Database for FakeDatabase<'_> {
             if state.holder == Some(unit) {
                 state.effect(format!("{} statements in {database}", statements.len()));
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -128,6 +128,11 @@ impl Workload for FakeWorkload<'_> {
                 let id = unit.volume.as_ref().map_or("", |(id, _)| id);
                 Ok(printed(&format!("Database system identifier: {id}\n")))
             }
+            ["locale", "-a"] => Ok(printed("C\nC.utf8\nde_DE.utf8\nPOSIX\n")),
+            ["test", "-f", path] => Ok(Output {
+                code: i32::from(*path != "/usr/share/zoneinfo/Europe/Berlin"),
+                ..printed("")
+            }),
             ["chmod", mode, path] => {
                 let mode = u32::from_str_radix(mode, 8).unwrap();
                 unit.files.get_mut(*path).unwrap().mode = mode;
@@ -218,6 +223,13 @@ impl Workload for FakeWorkload<'_> {
     fn start(&self, service: &str) -> PortResult<()> {
         assert_eq!(service, "retry");
         self.unit(|unit| unit.timer = true)
+    }
+
+    fn stop(&self, service: &str) -> PortResult<()> {
+        assert_eq!(service, "postgresql");
+        self.unit(|unit| unit.service = ServiceState::Inactive)?;
+        self.effect("stop postgresql");
+        Ok(())
     }
 
     fn restart(&self, service: &str) -> PortResult<()> {

@@ -7,12 +7,15 @@
 //! draws a random number.
 
 pub mod clients;
+pub mod extensions;
 pub mod membership;
 pub mod names;
 pub mod observed;
 pub mod options;
+pub mod outlook;
 pub mod plan;
 pub mod planner;
+pub mod refresh;
 pub mod restarts;
 pub mod roles;
 pub mod status;

@@ -74,6 +74,12 @@ impl Names {
         format!("{}-{kind}", self.app)
     }
 
+    /// Name of Juju's headless Service, by which the members' names resolve.
+    #[must_use]
+    pub fn headless(&self) -> String {
+        format!("{}-endpoints", self.app)
+    }
+
     /// Fully qualified name of a Service.
     #[must_use]
     pub fn service_fqdn(&self, kind: ServiceKind) -> String {

@@ -25,6 +25,9 @@ pub struct Observed {
     pub peer_data: Option<PeerData>,
     /// System users whose password the application's secret holds; none where it can't be read.
     pub passwords: Option<BTreeSet<SystemUser>>,
+    /// The passwords that the operator gives; none where there is no such option, or this unit
+    /// does not lead.
+    pub given: Option<Given>,
     /// The workload container.
     pub workload: Workload,
     /// The Kubernetes objects; none where this hook does not look.
@@ -62,6 +65,12 @@ pub struct PeerData {
     pub volumes: BTreeMap<Member, Volume>,
     /// Application bag `restarted`: members that have had their restart in this round.
     pub restarted: BTreeSet<Member>,
+    /// Application bag `refresh_resumed`: the revision of the pods that the operator has agreed to.
+    pub resumed: Option<String>,
+    /// Application bag `format`: the form of what the charm keeps.
+    pub format: Option<u32>,
+    /// This unit's bag key `revision`: what it last told the others of its pod.
+    pub revision: Option<String>,
     /// This unit's bag key `member`: what it last told the others of its member.
     pub announced: Option<String>,
 }
@@ -170,6 +179,17 @@ impl SystemUser {
     }
 }
 
+/// The secret of the option `system-users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// It is not there, or not granted.
+    Unreadable(String),
+    /// It holds what cannot be taken; why, without any password.
+    Wrong(String),
+    /// These users have another password so far.
+    Passwords(BTreeSet<SystemUser>),
+}
+
 /// The workload container.
 #[derive(Debug, Clone)]
 pub enum Workload {
@@ -197,6 +217,8 @@ pub struct WorkloadFacts {
     pub postgresql: Option<String>,
     /// Version of Patroni in the image.
     pub patroni: Option<PatroniVersion>,
+    /// Major version of PostgreSQL that the data directory is of.
+    pub data_major: Option<u32>,
     /// The data directory.
     pub volume: Option<Volume>,
     /// Storage root and data directory stand with the right owner and modes.
@@ -205,10 +227,24 @@ pub struct WorkloadFacts {
     pub configured: bool,
     /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
     pub stale_files: BTreeSet<String>,
+    /// Whether Patroni has been told to read the `patroni.yml` that is wanted.
+    pub note: Note,
+    /// Parameters that the new `patroni.yml` gives another value.
+    pub changes: Vec<crate::outlook::Change>,
     /// The layer in force differs from the one wanted.
     pub layer_stale: bool,
     /// State of the service `postgresql`.
     pub service: ServiceState,
+}
+
+/// The note on the volume of the configuration that Patroni was told to read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Note {
+    /// It is the one that is wanted, or nothing runs that could read it.
+    #[default]
+    Fits,
+    /// It is another one, or there is none.
+    Differs,
 }
 
 /// State of a Pebble service.
@@ -282,6 +318,10 @@ pub struct KubernetesFacts {
     pub registered_before_us: bool,
     /// The headless Service that Juju makes stands.
     pub headless: bool,
+    /// What the own pod is made from.
+    pub revision: Option<String>,
+    /// The pods' rolling update; looked at by the leader only.
+    pub rollout: Option<crate::refresh::Rollout>,
     /// Own pod's address.
     pub address: Option<String>,
 }
@@ -293,6 +333,8 @@ pub struct Cluster {
     pub members: Vec<ClusterMember>,
     /// Dynamic configuration, where it was asked for.
     pub dynamic: Option<Value>,
+    /// A commit waits for some of the synchronous standbys, whichever answer first.
+    pub quorum: bool,
     /// PostgreSQL's version as a number, e.g. 150018.
     pub server_version: Option<u64>,
 }
@@ -372,6 +414,8 @@ pub struct Database {
     pub roles: BTreeMap<String, RoleFacts>,
     /// PUBLIC may do nothing in the database `postgres`.
     pub public_revoked: bool,
+    /// Databases that can be entered, template1 among them, each with its object id.
+    pub databases: BTreeMap<String, String>,
 }
 
 /// A role.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
@@ -13,8 +14,10 @@ use crate::tls::TlsStep;
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make up passwords and keep them in the application's secret.
+    /// Make up passwords, where none are given, and keep them in the application's secret.
     StorePasswords(Vec<SystemUser>),
+    /// Take the passwords of the operator's secret into the application's.
+    TakePasswords(BTreeSet<SystemUser>),
     /// Write the application bag's `endpoints`.
     PublishEndpoints(Vec<String>),
     /// Tell the other units what the volume held when this unit came up.
@@ -31,6 +34,8 @@ pub enum Step {
     LabelPod,
     /// Create or repair a Service.
     ApplyService(ServiceKind),
+    /// Create Juju's headless Service anew.
+    ApplyHeadless,
     /// Make the directories on the volume, with owner and mode.
     PrepareStorage,
     /// Push a file.
@@ -41,8 +46,16 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Note on the volume which `patroni.yml` Patroni has been told to read.
+    NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
+    /// Tell the other units what this unit's pod is made from, which wakes them.
+    AnnounceRevision(String),
+    /// Let Kubernetes replace pods from this ordinal on.
+    SetPartition(u32),
+    /// Write the application bag's `format`.
+    NoteFormat(u32),
     /// Write the application bag's `restarted`.
     NoteRestarted(BTreeSet<Member>),
     /// Change Patroni's dynamic configuration by this merge patch.
@@ -60,12 +73,26 @@ impl fmt::Display for Step {
                 let names: Vec<_> = users.iter().map(|u| u.name()).collect();
                 write!(f, "make up passwords of {}", names.join(", "))
             }
+            Self::TakePasswords(users) => {
+                let names: Vec<_> = users.iter().map(|u| u.name()).collect();
+                write!(f, "take the given passwords of {}", names.join(", "))
+            }
             Self::PublishEndpoints(hosts) => write!(f, "publish the members {}", hosts.join(", ")),
             Self::PublishVolume(Volume::Empty) => f.write_str("publish that the volume is empty"),
             Self::PublishVolume(Volume::Holds(id)) => {
                 write!(f, "publish that the volume holds cluster {id}")
             }
             Self::Announce(state) => write!(f, "announce to the other units: {state}"),
+            Self::AnnounceRevision(revision) => {
+                write!(f, "announce to the other units: made from {revision}")
+            }
+            Self::SetPartition(ordinal) => {
+                write!(
+                    f,
+                    "let Kubernetes replace the pods from ordinal {ordinal} on"
+                )
+            }
+            Self::NoteFormat(format) => write!(f, "note that all is kept in form {format}"),
             Self::MarkInitialised => f.write_str("mark the cluster as initialised"),
             Self::PublishVersion(version) => write!(f, "publish workload version {version}"),
             Self::RemoveLeftovers => {
@@ -73,11 +100,13 @@ impl fmt::Display for Step {
             }
             Self::LabelPod => f.write_str("label the pod for Patroni"),
             Self::ApplyService(kind) => write!(f, "apply the {kind} Service"),
+            Self::ApplyHeadless => f.write_str("make the headless Service anew"),
             Self::PrepareStorage => f.write_str("prepare the directories on the volume"),
             Self::PushFile(path) => write!(f, "push {path}"),
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::NoteRead => f.write_str("note which configuration Patroni has read"),
             Self::Tls(step) => step.fmt(f),
             Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
             Self::NoteRestarted(members) if members.is_empty() => {
@@ -129,6 +158,8 @@ pub enum Waiting {
     OwnMember,
     /// A member is missing or does not run.
     AllMembers,
+    /// A unit that is being refreshed.
+    Refreshed,
     /// An authority of certificates is on its way in or out.
     Authority,
     /// No primary is known.
@@ -145,6 +176,7 @@ impl fmt::Display for Waiting {
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",
+            Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
@@ -172,6 +204,15 @@ pub enum Problem {
         /// System identifier of the cluster.
         cluster: String,
     },
+    /// The volume is of another major version of PostgreSQL than the image's.
+    OtherMajor {
+        /// The volume's.
+        volume: u32,
+        /// The image's.
+        image: String,
+    },
+    /// What the application keeps is in this form, which this revision can't read.
+    Format(u32),
     /// The leader's volume is empty while this member's one holds a cluster.
     EmptyLeaderVolume {
         /// A member whose volume holds data.
@@ -196,6 +237,12 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// The secret of the option `system-users` cannot be read: its id.
+    SecretUnreadable(String),
+    /// The secret of the option `system-users` holds what cannot be taken.
+    SecretWrong(String),
+    /// Extensions that cannot be had as their options say.
+    Extension(ExtensionProblem),
 }
 
 impl Problem {
@@ -207,16 +254,22 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // A grant gives no event.
+            | Self::SecretUnreadable(_)
             | Self::Untrusted => true,
             Self::Options(_)
             | Self::ForeignVolume { .. }
+            | Self::OtherMajor { .. }
+            | Self::Format(_)
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)
             | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
-            | Self::MixedClients => false,
+            | Self::MixedClients
+            | Self::SecretWrong(_)
+            | Self::Extension(_) => false,
         }
     }
 }
@@ -224,6 +277,8 @@ impl Problem {
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// What the steps will mean, where they change parameters.
+    pub outlook: Vec<String>,
     /// In this order.
     pub steps: Vec<Planned>,
     /// What is left for later.
@@ -259,6 +314,9 @@ impl Plan {
 /// As the log shows it: a line a step.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.outlook {
+            writeln!(f, "{line}")?;
+        }
         for planned in &self.steps {
             writeln!(f, "do: {} ({})", planned.step, planned.why)?;
         }

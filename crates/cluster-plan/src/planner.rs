@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Kubernetes, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+    Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{restarts, roles, tls};
+use crate::{outlook, refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -35,7 +35,13 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
+    refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
+    let patch = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::PatchDynamic(patch) => Some(patch),
+        _ => None,
+    });
+    plan.outlook = outlook::lines(observed, patch);
     plan
 }
 
@@ -60,6 +66,7 @@ fn juju(plan: &mut Plan, observed: &Observed) {
                 plan.step(Step::StorePasswords(missing), "the secret lacks them");
             }
         }
+        given(plan, observed);
         let hosts: Vec<String> = membership::members(observed)
             .iter()
             .map(|m| observed.names.host(m))
@@ -83,6 +90,21 @@ fn juju(plan: &mut Plan, observed: &Observed) {
     }
 }
 
+/// The application's secret follows the operator's, and all else follows the application's: the
+/// primary's own unit sets the passwords in the database, every unit those in its Patroni's file.
+fn given(plan: &mut Plan, observed: &Observed) {
+    match &observed.given {
+        None => {}
+        Some(Given::Unreadable(id)) => plan.problem(Problem::SecretUnreadable(id.clone())),
+        Some(Given::Wrong(why)) => plan.problem(Problem::SecretWrong(why.clone())),
+        Some(Given::Passwords(others)) if others.is_empty() => {}
+        Some(Given::Passwords(others)) => plan.step(
+            Step::TakePasswords(others.clone()),
+            "the secret of option system-users has other ones",
+        ),
+    }
+}
+
 fn kubernetes(plan: &mut Plan, observed: &Observed) {
     let facts = match &observed.kubernetes {
         None => return,
@@ -90,11 +112,13 @@ fn kubernetes(plan: &mut Plan, observed: &Observed) {
         Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
         Some(Kubernetes::Answers(facts)) => facts,
     };
-    if !facts.headless {
-        plan.problem(Problem::HeadlessService(format!(
-            "{}-endpoints",
-            observed.names.app()
-        )));
+    if !facts.headless && observed.leader {
+        plan.step(
+            Step::ApplyHeadless,
+            "it is gone, so members cannot find each other",
+        );
+    } else if !facts.headless {
+        plan.problem(Problem::HeadlessService(observed.names.headless()));
     }
     if observed.leader && membership::leftovers(observed) {
         plan.step(
@@ -149,7 +173,7 @@ fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     if !facts.configured && facts.service == ServiceState::Absent {
         return; // nothing to run on yet; a running member keeps its last good configuration
     }
-    files_and_services(plan, facts);
+    files_and_services(plan, facts, observed.leaving.contains(&observed.me));
     let initialised = observed.peer_data.as_ref().is_some_and(|d| d.initialised);
     if facts.volume == Some(Volume::Empty) && !initialised && !registered(observed) {
         match membership::bootstrap(observed) {
@@ -166,6 +190,14 @@ fn empty_leader_volume(member: &Member) -> Problem {
     Problem::EmptyLeaderVolume {
         member: member.unit(),
     }
+}
+
+fn other_major(observed: &Observed) -> Option<Problem> {
+    let facts = observed.workload.facts()?;
+    let image = facts.postgresql.clone()?;
+    let volume = facts.data_major?;
+    let major = image.split('.').next()?.parse::<u32>().ok()?;
+    (major != volume).then_some(Problem::OtherMajor { volume, image })
 }
 
 /// Whether Patroni may be started at all; notes what is missing.
@@ -185,11 +217,16 @@ fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
         plan.problem(Problem::ForeignVolume { holds, cluster });
         return false;
     }
+    // Before anything is started, so that going back is all that a wrong refresh takes.
+    if let Some(problem) = refresh::unreadable(observed).or_else(|| other_major(observed)) {
+        plan.problem(problem);
+        return false;
+    }
     // Without permission Patroni could not keep its leader key, so it would never lead.
     !matches!(observed.kubernetes, Some(Kubernetes::Forbidden(_)))
 }
 
-fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
+fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
     for path in &facts.stale_files {
         plan.step(Step::PushFile(path.clone()), "it is missing or differs");
     }
@@ -197,13 +234,25 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts) {
         plan.step(Step::SetLayer, "the services differ from the ones wanted");
     }
     match facts.service {
+        // Stopped so that another leads before this unit is gone.
+        ServiceState::Absent | ServiceState::Inactive if leaving => {}
         ServiceState::Absent => plan.step(Step::StartServices, "Patroni does not run yet"),
         ServiceState::Inactive => plan.step(Step::StartServices, "Patroni is stopped"),
         ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
             plan.step(Step::ReloadPatroni, "its configuration has changed");
         }
+        ServiceState::Active if facts.note == Note::Differs => {
+            plan.step(
+                Step::ReloadPatroni,
+                "it may not have read its configuration",
+            );
+        }
         // Pebble restarts it with a back-off of its own.
-        ServiceState::Active | ServiceState::Failing => {}
+        ServiceState::Active | ServiceState::Failing => return,
+    }
+    if facts.configured {
+        let why = "a process that dies before this reloads again";
+        plan.step(Step::NoteRead, why);
     }
 }
 
@@ -247,6 +296,16 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }
+    }
+    if own.is_some_and(crate::observed::ClusterMember::running)
+        && let Some(Kubernetes::Answers(facts)) = &observed.kubernetes
+        && let Some(revision) = &facts.revision
+        && peer_data.revision.as_ref() != Some(revision)
+    {
+        plan.step(
+            Step::AnnounceRevision(revision.clone()),
+            "the leader lets the next unit be refreshed when this one stands",
+        );
     }
     let Some(view) = &observed.cluster else {
         return;

@@ -2,6 +2,7 @@
 
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
+use crate::refresh;
 
 /// A workload status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,10 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
-            Some(_) => Status::Active(guarantee(observed)),
+            Some(_) => {
+                let guarantee = guarantee(observed);
+                refresh::tell(observed, &guarantee).unwrap_or(Status::Active(guarantee))
+            }
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
     });
@@ -108,7 +112,11 @@ fn synchronous(view: &crate::observed::Cluster) -> usize {
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
-    let synchronous = observed.cluster.as_ref().map_or(0, synchronous);
+    let view = observed.cluster.as_ref();
+    let synchronous = view.map_or(0, synchronous);
+    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
+        return format!("commits wait for a quorum of {synchronous} standbys");
+    }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
         (0, _) => {
@@ -125,8 +133,13 @@ fn app_wide(problems: &[Problem]) -> bool {
             problem,
             Problem::Untrusted
                 | Problem::Options(_)
+                | Problem::Extension(_)
+                | Problem::SecretUnreadable(_)
+                | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
+                | Problem::Format(_)
+                | Problem::OtherMajor { .. }
         )
     })
 }
@@ -196,13 +209,23 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "volume holds another cluster ({holds}, not {cluster}): remove this unit with its \
              storage, or deploy that storage as an application of its own"
         ),
+        Problem::OtherMajor { volume, image } => format!(
+            "volume is of PostgreSQL {volume}, the image has {image}: juju refresh to a revision \
+             with PostgreSQL {volume}"
+        ),
+        Problem::Format(format) => format!(
+            "what {app} keeps is in form {format}, this revision reads {} to {}: juju refresh to \
+             the revision that the other units run",
+            refresh::OLDEST_FORMAT,
+            refresh::FORMAT
+        ),
         Problem::EmptyLeaderVolume { member } => format!(
             "leader's volume is empty but {member} holds a cluster: remove this unit, {member} \
              then leads"
         ),
         Problem::Image(what) => format!("the workload image has no {what}"),
         Problem::HeadlessService(name) => format!(
-            "Service {name} is gone: members cannot reach each other until Juju makes it again"
+            "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
         Problem::Authority(why) => format!("relation {why}"),
@@ -210,6 +233,13 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::SecretUnreadable(id) => format!(
+            "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
+        ),
+        Problem::SecretWrong(why) => {
+            format!("the secret of option system-users {why}: update it, or reset the option")
+        }
+        Problem::Extension(problem) => problem.to_string(),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"

@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
-    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Observed, PatroniVersion,
+    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
     PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use cluster_plan::options::{Config, OptionError};
+use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::status::{Status, judge};
@@ -44,15 +45,18 @@ fn fresh(leader: bool) -> Observed {
             ..PeerData::default()
         }),
         passwords: Some(SystemUser::GENERATED.into()),
+        given: None,
         workload: Workload::Up(Box::new(WorkloadFacts {
             postgresql: Some("15.18".into()),
             patroni: Some(PatroniVersion { major: 3, minor: 0 }),
             volume: Some(Volume::Empty),
+            data_major: None,
             storage_ready: false,
             configured: true,
             stale_files: [PATRONI_YML.to_owned()].into(),
             layer_stale: true,
             service: ServiceState::Absent,
+            ..WorkloadFacts::default()
         })),
         kubernetes: Some(Kubernetes::Answers(Box::new(KubernetesFacts {
             labels_missing: true,
@@ -152,6 +156,7 @@ fn a_fresh_leader_makes_everything_and_starts() {
             Step::PushFile(PATRONI_YML.into()),
             Step::SetLayer,
             Step::StartServices,
+            Step::NoteRead,
         ]
     );
     assert_eq!(plan.problems, vec![]);
@@ -309,7 +314,20 @@ fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     }
     assert_eq!(
         steps(&plan(&observed, &desired())),
-        vec![Step::PushFile(PATRONI_YML.into()), Step::ReloadPatroni]
+        vec![
+            Step::PushFile(PATRONI_YML.into()),
+            Step::ReloadPatroni,
+            Step::NoteRead
+        ]
+    );
+    // A process that died between the push and the reload leaves a note that does not fit.
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files.clear();
+        facts.note = Note::Differs;
+    }
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::ReloadPatroni, Step::NoteRead]
     );
 }
 
@@ -377,4 +395,36 @@ fn a_relation_that_is_not_served_is_said_and_does_not_stop_the_rest() {
         unit_status(&observed, &desired()),
         Status::Blocked("relation database is not served by this revision yet: remove it".into())
     );
+}
+
+#[test]
+fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
+    let mut observed = running(true, Role::Leader, 3);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.changes = vec![Change::new("work_mem", Some("4096"), Some("8192"))];
+    }
+    observed.cluster.as_mut().unwrap().dynamic =
+        Some(json!({"postgresql": {"parameters": {"shared_buffers": 128}}}));
+    let mut desired = desired();
+    desired.dynamic = Map::from_iter([(
+        "postgresql".to_owned(),
+        json!({"parameters": {"shared_buffers": 256}}),
+    )]);
+    assert_eq!(
+        plan(&observed, &desired).outlook,
+        [
+            "parameters change: work_mem 4096 -> 8192, shared_buffers 128 -> 256",
+            "every member reloads, no connection ends: work_mem",
+            "each member restarts, one at a time (pg/1, then pg/2, then pg/0): shared_buffers",
+        ]
+    );
+}
+
+#[test]
+fn a_quorum_is_told_as_one() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.cluster.as_mut().unwrap().quorum = true;
+    let application = judge(&observed, &plan(&observed, &desired())).application;
+    let told = "commits wait for a quorum of 2 standbys";
+    assert_eq!(application, Some(Status::Active(told.into())));
 }

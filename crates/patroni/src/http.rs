@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::prompt::Prompt;
 use crate::{Client, Error};
 
 /// No answer of Patroni is longer than that.
@@ -40,6 +41,7 @@ pub(crate) async fn request(
         .map_err(|e| unreachable(e.into()))?;
     // Refused by the system only where it has no such option; the call works without.
     let _ = stream.set_nodelay(true);
+    let stream = Prompt(stream);
     let answer = match &client.tls {
         None => exchange(stream, client, method, path, body).await,
         Some(config) => {

@@ -18,6 +18,7 @@ mod actions;
 mod error;
 mod http;
 mod probe;
+mod prompt;
 mod tls;
 mod types;
 

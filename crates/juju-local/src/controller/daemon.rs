@@ -227,9 +227,13 @@ impl Controller {
             gate.clone(),
         ));
         let serve = tokio::spawn(pod_runtime::serve_dns(dns, names.clone()));
+        let model_name = model.to_owned();
         let (controller, model) = (self.clone(), model.to_owned());
         let follow = tokio::spawn(async move { controller.follow_network(&model, &names).await });
+        let (controller, of) = (self.clone(), model_name);
+        let roll = tokio::spawn(async move { controller.follow_rollouts(&of).await });
         let tasks = vec![
+            roll.abort_handle(),
             forward.abort_handle(),
             serve.abort_handle(),
             follow.abort_handle(),

@@ -50,14 +50,15 @@ impl Controller {
         }
         let address = kubernetes::application(&self.api, model, &name, deploy.trust);
         let containers: Vec<&str> = charm.containers.keys().map(String::as_str).collect();
-        kubernetes::stateful_set(&self.api, model, &name, deploy.units, &containers);
+        kubernetes::stateful_set(&self.api, model, &name, deploy.units, (0, &containers));
         self.change(|state| {
             let model = state.model(model)?;
-            let app = App {
+            let mut app = App {
                 name: name.clone(),
                 charm: charm.clone(),
                 revision: 0,
                 modified: 0,
+                templates: std::collections::BTreeMap::new(),
                 life: Life::Alive,
                 config,
                 trust: deploy.trust,
@@ -72,6 +73,7 @@ impl Controller {
                 next_unit: 0,
                 storage_id: pods::short_id(),
             };
+            app.keep_template();
             model.apps.insert(name.clone(), app);
             model.add_peers(&name);
             Ok(())
@@ -400,6 +402,7 @@ impl Model {
             storage,
             destroy_storage: false,
             pod: None,
+            template: None,
             seen: (0, String::new()),
         };
         // An earlier unit of this name is another one.

@@ -160,12 +160,8 @@ pub(super) fn stateful_set(
     model: &str,
     app: &str,
     replicas: u32,
-    containers: &[&str],
+    template: (u64, &[&str]),
 ) {
-    let names = containers.iter().copied().chain([CHARM]);
-    let containers: Vec<Value> = names
-        .map(|name| json!({"name": name, "image": "local"}))
-        .collect();
     let labels = json!({"app.kubernetes.io/name": app});
     let object = json!({
         "metadata": {"name": app, "labels": labels},
@@ -173,10 +169,58 @@ pub(super) fn stateful_set(
             "replicas": replicas, "serviceName": format!("{app}-endpoints"),
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+            "template": pod_template(app, template),
         },
     });
     put(api, &stateful_sets(model), &object);
+}
+
+/// Its pods are to be of this template from now on: as soon as the rolling update reaches them.
+pub(super) fn template(api: &Cluster, model: &str, app: &str, template: (u64, &[&str])) {
+    let path = format!("{}/{app}", stateful_sets(model));
+    let change = json!({"spec": {"template": pod_template(app, template)}});
+    patch(api, &path, &change);
+}
+
+/// As Juju makes it: each change of charm or resources gives the template another number, so every
+/// refresh means new pods, whatever it has changed.
+fn pod_template(app: &str, (modified, containers): (u64, &[&str])) -> Value {
+    let names = containers.iter().copied().chain([CHARM]);
+    let containers: Vec<Value> = names
+        .map(|name| json!({"name": name, "image": "local"}))
+        .collect();
+    json!({
+        "metadata": {
+            "labels": {"app.kubernetes.io/name": app},
+            "annotations": {"charm.juju.is/modified-version": modified.to_string()},
+        },
+        "spec": {"containers": containers},
+    })
+}
+
+/// The ordinal from which on pods follow the template; those below stay as they are.
+pub(super) fn partition(api: &Cluster, model: &str, app: &str) -> u32 {
+    let set = api.get("statefulsets", model, app).unwrap_or_default();
+    set.pointer("/spec/updateStrategy/rollingUpdate/partition")
+        .and_then(Value::as_u64)
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(0)
+}
+
+/// What the controller of `StatefulSets` tells of one, where that differs from what it told last.
+pub(super) fn set_status(api: &Cluster, model: &str, app: &str, status: &Value) {
+    let Some(told) = api.get("statefulsets", model, app) else {
+        return;
+    };
+    let told = told.get("status").cloned().unwrap_or_default();
+    let known = |(key, value): (&String, &Value)| told.get(key) == Some(value);
+    if !status
+        .as_object()
+        .is_some_and(|status| status.iter().all(known))
+    {
+        let path = format!("{}/{app}/status", stateful_sets(model));
+        patch(api, &path, &json!({"status": status}));
+    }
 }
 
 /// The number of its pods.

@@ -19,6 +19,7 @@ mod refresh;
 mod relations;
 mod remote_secrets;
 mod resources;
+mod rollout;
 mod schema;
 mod secrets;
 mod show;

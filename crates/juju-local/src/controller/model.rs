@@ -57,6 +57,8 @@ pub(super) struct App {
     pub charm: Charm,
     pub revision: u64,
     pub modified: u64,
+    /// What the pods were made from at each number of `modified`.
+    pub templates: BTreeMap<u64, Template>,
     pub life: Life,
     pub config: BTreeMap<String, Value>,
     pub trust: bool,
@@ -70,6 +72,13 @@ pub(super) struct App {
     pub address: String,
     pub next_unit: u32,
     pub storage_id: String,
+}
+
+/// What a pod is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    pub revision: u64,
+    pub containers: BTreeMap<String, super::charm::Container>,
 }
 
 /// A status and since when.
@@ -111,6 +120,8 @@ pub(super) struct Unit {
     pub storage: Vec<String>,
     pub destroy_storage: bool,
     pub pod: Option<mpsc::UnboundedSender<PodCommand>>,
+    /// The application's `modified` that its pod was made from; none before it has one.
+    pub template: Option<u64>,
     /// What the agent saw last, and its number.
     pub seen: (u64, String),
 }

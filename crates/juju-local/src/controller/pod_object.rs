@@ -34,6 +34,7 @@ impl Pod {
                 "labels": {
                     "app.kubernetes.io/name": plan.app,
                     "statefulset.kubernetes.io/pod-name": name,
+                    "controller-revision-hash": plan.template,
                     "apps.kubernetes.io/pod-index": plan.number.to_string(),
                 },
                 "ownerReferences": [{

@@ -52,6 +52,8 @@ pub(super) struct Plan {
     pub(super) number: u32,
     pub(super) token: String,
     pub(super) revision: u64,
+    /// Name of what the pod is made from, as the label `controller-revision-hash` has it.
+    pub(super) template: String,
     pub(super) containers: BTreeMap<String, super::charm::Container>,
     /// Storage name to folder and location in the charm container.
     pub(super) storage: Vec<(String, PathBuf, String)>,
@@ -101,6 +103,8 @@ impl Controller {
             let model = state.models.get(model)?;
             let unit = model.units.get(unit)?;
             let app = model.apps.get(&unit.app)?;
+            let modified = unit.template.unwrap_or(app.modified);
+            let template = app.template(modified);
             let storage = unit.storage.iter().filter_map(|id| {
                 let one = model.storage.get(id)?;
                 let folder = self.home.path().join("storage").join(&one.folder);
@@ -122,8 +126,9 @@ impl Controller {
                 unit: unit.name.clone(),
                 number: unit.number,
                 token: unit.token.clone(),
-                revision: app.revision,
-                containers: app.charm.containers.clone(),
+                revision: template.revision,
+                containers: template.containers,
+                template: app.revision_name(modified),
                 storage: storage.collect(),
                 limits: Value::Object(limits),
             };
@@ -138,7 +143,11 @@ impl Controller {
         mut commands: mpsc::UnboundedReceiver<PodCommand>,
     ) {
         let mut pause = Duration::from_secs(1);
-        while let Some((plan, infra)) = self.pod_plan(model, unit) {
+        loop {
+            self.choose_template(model, unit);
+            let Some((plan, infra)) = self.pod_plan(model, unit) else {
+                return;
+            };
             let mut pod = match Pod::start(self.clone(), plan, infra).await {
                 Ok(pod) => pod,
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! New charms and resources of applications that run: pods replaced one after another.
+//! New charms and resources of applications that run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::daemon::Controller;
 use super::model::{Outcome, refuse};
-use super::pods::PodCommand;
 use super::{charm, resources};
 
 /// What is new.
@@ -64,6 +63,7 @@ impl Controller {
                 app.revision = revision;
             }
             app.modified += 1;
+            app.keep_template();
             app.resources.extend(new.resources);
             app.config.extend(options);
             app.trust = new.trust.unwrap_or(app.trust);
@@ -73,70 +73,14 @@ impl Controller {
         if let Some(trust) = new.trust {
             super::kubernetes::roles(&self.api, model, name, trust);
         }
-        let (own, model, app) = (self.clone(), model.to_owned(), name.to_owned());
-        tokio::spawn(async move { own.roll(&model, &app).await });
+        // The rolling update follows from that, see `rollout`.
+        let (modified, containers) = self.read(|state| {
+            let app = state.model(model)?.app(name)?;
+            let containers: Vec<String> = app.charm.containers.keys().cloned().collect();
+            Ok((app.modified, containers))
+        })?;
+        let containers: Vec<&str> = containers.iter().map(String::as_str).collect();
+        super::kubernetes::template(&self.api, model, name, (modified, &containers));
         Ok(json!(name))
-    }
-
-    /// As a StatefulSet does it: from the highest number down, each pod only when the one before it
-    /// is ready. The number of the charm's changes is part of the pods' template: each refresh means
-    /// new pods.
-    async fn roll(self: Arc<Self>, model: &str, app: &str) {
-        let modified = |state: &super::daemon::State| {
-            let model = state.models.get(model)?;
-            Some(model.apps.get(app)?.modified)
-        };
-        let wanted = self.read(|state| modified(state));
-        let mut units: Vec<(u32, String)> = self.read(|state| {
-            let model = state.models.get(model);
-            let units = model.into_iter().flat_map(|model| model.units_of(app));
-            units.map(|unit| (unit.number, unit.name.clone())).collect()
-        });
-        units.sort();
-        for (_, unit) in units.into_iter().rev() {
-            if self.read(|state| modified(state)) != wanted {
-                return;
-            }
-            let before = self.pod_uid(model, &unit);
-            if !self.tell_pod(model, &unit, PodCommand::Replace { grace: true }) {
-                continue;
-            }
-            let mut changes = self.api.changes();
-            loop {
-                changes.borrow_and_update();
-                let stale = self.read(|state| modified(state)) != wanted;
-                if stale || self.renewed(model, &unit, before.as_ref()) {
-                    break;
-                }
-                if changes.changed().await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn pod(&self, model: &str, unit: &str) -> Option<Value> {
-        self.api.get("pods", model, &unit.replace('/', "-"))
-    }
-
-    fn pod_uid(&self, model: &str, unit: &str) -> Option<Value> {
-        self.pod(model, unit)?.pointer("/metadata/uid").cloned()
-    }
-
-    /// Whether a unit has another pod than before and it is ready, or the unit is no more.
-    fn renewed(&self, model: &str, unit: &str, before: Option<&Value>) -> bool {
-        let there = self.read(|state| {
-            let model = state.models.get(model);
-            model.is_some_and(|model| model.units.contains_key(unit))
-        });
-        let ready = |pod: &Value| {
-            let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-            conditions.into_iter().flatten().any(|condition| {
-                let is = |key: &str, text: &str| condition.get(key).is_some_and(|v| v == text);
-                is("type", "Ready") && is("status", "True")
-            })
-        };
-        let new = self.pod_uid(model, unit).as_ref() != before;
-        !there || (new && self.pod(model, unit).is_some_and(|pod| ready(&pod)))
     }
 }

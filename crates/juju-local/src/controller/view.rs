@@ -28,6 +28,9 @@ impl Model {
             .count();
         let setting = |key: &str| self.config.get(key).map(String::as_str);
         let interval = setting("update-status-hook-interval").and_then(milliseconds);
+        // A pod that the rolling update has not reached yet goes on with its charm.
+        let modified = unit.template.unwrap_or(app.modified);
+        let revision = app.template(modified).revision;
         let mut view = UnitView {
             revision: 0,
             model_name: self.name.clone(),
@@ -35,9 +38,9 @@ impl Model {
             life: unit.life,
             app_life: app.life,
             juju_version: crate::home::JUJU_VERSION.to_owned(),
-            charm_modified_version: app.modified,
-            charm_revision: app.revision,
-            charm_source: format!("/var/lib/juju-local/charms/{}-{}", app.name, app.revision),
+            charm_modified_version: modified,
+            charm_revision: revision,
+            charm_source: format!("/var/lib/juju-local/charms/{}-{revision}", app.name),
             config,
             config_unset,
             trust: app.trust,
