@@ -19,6 +19,8 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster_plan::observed::ServiceState;
 use juju::{Event, RelationEvent};
@@ -336,20 +338,34 @@ fn number(name: &str) -> Option<u64> {
         .map(|text| text.parse().expect("a number"))
 }
 
+/// Lives one life; a failed one tells its seed and its story.
+fn live(seed: u64) {
+    let mut life = Life::new(seed);
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life.run()));
+    if let Err(panic) = lived {
+        println!("SEED={}\n{}", life.seed, life.story.join("\n"));
+        std::panic::resume_unwind(panic);
+    }
+}
+
 #[test]
 fn every_life_keeps_what_was_acknowledged_and_ends_well() {
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
-    let lives = seeds.clone();
-    for seed in seeds {
-        let mut life = Life::new(seed);
-        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life.run()));
-        if let Err(panic) = lived {
-            println!("SEED={}\n{}", life.seed, life.story.join("\n"));
-            std::panic::resume_unwind(panic);
+    let next = AtomicU64::new(seeds.start);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut seed = next.fetch_add(1, Ordering::Relaxed);
+                while seed < seeds.end {
+                    live(seed);
+                    seed = next.fetch_add(1, Ordering::Relaxed);
+                }
+            });
         }
-    }
-    println!("{} lives", lives.end - lives.start);
+    });
+    println!("{} lives", seeds.end - seeds.start);
 }
