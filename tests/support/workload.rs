@@ -147,7 +147,7 @@ impl Workload for FakeWorkload<'_> {
                 let trusted = unit
                     .files
                     .iter()
-                    .filter(|(path, _)| path.starts_with(own) && path.contains("/ca-"));
+                    .filter(|(path, _)| path.starts_with(&format!("{own}ca-")));
                 unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
                 Ok(printed(""))
             }
