@@ -78,7 +78,6 @@ pub fn handler(event: &Event) -> Handler {
         Event::LeaderElected
         | Event::ConfigChanged
         // The last to mend what a process that died has left: a password, say.
-        | Event::UpdateStatus
         | Event::Start
         | Event::SecretChanged(_)
         | Event::PebbleCustomNotice(_)
@@ -87,7 +86,9 @@ pub fn handler(event: &Event) -> Handler {
         | Event::RelationJoined(_)
         | Event::RelationChanged(_)
         | Event::RelationDeparted(_)
-        | Event::RelationBroken(_) => reconcile(false, true, true, false),
+        | Event::RelationBroken(_)
+        // The last to mend what a process that died has left: a password, say.
+        | Event::UpdateStatus => reconcile(false, true, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
             reconcile(false, false, true, false)
         }

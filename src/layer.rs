@@ -6,11 +6,15 @@ use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
 
 use crate::render::DISK_BELOW;
+use crate::render::WATCH;
 
 /// Label of the layer.
 pub const LABEL: &str = "postgresql";
 /// The service that runs Patroni, which runs PostgreSQL.
 pub const SERVICE: &str = "postgresql";
+
+/// The service that looks after the standbys of this member.
+pub const WATCH_SERVICE: &str = "standbys";
 
 /// Label of the layer of [`RETRY`].
 pub const RETRY_LABEL: &str = "retry";
@@ -80,10 +84,8 @@ pub fn layer(
     major: Option<u32>,
     disk: Thresholds,
 ) -> pebble::Layer {
-    let ready = format!(
-        "/usr/lib/postgresql/{}/bin/pg_isready -q -t 2 -h /var/run/postgresql",
-        major.unwrap_or_default()
-    );
+    let programs = format!("/usr/lib/postgresql/{}/bin", major.unwrap_or_default());
+    let ready = format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql");
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",
@@ -110,6 +112,17 @@ pub fn layer(
                     "PATRONI_REPLICATION_USERNAME": "replication",
                     "PATRONI_SUPERUSER_USERNAME": "operator",
                 },
+            },
+            WATCH_SERVICE: {
+                "override": "replace",
+                "summary": "wakes the charm when a standby comes or goes",
+                "command": format!("{WATCH} {programs}/psql"),
+                "startup": "enabled",
+                "user": "postgres",
+                "group": "postgres",
+                "on-success": "restart",
+                "on-failure": "restart",
+                "after": [SERVICE],
             },
         },
         "checks": {

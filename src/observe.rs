@@ -263,7 +263,7 @@ fn files(
     parameters: Option<&Parameters>,
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![render::callback(), render::disk_below()];
+    let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {

@@ -132,7 +132,7 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or the service does not start.
     fn start(&self, service: &str) -> PortResult<()>;
-    /// Begins to stop a service, which goes on when this returns.
+    /// Stops a service, and waits until it has ended, for some seconds at most.
     ///
     /// # Errors
     /// When Pebble does not answer or refuses.

@@ -19,6 +19,8 @@ use crate::secrets::Passwords;
 pub const LOG_DIR: &str = "/var/log/postgresql";
 /// The script that Patroni's callbacks run.
 pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
+/// Where the script lies that looks after a primary's standbys.
+pub const WATCH: &str = "/usr/local/bin/watch-standbys";
 /// The script of the checks of the volume.
 pub const DISK_BELOW: &str = "/usr/local/bin/disk-below";
 /// PostgreSQL's and Patroni's socket for local use.
@@ -163,6 +165,19 @@ pub fn callback() -> File {
     File {
         path: CALLBACK,
         content: include_str!("../templates/wake-charm.sh").to_owned().into(),
+        mode: 0o755,
+        owner: "root",
+    }
+}
+
+/// The script that wakes the charm when a standby comes or goes.
+#[must_use]
+pub fn watch() -> File {
+    File {
+        path: WATCH,
+        content: include_str!("../templates/watch-standbys.sh")
+            .to_owned()
+            .into(),
         mode: 0o755,
         owner: "root",
     }

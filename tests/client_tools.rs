@@ -158,3 +158,30 @@ fn a_hook_at_a_hundred_relations_takes_the_processes_that_it_takes_at_one() {
     let memory = &state.charm_state["clients"];
     assert!(memory.len() < 64 * 1024 / 4, "{} bytes", memory.len());
 }
+
+#[test]
+fn new_credentials_come_by_a_new_revision_and_the_old_ones_go_with_the_old_revision() {
+    let (world, state) = standing();
+    let mut state = state.with_relation(client(5));
+    state = run(&world, changed(&state, 5), &state).state;
+    let label = "database.5.user.secret";
+    let rotate = Trigger::action("rotate-client-credentials").param("relation-id", 5);
+    let outcome = run(&world, rotate, &state);
+    assert!(outcome.succeeded(), "{:?}", outcome.action);
+    let state = outcome.state;
+    let secret = state.secret(label).unwrap();
+    assert_eq!(secret.content()["username"], "relation_id_5__2");
+    let password = secret.content()["password"].clone();
+    assert!(!format!("{:?} {:?}", outcome.logs, outcome.action).contains(&password));
+    let logs_in = |user: &str| world.with(|state| state.roles[user].login);
+    assert!(logs_in("relation_id_5") && logs_in("relation_id_5__2"));
+    let gone = Trigger::secret_remove(secret, 1);
+    let state = run(&world, gone, &state).state;
+    assert!(!logs_in("relation_id_5") && logs_in("relation_id_5__2"));
+    let listed = run(&world, Trigger::action("list-clients"), &state);
+    let told = format!("{:?}", listed.action);
+    assert!(
+        told.contains("relation_id_5__2") && !told.contains(&password),
+        "{told}"
+    );
+}

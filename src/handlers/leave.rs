@@ -25,11 +25,6 @@ pub fn storage_detaching(hook: &Hook<'_>) -> Result<(), HandlerError> {
 /// When Juju can't tell what is asked of it.
 pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
     let facts = observe::juju::facts(hook.juju, None)?;
-    // Where the pod goes and the unit stays, the workload's Pebble has been told to end as well, and
-    // does the same. Where only the agent ends, nothing is to be stopped.
-    if facts.leaving.contains(&facts.me) {
-        end_member(hook, &facts);
-    }
     let names = &facts.names;
     let selector = format!("application=patroni,cluster-name={}", names.scope());
     let mut except: Vec<String> = ServiceKind::ALL
@@ -46,6 +41,11 @@ pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
         Ok(count) => tracing::info!("{count} of Patroni's objects now go with the application"),
         // Another unit's stop, or the next application of this name, cleans them.
         Err(error) => tracing::warn!("cannot give Patroni's objects an owner: {}", error.chain()),
+    }
+    // Where the pod goes and the unit stays, the workload's Pebble has been told to end as well, and
+    // does the same. Where only the agent ends, nothing is to be stopped.
+    if facts.leaving.contains(&facts.me) {
+        end_member(hook, &facts);
     }
     Ok(())
 }

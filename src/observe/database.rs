@@ -7,7 +7,7 @@ use super::juju::JujuFacts;
 use crate::ports::{Database, Server};
 use crate::scram;
 
-/// One row a role, one a database, and one that tells of PUBLIC's rights on the database `postgres`.
+/// One row a role, one a database, one a standby that streams, and one that tells of PUBLIC's rights on the database `postgres`.
 const CATALOGUE: &str = "\
 SELECT 'role', r.rolname, r.rolcanlogin::text, r.rolsuper::text, r.rolpassword, \
   (SELECT string_agg(g.rolname, ',') FROM pg_catalog.pg_auth_members m \
@@ -21,7 +21,10 @@ SELECT 'public', d.datname, (d.datacl IS NOT NULL AND NOT EXISTS (SELECT 1 \
 FROM pg_catalog.pg_database d WHERE d.datname = 'postgres' \
 UNION ALL \
 SELECT 'database', d.datname, d.oid::text, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_database d WHERE d.datallowconn";
+FROM pg_catalog.pg_database d WHERE d.datallowconn \
+UNION ALL \
+SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::text, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
 
 /// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
 #[must_use]
@@ -81,6 +84,11 @@ pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Optio
             }
             (Some("database"), Some(name)) => {
                 facts.databases.insert(name, next().unwrap_or_default());
+            }
+            (Some("standby"), Some(name)) => {
+                facts
+                    .streaming
+                    .insert(name, next().as_deref() == Some("true"));
             }
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
             _ => {}

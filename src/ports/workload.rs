@@ -10,6 +10,8 @@ use super::{FileInfo, Output, PortError, PortResult, Workload};
 
 /// A service that fails at once is noticed; one that takes its time is not waited for.
 const START: Duration = Duration::from_millis(50);
+/// Longest time to wait for a service to end.
+const STOP: Duration = Duration::from_secs(10);
 const NAME: &str = "Pebble";
 
 /// A client of one container's Pebble.
@@ -158,11 +160,14 @@ impl Workload for PebbleWorkload<'_> {
     }
 
     fn stop(&self, service: &str) -> PortResult<()> {
-        self.run(
+        match self.run(
             &format!("stop {service}"),
-            self.client.begin("stop", &[service]),
-        )
-        .map(drop)
+            self.client.stop(&[service], STOP),
+        ) {
+            // It goes on stopping.
+            Err(PortError::Failed(_, source)) if is_pending(&source) => Ok(()),
+            result => result,
+        }
     }
 
     fn restart(&self, service: &str) -> PortResult<()> {

@@ -70,6 +70,16 @@ impl Database for FakeDatabase<'_> {
                     vec![Some("database".into()), Some(name), Some(id.to_string())]
                 }),
             );
+            rows.extend(
+                state
+                    .units
+                    .iter()
+                    .filter(|(ordinal, unit)| state.holder != Some(**ordinal) && unit.postgres_runs)
+                    .map(|(ordinal, _)| {
+                        let name = format!("{APP}-{ordinal}");
+                        vec![Some("standby".into()), Some(name), text(true)]
+                    }),
+            );
             rows.extend(state.roles.iter().map(|(name, role)| {
                 let groups: Vec<_> = role.groups.iter().cloned().collect();
                 vec![

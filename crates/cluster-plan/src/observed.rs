@@ -52,6 +52,36 @@ impl Observed {
             .iter()
             .find(|m| m.member.as_ref() == Some(&self.me))
     }
+
+    /// Members that run: the primary, and standbys that stream from it. Patroni's view of a member
+    /// that is lost stays as it was for a while, so where the primary was asked, its word counts.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        let leads = |member: &ClusterMember| {
+            matches!(member.role, Role::Leader | Role::StandbyLeader) && member.running()
+        };
+        self.members()
+            .filter(|member| match &self.database {
+                Some(database) => leads(member) || database.streaming.contains_key(&member.name),
+                None => member.running(),
+            })
+            .count()
+    }
+
+    /// Standbys that commits wait for and that stream.
+    #[must_use]
+    pub fn synchronous(&self) -> usize {
+        self.members()
+            .filter(|member| match &self.database {
+                Some(database) => database.streaming.get(&member.name) == Some(&true),
+                None => member.role == Role::SyncStandby && member.started(),
+            })
+            .count()
+    }
+
+    fn members(&self) -> impl Iterator<Item = &ClusterMember> {
+        self.cluster.iter().flat_map(|cluster| &cluster.members)
+    }
 }
 
 /// The peer relation's databags, as far as they matter.
@@ -398,12 +428,6 @@ impl Cluster {
         self.members.iter().find(|m| m.role == Role::Leader)
     }
 
-    /// Members that run or start.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.members.iter().filter(|m| m.running()).count()
-    }
-
     /// Every member runs and one leads.
     #[must_use]
     pub fn all_ready(&self) -> bool {
@@ -424,6 +448,8 @@ pub struct Database {
     pub public_revoked: bool,
     /// Databases that can be entered, template1 among them, each with its object id.
     pub databases: BTreeMap<String, String>,
+    /// Members that stream from the primary, by name, and whether commits wait for them.
+    pub streaming: BTreeMap<String, bool>,
 }
 
 /// A role.

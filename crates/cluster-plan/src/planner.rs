@@ -38,8 +38,8 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
     disk::plan(&mut plan, observed, desired.thresholds);
-    refresh::plan(&mut plan, observed);
     cluster(&mut plan, observed, desired);
+    refresh::plan(&mut plan, observed);
     let patch = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::PatchDynamic(patch) => Some(patch),
         _ => None,
@@ -271,6 +271,26 @@ fn registered(observed: &Observed) -> bool {
     }
 }
 
+/// What the primary tells of its standbys: the leader speaks for the application, and only the
+/// primary's unit is woken when one comes or goes. A hook that has not asked leaves it as it was.
+fn standbys(observed: &Observed, role: &str) -> String {
+    let said = observed.peer_data.as_ref().and_then(|data| {
+        let rest = data.announced.as_deref()?.strip_prefix(role)?;
+        Some(rest.split_once(", restart").map_or(rest, |(rest, _)| rest))
+    });
+    match &observed.database {
+        _ if role == "replica" => String::new(),
+        Some(database) => match database.streaming.len() {
+            0 => String::new(),
+            n => format!(
+                ", standbys: {n} stream, {} synchronous",
+                observed.synchronous()
+            ),
+        },
+        None => said.unwrap_or_default().to_owned(),
+    }
+}
+
 fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     let Some(peer_data) = &observed.peer_data else {
         return;
@@ -285,7 +305,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             plan.wait(Waiting::OwnMember, "Patroni's start callback");
         }
     } else if let Some(own) = own {
-        let state = match own.role {
+        let role = match own.role {
             crate::observed::Role::Leader => "primary",
             crate::observed::Role::StandbyLeader => "standby-leader",
             _ => "replica",
@@ -295,7 +315,8 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         } else {
             ""
         };
-        let state = format!("{state}{waits}");
+        let standbys = standbys(observed, role);
+        let state = format!("{role}{standbys}{waits}");
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }

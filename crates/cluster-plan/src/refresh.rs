@@ -233,7 +233,10 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
         return;
     };
     let resumed = peer_data.resumed.as_ref() == Some(&rollout.wanted);
-    if rollout.next().is_none() || (resumed && unwell(observed).is_some()) {
+    // One member at a time, whatever for.
+    let restarts = |step: &Step| matches!(step, Step::RestartMember(_));
+    let busy = plan.steps.iter().any(|planned| restarts(&planned.step));
+    if rollout.next().is_none() || (resumed && (busy || unwell(observed).is_some())) {
         plan.wait(Waiting::Refreshed, "the refreshed unit's announcement");
     } else if resumed {
         plan.step(

@@ -103,25 +103,27 @@ pub fn incomplete(observed: &Observed) -> bool {
         .and_then(|dynamic| dynamic.get("synchronous_node_count")?.as_u64())
         .and_then(|count| usize::try_from(count).ok());
     let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
-    (observed.leader || leads) && (view.running() < planned || synchronous(view) < wanted)
-}
-
-fn synchronous(view: &crate::observed::Cluster) -> usize {
-    view.members
-        .iter()
-        .filter(|member| member.role == Role::SyncStandby && member.started())
-        .count()
+    (observed.leader || leads) && (observed.standing() < planned || observed.synchronous() < wanted)
 }
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
     let view = observed.cluster.as_ref();
-    let synchronous = view.map_or(0, synchronous);
+    let synchronous = observed.synchronous();
+    let strict = view
+        .and_then(|view| {
+            view.dynamic
+                .as_ref()?
+                .get("synchronous_mode_strict")?
+                .as_bool()
+        })
+        .unwrap_or(true);
     if synchronous > 1 && view.is_some_and(|view| view.quorum) {
         return format!("commits wait for a quorum of {synchronous} standbys");
     }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
+        (0, _) if strict => "writes wait: no standby is synchronous".into(),
         (0, _) => {
             "commits wait for no standby: losing the primary may lose the last of them".into()
         }
@@ -190,11 +192,7 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
         Role::StandbyLeader => "Standby",
         Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
-    let running = observed
-        .cluster
-        .as_ref()
-        .map_or(0, crate::observed::Cluster::running);
-    let degraded = running < usize::try_from(observed.planned).unwrap_or(usize::MAX);
+    let degraded = observed.standing() < usize::try_from(observed.planned).unwrap_or(usize::MAX);
     let mut message = role.to_owned();
     if degraded {
         message.push_str(" (degraded)");

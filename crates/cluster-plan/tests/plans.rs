@@ -21,6 +21,7 @@ use cluster_plan::options::{Config, OptionError};
 use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
+use cluster_plan::refresh::{FORMAT, Rollout};
 use cluster_plan::status::{Status, judge};
 use serde_json::{Map, json};
 
@@ -309,6 +310,50 @@ fn statuses_tell_role_and_missing_members() {
 }
 
 #[test]
+fn the_primarys_own_word_on_its_standbys_counts_before_patronis_view_of_them() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database {
+        streaming: [
+            (member(1).to_string(), true),
+            (member(2).to_string(), false),
+        ]
+        .into(),
+        ..Database::default()
+    });
+    assert_eq!((observed.standing(), observed.synchronous()), (3, 1));
+    observed.database.as_mut().unwrap().streaming.pop_last();
+    assert_eq!((observed.standing(), observed.synchronous()), (2, 1));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Active("Primary (degraded)".into())
+    );
+    let announced = |observed: &Observed| {
+        let steps = steps(&plan(observed, &desired()));
+        steps.into_iter().find_map(|step| match step {
+            Step::Announce(text) => Some(text),
+            _ => None,
+        })
+    };
+    let told = announced(&observed).unwrap();
+    assert_eq!(told, "primary, standbys: 1 stream, 1 synchronous");
+    // Once told it is not told again, neither by a hook that has not asked.
+    observed.peer_data.as_mut().unwrap().announced = Some(told);
+    assert_eq!(announced(&observed), None);
+    observed.database = None;
+    assert_eq!(announced(&observed), None);
+}
+
+#[test]
+fn writes_that_wait_are_told_as_such() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database::default());
+    let plan = plan(&observed, &desired());
+    let told = judge(&observed, &plan).application.unwrap();
+    let text = "writes wait: no standby is synchronous";
+    assert_eq!(told, Status::Active(text.into()));
+}
+
+#[test]
 fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     let mut observed = running(false, Role::SyncStandby, 3);
     if let Workload::Up(facts) = &mut observed.workload {
@@ -422,6 +467,47 @@ fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
     );
 }
 
+/// The leader's unit 0 leads; pods from `new` on are of the wanted revision.
+fn refreshing(new: u32, partition: u32) -> Observed {
+    let mut observed = running(true, Role::Leader, 3);
+    let revision = |n| if n >= new { "new" } else { "old" };
+    let pods = (0..3).map(|n| (member(n), revision(n).to_owned()));
+    if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
+        facts.rollout = Some(Rollout {
+            partition,
+            wanted: "new".into(),
+            pods: pods.collect(),
+        });
+    }
+    observed.peer_data.as_mut().unwrap().format = Some(FORMAT);
+    observed
+}
+
+#[test]
+fn a_refresh_goes_on_only_when_it_was_agreed_to_and_all_stand() {
+    let mut observed = refreshing(2, 2);
+    assert_eq!(steps(&plan(&observed, &desired())), vec![], "not agreed");
+    let data = observed.peer_data.as_mut().unwrap();
+    data.resumed = Some("old".into());
+    assert_eq!(steps(&plan(&observed, &desired())), vec![], "to another");
+    let data = observed.peer_data.as_mut().unwrap();
+    data.resumed = Some("new".into());
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::SetPartition(1)]
+    );
+    let members = &mut observed.cluster.as_mut().unwrap().members;
+    members[2].state = "starting".into();
+    let planned = plan(&observed, &desired());
+    assert_eq!(steps(&planned), vec![]);
+    assert!(
+        planned
+            .waits
+            .iter()
+            .any(|w| w.for_what == Waiting::Refreshed)
+    );
+}
+
 #[test]
 fn a_quorum_is_told_as_one() {
     let mut observed = running(true, Role::Leader, 3);
@@ -429,4 +515,34 @@ fn a_quorum_is_told_as_one() {
     let application = judge(&observed, &plan(&observed, &desired())).application;
     let told = "commits wait for a quorum of 2 standbys";
     assert_eq!(application, Some(Status::Active(told.into())));
+}
+
+#[test]
+fn no_pod_is_replaced_while_another_member_restarts() {
+    let mut observed = refreshing(2, 2);
+    observed.peer_data.as_mut().unwrap().resumed = Some("new".into());
+    observed.cluster.as_mut().unwrap().members[1].pending_restart = true;
+    let steps = steps(&plan(&observed, &desired()));
+    assert!(steps.contains(&Step::RestartMember(member(1))), "{steps:?}");
+    assert!(!steps.contains(&Step::SetPartition(1)), "{steps:?}");
+}
+
+#[test]
+fn while_kubernetes_replaces_a_pod_the_partition_stays() {
+    let mut observed = refreshing(2, 1);
+    observed.peer_data.as_mut().unwrap().resumed = Some("new".into());
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
+}
+
+#[test]
+fn the_form_of_what_is_kept_is_noted_when_no_unit_runs_another_revision() {
+    let mut observed = refreshing(0, 0);
+    observed.peer_data.as_mut().unwrap().format = None;
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::NoteFormat(FORMAT)]
+    );
+    let mut observed = refreshing(1, 0);
+    observed.peer_data.as_mut().unwrap().format = None;
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
 }

@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -556,6 +557,38 @@ def scenario_trouble(name: str) -> None:
             seen = [event for event in seen[at - 1:] if event != 'workload-pebble-ready']
             check(f'{unit} is upgraded', seen[:4],
                   ['stop', 'upgrade-charm', 'config-changed', 'start'])
+
+        # Below the partition pods stay as they are, whatever becomes of them.
+        def version(unit: str) -> str:
+            folder = f"/var/lib/juju/agents/unit-{unit.replace('/', '-')}/charm"
+            try:
+                return cli('ssh', '-m', name, unit, f'cat {folder}/version').strip()
+            except AssertionError:  # its pod is being replaced
+                return ''
+
+        def partition(number: int) -> None:
+            patch = json.dumps({'spec': {'updateStrategy': {'rollingUpdate': {'partition': number}}}})
+            account = '/var/run/secrets/kubernetes.io/serviceaccount'
+            cli('ssh', '-m', name, 'shell/0',
+                f'curl -sf --cacert {account}/ca.crt -X PATCH -d {shlex.quote(patch)} '
+                f'-H "Authorization: Bearer $(cat {account}/token)" '
+                "-H 'Content-Type: application/merge-patch+json' "
+                f'https://$KUBERNETES_SERVICE_HOST/apis/apps/v1/namespaces/{name}/statefulsets/shell')
+        juju.trust('shell', scope='cluster')
+        partition(1)
+        (charm / 'version').write_text('third\n')
+        juju.refresh('shell', path=charm)
+        until('the highest is new', lambda: version('shell/1') == 'third')
+        settled(juju, 'shell')
+        before = juju.status().apps['shell'].units['shell/0'].address
+        cli('fault', '-m', name, 'kill-pod', 'shell/0', '--delete')
+        until('a new pod of the old revision',
+              lambda: juju.status().apps['shell'].units['shell/0'].address not in ('', before))
+        settled(juju, 'shell')
+        check('below the partition', version('shell/0'), 'second')
+        partition(0)
+        until('the lowest is new', lambda: version('shell/0') == 'third')
+        settled(juju, 'shell')
 
         def deleted() -> bool:
             unit = juju.status().apps['shell'].units['shell/1']

@@ -1,6 +1,6 @@
 //! Secrets: who may read which revision, and what an owner may change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use juju_local_api::agent::{
     ConsumedSecret, HookChanges, OwnedSecret, SecretInfo, SecretKey, SecretSet, SecretValue,
@@ -153,10 +153,14 @@ impl Model {
         let now = jiff::Timestamp::now();
         owned
             .filter_map(|secret| {
-                let used = |revision: &u64| {
-                    *revision == secret.latest()
-                        || secret.consumers.values().any(|c| c.tracked == *revision)
-                };
+                // An owner reads the latest whatever it has read before, so it keeps none alive.
+                let observers = secret.consumers.iter();
+                let tracked: BTreeSet<u64> = observers
+                    .filter(|(name, _)| !self.owns(name, secret))
+                    .map(|(_, consumer)| consumer.tracked)
+                    .collect();
+                let used =
+                    |revision: &u64| *revision == secret.latest() || tracked.contains(revision);
                 let obsolete: Vec<u64> = secret
                     .revisions
                     .keys()
