@@ -266,10 +266,11 @@ def validated(cluster):
     from dpcharmlibs.interfaces import DataContract, DataContractV0, RelationStatus, ResourceProviderModel
 
     leader = next(name for name, unit in cluster.status()["units"].items() if unit.get("leader"))
-    told = json.loads(cluster.juju("show-unit", leader, "--app", "--format", "json"))[leader]
+    told = json.loads(cluster.juju("show-unit", leader, "--format", "json"))[leader]
     shapes = set()
     for relation in told["relation-info"]:
-        if relation["endpoint"] != "database":
+        # Not those on their way out.
+        if relation["endpoint"] != "database" or not relation.get("related-units"):
             continue
         # Of an own relation it is the databag of the other end: ask there.
         unit = next(iter(relation["related-units"]))
