@@ -3,6 +3,8 @@
 mod tls;
 mod workload;
 
+pub(crate) use workload::run;
+
 use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::plan::{Plan, Problem, Step};
@@ -118,13 +120,21 @@ impl Apply<'_> {
         let names = &self.observation.observed.names;
         let me = &self.observation.observed.me;
         match step {
-            Step::StorePasswords(users) => self.store_passwords(users)?,
+            Step::StorePasswords(users) => self.store_passwords(users.iter().copied())?,
+            Step::TakePasswords(users) => self.store_passwords(users.iter().copied())?,
             Step::PublishEndpoints(hosts) => {
                 let text = Value::from(hosts.clone()).to_string();
                 self.juju.set_peer(Bag::Application, "endpoints", &text)?;
             }
             Step::PublishVolume(volume) => {
                 self.juju.set_peer(Bag::Unit, "pgdata", &volume.to_bag())?;
+            }
+            Step::PublishDisk(note) => {
+                self.juju.set_peer(Bag::Unit, "disk", &note.to_string())?;
+            }
+            Step::NoteDisks(notes) => {
+                let text = cluster_plan::disk::to_bag(notes);
+                self.juju.set_peer(Bag::Application, "storage", &text)?;
             }
             Step::Announce(state) => self.juju.set_peer(Bag::Unit, "member", state)?,
             Step::AnnounceRevision(revision) => {
@@ -170,6 +180,7 @@ impl Apply<'_> {
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
+            Step::NoteRead => workload::note_read(ports.workload, &self.observation.files)?,
             Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
             Step::NoteRestarted(members) => {
                 let units: Vec<String> = members.iter().map(Member::unit).collect();
@@ -183,10 +194,23 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn store_passwords(&mut self, users: &[SystemUser]) -> Result<(), StepError> {
+    /// The given ones, else new ones.
+    fn store_passwords(
+        &mut self,
+        users: impl Iterator<Item = SystemUser>,
+    ) -> Result<(), StepError> {
         let mut passwords = self.facts.passwords.clone().unwrap_or_default();
+        let given = self
+            .facts
+            .given
+            .as_ref()
+            .and_then(|given| given.as_ref().ok());
         for user in users {
-            passwords.set(*user, self.ports.random.password());
+            let password = given.and_then(|given| given.get(user)).cloned();
+            passwords.set(
+                user,
+                password.unwrap_or_else(|| self.ports.random.password()),
+            );
         }
         self.juju.store_passwords(&passwords)?;
         self.facts.passwords = Some(passwords);

@@ -5,8 +5,10 @@
 //! all of them where endpoints have changed or another unit may have led in between.
 
 mod legacy;
+pub mod list;
 mod look;
 mod memory;
+pub mod rotate;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ use crate::observe::{Observation, database};
 use crate::ports::{Ports, Server};
 
 pub use look::{CLIENT, OWNED, PREFIXED, USERS};
-pub use memory::{Known, Memory};
+pub use memory::{Known, Memory, digest};
 
 use crate::juju_port::JujuPort;
 
@@ -40,6 +42,8 @@ pub struct Occasion<'a> {
     pub broken: bool,
     /// Look at every relation: another unit may have led, or the charm may be a new one.
     pub sweep: bool,
+    /// What the operator asks of the relation's credentials.
+    pub turn: Option<rotate::Turn>,
 }
 
 /// A relation with a client.
@@ -67,6 +71,8 @@ struct Clients<'a> {
     ports: &'a Ports<'a>,
     facts: &'a JujuFacts,
     server: Server,
+    standbys: Vec<Server>,
+    occasion: Occasion<'a>,
     terms: Terms,
 }
 
@@ -118,7 +124,9 @@ pub fn reconcile(
         .filter(|r| {
             memory.sweep
                 || occasion.relation == Some(r.id.as_str())
-                || memory.get(r.number).is_none_or(|k| k.digest != digest)
+                || memory
+                    .get(r.number)
+                    .is_none_or(|k| k.digest != digest || k.rotates())
         })
         .collect();
     let gone: BTreeSet<u64> = memory
@@ -154,6 +162,8 @@ pub fn reconcile(
             ports,
             facts,
             server,
+            standbys: standbys(facts, observation),
+            occasion,
             terms,
         };
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
@@ -200,9 +210,23 @@ fn moved(
     }
 }
 
+/// The members that don't lead.
+fn standbys(facts: &JujuFacts, observation: &Observation) -> Vec<Server> {
+    let cluster = observation.observed.cluster.iter();
+    let members = cluster.flat_map(|cluster| &cluster.members);
+    let primary = crate::apply::primary(observation);
+    members
+        .filter_map(|seen| seen.member.as_ref())
+        .filter(|member| Some(*member) != primary)
+        .filter_map(|member| list::server(facts, member))
+        .collect()
+}
+
 /// Labels that the secrets of a user can have.
 fn labels(user: &str) -> Vec<String> {
-    let rest = user.trim_start_matches("relation_id_").replace('_', ".");
+    let rest = cluster_plan::clients::identity(user)
+        .trim_start_matches("relation_id_")
+        .replace('_', ".");
     Group::ALL
         .map(|group| format!("{DATABASE}.{rest}.{}.secret", group.name()))
         .into()

@@ -45,6 +45,10 @@ pub enum Action {
     PreUpgradeCheck,
     /// `resume-upgrade`
     ResumeUpgrade,
+    /// `list-clients`
+    ListClients,
+    /// `rotate-client-credentials`
+    RotateClientCredentials,
     /// One that this revision has by name only.
     NotYet,
 }
@@ -73,6 +77,7 @@ pub fn handler(event: &Event) -> Handler {
         Event::UpgradeCharm => reconcile(true, true, true, true),
         Event::LeaderElected
         | Event::ConfigChanged
+        // The last to mend what a process that died has left: a password, say.
         | Event::Start
         | Event::SecretChanged(_)
         | Event::PebbleCustomNotice(_)
@@ -81,10 +86,11 @@ pub fn handler(event: &Event) -> Handler {
         | Event::RelationJoined(_)
         | Event::RelationChanged(_)
         | Event::RelationDeparted(_)
-        | Event::RelationBroken(_) => reconcile(false, true, true, false),
-        Event::UpdateStatus => reconcile(false, false, true, false),
+        | Event::RelationBroken(_)
+        // The last to mend what a process that died has left: a password, say.
+        | Event::UpdateStatus => reconcile(false, true, true, false),
         Event::PebbleCheckFailed(_) | Event::PebbleCheckRecovered(_) => {
-            reconcile(false, false, false, false)
+            reconcile(false, false, true, false)
         }
         Event::SecretRemove(_) => Handler::ForgetRevision,
         Event::StorageDetaching(_) => Handler::StorageDetaching,
@@ -97,6 +103,8 @@ pub fn handler(event: &Event) -> Handler {
             "pre-upgrade-check" => Action::PreUpgradeCheck,
             "resume-upgrade" => Action::ResumeUpgrade,
             "promote-to-primary" => Action::PromoteToPrimary,
+            "list-clients" => Action::ListClients,
+            "rotate-client-credentials" => Action::RotateClientCredentials,
             _ => Action::NotYet,
         }),
         Event::Install

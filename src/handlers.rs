@@ -9,7 +9,7 @@ pub mod tls;
 use juju::Event;
 
 use self::reconcile::{Wish, reconcile};
-use crate::clients::Occasion;
+use crate::clients::{self, Occasion};
 use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
 use crate::observe::Scope;
@@ -49,6 +49,10 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 && let Some(revision) = secret.revision
             {
                 hook.juju.forget_revision(&secret.id, revision)?;
+                // Nobody has the old credentials any more.
+                if clients::rotate::revision_gone(hook.juju, &secret.label, revision)? {
+                    return reconcile(hook, Wish::default());
+                }
             }
             Ok(())
         }
@@ -73,10 +77,20 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 scope,
                 leaving,
                 open_ports,
+                volumes: volumes(event),
                 clients: occasion(event),
             };
             reconcile(hook, wish)
         }
+    }
+}
+
+/// Whether another unit may tell something new of its volume.
+fn volumes(event: &Event) -> bool {
+    match event {
+        Event::LeaderElected | Event::UpdateStatus => true,
+        Event::RelationChanged(relation) => relation.endpoint == "database-peers",
+        _ => false,
     }
 }
 
@@ -97,5 +111,6 @@ fn occasion(event: &Event) -> Occasion<'_> {
             event,
             Event::LeaderElected | Event::UpgradeCharm | Event::PebbleReady(_)
         ),
+        turn: None,
     }
 }

@@ -92,6 +92,12 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju can't tell.
     fn passwords(&self) -> Result<Option<Passwords>, JujuError>;
+    /// The newest revision of a secret of the operator's; none where it is not there or not
+    /// granted.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    fn user_secret(&self, id: &str) -> Result<Option<Content>, JujuError>;
     /// Creates the application's secret, or changes the passwords in it.
     ///
     /// # Errors

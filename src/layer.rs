@@ -1,13 +1,20 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::names::{Member, Names};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
+
+use crate::render::DISK_BELOW;
+use crate::render::WATCH;
 
 /// Label of the layer.
 pub const LABEL: &str = "postgresql";
 /// The service that runs Patroni, which runs PostgreSQL.
 pub const SERVICE: &str = "postgresql";
+
+/// The service that looks after the standbys of this member.
+pub const WATCH_SERVICE: &str = "standbys";
 
 /// Label of the layer of [`RETRY`].
 pub const RETRY_LABEL: &str = "retry";
@@ -70,11 +77,15 @@ fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Lay
 
 /// The layer as it should be.
 #[must_use]
-pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>) -> pebble::Layer {
-    let ready = format!(
-        "/usr/lib/postgresql/{}/bin/pg_isready -q -t 2 -h /var/run/postgresql",
-        major.unwrap_or_default()
-    );
+pub fn layer(
+    names: &Names,
+    me: &Member,
+    leader_label: &str,
+    major: Option<u32>,
+    disk: Thresholds,
+) -> pebble::Layer {
+    let programs = format!("/usr/lib/postgresql/{}/bin", major.unwrap_or_default());
+    let ready = format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql");
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",
@@ -102,6 +113,17 @@ pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>)
                     "PATRONI_SUPERUSER_USERNAME": "operator",
                 },
             },
+            WATCH_SERVICE: {
+                "override": "replace",
+                "summary": "wakes the charm when a standby comes or goes",
+                "command": format!("{WATCH} {programs}/psql"),
+                "startup": "enabled",
+                "user": "postgres",
+                "group": "postgres",
+                "on-success": "restart",
+                "on-failure": "restart",
+                "after": [SERVICE],
+            },
         },
         "checks": {
             SERVICE: {
@@ -115,6 +137,28 @@ pub fn layer(names: &Names, me: &Member, leader_label: &str, major: Option<u32>)
             },
         },
     });
-    // The value is a constant of this file but for names that are plain words.
-    serde_json::from_value(layer).unwrap_or_default()
+    let mut layer: pebble::Layer = serde_json::from_value(layer).unwrap_or_default();
+    for (name, percent, period) in [
+        ("disk-warning", disk.warning, "10s"),
+        ("disk-release", disk.release(), "10s"),
+        // What writes fast must not get far beyond it.
+        ("disk-read-only", disk.read_only, "3s"),
+    ] {
+        // Without a level, so that a full volume is no reason to restart the container.
+        let check = json!({
+            "override": "replace",
+            "period": period,
+            "timeout": "2s",
+            "threshold": 1,
+            "exec": {
+                "command": format!("{DISK_BELOW} {percent}"),
+                "user": "postgres",
+                "group": "postgres",
+            },
+        });
+        if let Ok(check) = serde_json::from_value(check) {
+            layer.checks.insert(name.to_owned(), check);
+        }
+    }
+    layer
 }

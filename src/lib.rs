@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod clients;
 pub mod dispatch;
+pub mod extensions;
 pub mod handlers;
 pub mod juju_port;
 pub mod layer;

@@ -3,15 +3,18 @@
 
 pub mod cluster;
 pub mod database;
+pub mod disk;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
+pub mod trust;
 pub mod workload;
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::membership::{self, Bootstrap};
 use cluster_plan::names::Member;
 use cluster_plan::observed::{Observed, PatroniVersion, Workload};
-use cluster_plan::options::{Config, Machine, Parameters};
+use cluster_plan::options::{Config, Machine, OptionError, Parameters};
 use cluster_plan::planner::Desired;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -73,15 +76,7 @@ pub fn observe(
     let image = workload::image(ports.workload, scope.workload_version, !initialised);
     let leader_label = patroni_version(&image).map_or("primary", PatroniVersion::leader_label);
     let (kubernetes, machine) = kubernetes::look(juju, ports.kubernetes, leader_label);
-    let config = Config::new(&juju.config).and_then(|config| {
-        let unmet = config.unmet_extensions();
-        if !unmet.is_empty() {
-            return Err(unmet);
-        }
-        // Without the machine's size nothing can be computed; it is asked for again next time.
-        let parameters = machine.as_ref().map(|m| config.parameters(m)).transpose()?;
-        Ok((config, parameters))
-    });
+    let config = options(juju, ports, &image, machine.as_ref());
     let (config, parameters) = match config {
         Ok((config, parameters)) => (Ok(config), parameters),
         Err(errors) => (Err(errors), None),
@@ -98,6 +93,7 @@ pub fn observe(
             .passwords
             .as_ref()
             .map(crate::secrets::Passwords::users),
+        given: juju.given(),
         workload: Workload::Unreachable(String::new()),
         kubernetes: Some(kubernetes),
         cluster: None,
@@ -106,7 +102,8 @@ pub fn observe(
         tls: None,
     };
     let major = image.as_ref().ok().and_then(|(image, _)| image.major);
-    let layer = layer::layer(&juju.names, me, leader_label, major);
+    let thresholds = thresholds(&config);
+    let layer = layer::layer(&juju.names, me, leader_label, major, thresholds);
     let (image, facts) = match image {
         Ok((image, facts)) => (image, facts),
         Err(error) => {
@@ -150,6 +147,9 @@ pub fn observe(
     {
         observed.workload = Workload::Unreachable(error.chain());
     }
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.disk = disk::look(ports, thresholds.warning);
+    }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     if scope.database
         || observed
@@ -169,6 +169,35 @@ pub fn observe(
     })
 }
 
+/// The options and the parameters that follow from them, or what is wrong with them.
+fn options(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    image: &PortResult<(workload::Image, cluster_plan::observed::WorkloadFacts)>,
+    machine: Option<&Machine>,
+) -> Result<(Config, Option<Parameters>), Vec<OptionError>> {
+    let config = Config::new(&juju.config)?;
+    let unmet = config.unmet_extensions();
+    if !unmet.is_empty() {
+        return Err(unmet);
+    }
+    let patroni = patroni_version(image);
+    if let Some(error) = patroni.and_then(|patroni| config.too_new_for(patroni)) {
+        return Err(vec![error]);
+    }
+    let refused = image
+        .as_ref()
+        .map(|(image, _)| workload::refused(ports.workload, image, &config));
+    match refused {
+        Ok(Ok(refused)) if !refused.is_empty() => return Err(refused),
+        Ok(Err(error)) => tracing::warn!("cannot look into the image: {}", error.chain()),
+        _ => {}
+    }
+    // Without the machine's size nothing can be computed; it is asked for again next time.
+    let parameters = machine.map(|m| config.parameters(m)).transpose()?;
+    Ok((config, parameters))
+}
+
 /// Own pod's address, where Kubernetes tells.
 fn address(observed: &Observed) -> Option<&str> {
     match &observed.kubernetes {
@@ -177,12 +206,18 @@ fn address(observed: &Observed) -> Option<&str> {
     }
 }
 
+/// Those of the options; the defaults while these are wrong.
+fn thresholds(config: &Result<Config, Vec<OptionError>>) -> Thresholds {
+    config.as_ref().map(Config::thresholds).unwrap_or_default()
+}
+
 fn desired(
-    config: Result<Config, Vec<cluster_plan::options::OptionError>>,
+    config: Result<Config, Vec<OptionError>>,
     dynamic: Map<String, Value>,
     scope: Scope,
 ) -> Desired {
     Desired {
+        thresholds: thresholds(&config),
         config,
         dynamic,
         publish_version: scope.workload_version,
@@ -213,7 +248,7 @@ fn files(
     parameters: Option<&Parameters>,
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![render::callback()];
+    let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {

@@ -303,6 +303,16 @@ pub trait Database {
         sql: &'static str,
         parameters: &[&str],
     ) -> PortResult<Vec<Vec<Option<String>>>>;
+    /// Rows of text of a look into some database.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
+    ) -> PortResult<Vec<Vec<Option<String>>>>;
     /// Statements in some database, in one transaction or each by itself; they may take longer
     /// than others.
     ///

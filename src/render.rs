@@ -1,10 +1,12 @@
 //! The files that the charm writes into the workload: what each says, its mode and its owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::READ_ONLY;
 use cluster_plan::names::{Member, Names, PGDATA, SHARED_SOCKETS};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::options::Parameters;
+use cluster_plan::outlook::Change;
 use cluster_plan::planner::PATRONI_YML;
 use minijinja::{Environment, UndefinedBehavior};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +19,10 @@ use crate::secrets::Passwords;
 pub const LOG_DIR: &str = "/var/log/postgresql";
 /// The script that Patroni's callbacks run.
 pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
+/// Where the script lies that looks after a primary's standbys.
+pub const WATCH: &str = "/usr/local/bin/watch-standbys";
+/// The script of the checks of the volume.
+pub const DISK_BELOW: &str = "/usr/local/bin/disk-below";
 /// PostgreSQL's and Patroni's socket for local use.
 const SOCKETS: &str = "/var/run/postgresql";
 
@@ -90,7 +96,9 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         let dynamic = settings.remove("postgresql").unwrap_or_default();
         let mut parameters = fixed_dynamic();
         if let Some(Value::Object(computed)) = dynamic.get("parameters") {
-            parameters.extend(computed.clone().into_iter().filter(|(_, v)| !v.is_null()));
+            let given = computed.clone().into_iter().filter(|(_, v)| !v.is_null());
+            // Patroni could not make its roles; it comes as soon as there is a cluster.
+            parameters.extend(given.filter(|(name, value)| name != READ_ONLY || value != "on"));
         }
         json!({"settings": settings, "parameters": parameters})
     });
@@ -129,12 +137,58 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
     })
 }
 
+/// Parameters that differ between two of these files.
+#[must_use]
+pub fn changes(old: &str, new: &str) -> Vec<Change> {
+    let (old, new) = (parameters_in(old), parameters_in(new));
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let differs = |name: &&str| old.get(name) != new.get(name);
+    names
+        .into_iter()
+        .filter(differs)
+        .map(|name| Change::new(name, old.get(name).copied(), new.get(name).copied()))
+        .collect()
+}
+
+/// Name and value of each parameter, as the template writes them.
+fn parameters_in(text: &str) -> BTreeMap<&str, &str> {
+    let (_, own) = text.rsplit_once("\npostgresql:\n").unwrap_or_default();
+    own.lines()
+        .filter_map(|line| line.strip_prefix("    \"")?.split_once("\": "))
+        .map(|(name, value)| (name, value.trim_matches('"')))
+        .collect()
+}
+
 /// The script of Patroni's callbacks.
 #[must_use]
 pub fn callback() -> File {
     File {
         path: CALLBACK,
         content: include_str!("../templates/wake-charm.sh").to_owned().into(),
+        mode: 0o755,
+        owner: "root",
+    }
+}
+
+/// The script that wakes the charm when a standby comes or goes.
+#[must_use]
+pub fn watch() -> File {
+    File {
+        path: WATCH,
+        content: include_str!("../templates/watch-standbys.sh")
+            .to_owned()
+            .into(),
+        mode: 0o755,
+        owner: "root",
+    }
+}
+
+/// The script of the checks that wake the charm as the volume fills, or has room again.
+#[must_use]
+pub fn disk_below() -> File {
+    File {
+        path: DISK_BELOW,
+        content: include_str!("../templates/disk-below.sh").to_owned().into(),
         mode: 0o755,
         owner: "root",
     }
@@ -210,8 +264,11 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
         parameters.insert("ssl".into(), json!("on"));
     }
     let preloads = |library: &str| wanted.preload.contains(&library);
-    let known =
-        |name: &str| !name.starts_with("pg_stat_statements.") || preloads("pg_stat_statements");
+    // A parameter of a library that is not there would be one that nobody knows.
+    let known = |name: &str| {
+        name.split_once('.')
+            .is_none_or(|(library, _)| preloads(library))
+    };
     parameters.extend(
         wanted
             .parameters

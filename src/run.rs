@@ -12,6 +12,7 @@ use tls_interface::Authorities;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
+use crate::clients::{list, rotate};
 use crate::dispatch::{self, Action, Handler};
 use crate::error_chain;
 use crate::handlers::actions::{self, ActionError};
@@ -146,6 +147,8 @@ fn perform(
         Action::PromoteToPrimary => actions::promote_to_primary(hook, &params(context)?),
         Action::PreUpgradeCheck => refresh::pre_upgrade_check(hook),
         Action::ResumeUpgrade => refresh::resume_upgrade(hook),
+        Action::ListClients => list::list(hook),
+        Action::RotateClientCredentials => rotate::rotate(hook, &params(context)?),
         Action::NotYet => {
             let name = match env.event() {
                 Event::Action(event) => event.name.as_str(),

@@ -24,6 +24,40 @@ impl Passwords {
         Self(passwords.collect())
     }
 
+    /// The passwords in a secret of the operator's, whose keys are users' names.
+    ///
+    /// # Errors
+    /// What cannot be taken, in words that follow the secret's name.
+    pub fn given(content: &BTreeMap<String, SecretString>) -> Result<Self, String> {
+        let mut passwords = Self::default();
+        for (name, password) in content {
+            let user = SystemUser::from_name(name).ok_or_else(|| {
+                let users = SystemUser::ALL.map(SystemUser::name).join(", ");
+                format!("names {name}, which is not one of {users}")
+            })?;
+            check(password).map_err(|why| format!("has a password of {name} that {why}"))?;
+            passwords.set(user, password.clone());
+        }
+        if passwords.0.is_empty() {
+            return Err("holds no password".to_owned());
+        }
+        Ok(passwords)
+    }
+
+    /// Users whose password here is not the one there.
+    #[must_use]
+    pub fn differing(&self, there: &Self) -> BTreeSet<SystemUser> {
+        let differs = |(user, password): &(&SystemUser, &SecretString)| {
+            let known = there.get(**user).map(ExposeSecret::expose_secret);
+            known != Some(password.expose_secret())
+        };
+        self.0
+            .iter()
+            .filter(differs)
+            .map(|(user, _)| *user)
+            .collect()
+    }
+
     /// One user's.
     #[must_use]
     pub fn get(&self, user: SystemUser) -> Option<&SecretString> {
@@ -45,4 +79,28 @@ impl Passwords {
     pub fn iter(&self) -> impl Iterator<Item = (SystemUser, &SecretString)> {
         self.0.iter().map(|(user, password)| (*user, password))
     }
+}
+
+/// Shortest password that an operator may choose.
+const SHORTEST: usize = 8;
+/// PostgreSQL itself takes no more.
+const LONGEST: usize = 100;
+
+/// Whether a password that an operator chose can be taken.
+///
+/// # Errors
+/// What is wrong with it, in words that follow "a password that".
+pub fn check(password: &SecretString) -> Result<(), String> {
+    let text = password.expose_secret();
+    if !(SHORTEST..=LONGEST).contains(&text.chars().count()) {
+        return Err(format!("has not {SHORTEST} to {LONGEST} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has control characters".to_owned());
+    }
+    // It would read as no password.
+    if text == DELETED {
+        return Err("stands for none".to_owned());
+    }
+    Ok(())
 }

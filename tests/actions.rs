@@ -153,16 +153,22 @@ fn set_password_waits_for_no_member_that_is_missing() {
 }
 
 #[test]
-fn a_process_that_dies_in_set_password_leaves_a_cluster_that_the_next_hook_mends() {
+fn a_process_that_dies_in_set_password_leaves_what_a_hook_mends_and_has_set_a_timer_for_one() {
     for effect in 1..=2 {
         let world = cluster();
-        world.with(|state| state.dies_after = Some(effect));
+        world.with(|state| {
+            state.dies_after = Some(effect);
+            state.unit(0).timer = false;
+        });
         let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             set(&world, 0, None, Some("a-new-password"))
         }));
         assert!(died.is_err(), "effect {effect}");
-        world.with(|state| state.dies_after = None);
-        world.settle();
+        world.with(|state| {
+            state.dies_after = None;
+            assert!(state.unit(0).timer, "effect {effect}: nobody looks again");
+        });
+        let _ = world.hook(0, &Event::UpdateStatus);
         let now = password(&world, 0, "operator").unwrap();
         world.with(|state| {
             let verifier = state.roles["operator"].verifier.clone().unwrap();

@@ -14,6 +14,7 @@
 mod support;
 
 use juju::Event;
+use proptest::prelude::*;
 use support::related::*;
 use support::{
     KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
@@ -354,4 +355,105 @@ fn both_interfaces_at_once_block_and_take_nothing_from_who_is_served() {
     world.unrelate("database:5");
     assert_eq!(world.status(0).0, "active");
     assert_eq!(world.client_users(), ["relation_id_7"]);
+}
+
+fn nasty() -> impl Strategy<Value = String> {
+    let known = [
+        "x\"; DROP ROLE operator; --",
+        "'; SELECT pg_terminate_backend(1); --",
+        "$$; DROP DATABASE shop; $$",
+        "\\'; DROP TABLE t; --",
+        "operator",
+        "postgres",
+        "template1",
+        "relation_id_5",
+        "relation_id_5__2",
+        "relation_access",
+        "superuser,createdb",
+        "../../etc/passwd",
+        "secret:9m4e2mr0ui3e8a215n4g",
+        "secret://00000000-0000-0000-0000-000000000000/9m4e2mr0ui3e8a215n4g",
+        "[[[[[[[[",
+        "null",
+        "-1",
+        "[\"username\", 7]",
+        "other",
+    ];
+    prop_oneof![
+        proptest::sample::select(known.to_vec()).prop_map(str::to_owned),
+        ".{0,40}",
+        "[a-z]{60,80}",
+        (1_usize..400).prop_map(|n| "x".repeat(n * 1000)),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Vec<(String, String)>> {
+    let keys = [
+        "database",
+        "extra-user-roles",
+        "extra-group-roles",
+        "requested-secrets",
+        "entity-type",
+        "entity-permissions",
+        "prefix-matching",
+        "external-node-connectivity",
+        "requested-entity-secret",
+        "secret-user",
+        "secret-mtls",
+        "version",
+        "requests",
+        "data",
+        "username",
+    ];
+    let v1 = (nasty(), nasty(), nasty()).prop_map(|(resource, id, roles)| {
+        let list = serde_json::json!([
+            {"resource": resource, "request-id": id, "extra-user-roles": roles},
+            {"resource": "fine", "request-id": "1", "secret-requested-entity": id},
+        ]);
+        vec![
+            ("version".to_owned(), "v1".to_owned()),
+            ("requests".to_owned(), list.to_string()),
+        ]
+    });
+    let v0 = proptest::collection::vec((proptest::sample::select(keys.to_vec()), nasty()), 1..6)
+        .prop_map(|pairs| pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    prop_oneof![v1, v0]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever a client writes: the hook ends well, every statement is one that the charm means
+    /// (the world knows no others), and nobody else's user, database or credentials are touched.
+    #[test]
+    fn a_hostile_client_runs_nothing_and_costs_nobody_anything(pairs in request()) {
+        let world = deployed(1);
+        related(&world, "database:5", &[("database", "shop"), SECRETS]);
+        let before = (world.told("database:5"), world.secret("database.5.user.secret"));
+        let system = |world: &World| world.with(|state| {
+            let roles = state.roles.iter().filter(|(name, _)| !name.starts_with("relation_id_6"));
+            let kept: Vec<_> = roles
+                .filter(|(name, role)| !role.marked || *name == "shop")
+                .filter(|(name, _)| *name != "relation_any_database")
+                .map(|(name, role)| (name.clone(), role.clone()))
+                .collect();
+            (kept, state.clients.databases.get("shop").cloned())
+        });
+        let roles = system(&world);
+        let asks: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        world.relate("database:6", "hostile", &asks);
+        let event = world.changed("database:6");
+        for _ in 0..2 {
+            prop_assert_eq!(world.hook(0, &event), Outcome::Done);
+        }
+        prop_assert_eq!(system(&world), roles);
+        let after = (world.told("database:5"), world.secret("database.5.user.secret"));
+        prop_assert_eq!(after, before);
+        let (word, message) = world.status(0);
+        prop_assert!(message.len() < 400 && !message.chars().any(char::is_control), "{}", message);
+        prop_assert!(word == "active" || message.contains("database:6"), "{} {}", word, message);
+        world.unrelate("database:6");
+        prop_assert_eq!(world.client_users(), ["relation_id_5"]);
+        prop_assert_eq!(world.status(0), ("active".into(), "Primary".into()));
+    }
 }

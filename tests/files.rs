@@ -20,6 +20,16 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: bool) -> Value {
+    let file = file(passwords, parameters, bootstrap);
+    assert_eq!((file.mode, file.owner), (0o600, "postgres"));
+    serde_yaml::from_str(file.content.expose_secret()).unwrap()
+}
+
+fn file(
+    passwords: &[String],
+    parameters: &BTreeMap<String, Value>,
+    bootstrap: bool,
+) -> render::File {
     let mut all = Passwords::default();
     for (user, password) in SystemUser::GENERATED.into_iter().zip(passwords) {
         all.set(user, password.clone().into());
@@ -36,7 +46,7 @@ fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: b
     .as_object()
     .unwrap()
     .clone();
-    let file = render::patroni_yml(&PatroniFile {
+    render::patroni_yml(&PatroniFile {
         me: &names.member(0),
         names: &names,
         passwords: &all,
@@ -49,9 +59,7 @@ fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: b
             from_provider: bootstrap,
         }),
     })
-    .unwrap();
-    assert_eq!((file.mode, file.owner), (0o600, "postgres"));
-    serde_yaml::from_str(file.content.expose_secret()).unwrap()
+    .unwrap()
 }
 
 proptest! {
@@ -70,8 +78,8 @@ proptest! {
         prop_assert_eq!(&users["superuser"]["password"], &json!(passwords[2]));
         prop_assert_eq!(&read["restapi"]["authentication"]["password"], &json!(passwords[4]));
         for (name, value) in &parameters {
-            // What pg_stat_statements is not there for is left out.
-            if name.starts_with("pg_stat_statements.") {
+            // What no library is there for is left out.
+            if name.contains('.') {
                 continue;
             }
             prop_assert_eq!(&read["postgresql"]["parameters"][name], value);
@@ -111,4 +119,20 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
             || rule.contains(".postgresql-k8s-endpoints.m.svc")),
         "{replication:?}"
     );
+}
+
+#[test]
+fn what_changes_between_two_files_is_told_by_parameter() {
+    let text = |memory: i64, more: bool| {
+        let mut parameters = BTreeMap::from([("work_mem".to_owned(), json!(memory))]);
+        if more {
+            parameters.insert("TimeZone".into(), json!("Europe/Berlin"));
+        }
+        let file = file(&vec!["a-password".to_owned(); 5], &parameters, !more);
+        file.content.expose_secret().to_owned()
+    };
+    let changes = render::changes(&text(4096, false), &text(8192, true));
+    let how: Vec<&str> = changes.iter().map(|change| change.how.as_str()).collect();
+    let expected = ["TimeZone unset -> Europe/Berlin", "work_mem 4096 -> 8192"];
+    assert_eq!(how, expected);
 }

@@ -261,6 +261,46 @@ def hostile(cluster, charm):
     until(60, "and taken back", lambda: cluster.stands(2))
 
 
+def validated(cluster):
+    """Every databag and secret that the charm wrote, by the published library's own models."""
+    from dpcharmlibs.interfaces import DataContract, DataContractV0, RelationStatus, ResourceProviderModel
+
+    leader = next(name for name, unit in cluster.status()["units"].items() if unit.get("leader"))
+    told = json.loads(cluster.juju("show-unit", leader, "--app", "--format", "json"))[leader]
+    shapes = set()
+    for relation in told["relation-info"]:
+        if relation["endpoint"] != "database":
+            continue
+        # Of an own relation it is the databag of the other end: ask there.
+        unit = next(iter(relation["related-units"]))
+        seen = json.loads(cluster.juju("show-unit", unit, "--format", "json"))[unit]
+        bag = next(r for r in seen["relation-info"] if r["endpoint"] == "database")["application-data"]
+        version = bag.get("version") if bag.get("version") == "v1" else "v0"
+        if version == "v1":
+            requests = json.loads(bag["requests"])
+            found = DataContract.validate_python({"version": "v1", "requests": requests}).requests
+            check(f"{unit}: no key that the library's model does not know",
+                  all(not answer.model_extra for answer in found), str(requests))
+        else:
+            found = [DataContractV0.model_validate({k: v for k, v in bag.items() if k != "data"})]
+        shapes.add(version)
+        for status in json.loads(bag.get("status") or "[]"):
+            RelationStatus.model_validate(status)
+        for answer in found:
+            for group in ("user", "tls", "entity"):
+                secret = getattr(answer, f"secret_{group}", None)
+                if not secret:
+                    continue
+                shown = json.loads(cluster.juju("show-secret", secret.rsplit("/", 1)[-1], "--reveal",
+                                                "--format", "json"))
+                content = next(iter(shown.values()))["content"]["Data"]
+                tls = content.pop("tls", "false").lower()
+                check(f"{unit}: the secret {group} holds what the library looks for",
+                      set(content) <= {name.replace("_", "-") for name in ResourceProviderModel.model_fields}
+                      and tls in ("true", "false"), str(set(content)))
+    check("databags of both versions fit the published models", shapes == {"v0", "v1"}, str(shapes))
+
+
 def leaving(cluster):
     user = cluster.told("library")["username"]
     cluster.juju("remove-relation", "library:database", APP)
@@ -309,6 +349,7 @@ def main():
         several(cluster, charm)
         adopted(cluster, charm)
         entities(cluster, charm)
+        validated(cluster)
         hostile(cluster, charm)
         leaving(cluster)
         legacy(cluster, charm)

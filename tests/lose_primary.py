@@ -52,6 +52,29 @@ def main():
                 f"no writes for {writer.gap():.1f} s, the truth told {took:.1f} s after",
                 not lost, f"lost: {lost[:10]}",
             )
+        lose_a_standby(cluster)
+
+
+def lose_a_standby(cluster):
+    """A standby that nobody reaches is told by the primary and by the application, whichever unit
+    leads, as soon as PostgreSQL has given it up (wal_sender_timeout, 10 s); and so is its return."""
+    primary = cluster.primary()
+    standby, leader = [unit for unit in cluster.units() if unit != primary]
+    cluster.juju("fault", "steal-leadership", leader)
+    until(30, "another unit leads", lambda: cluster.status()["units"][leader].get("leader"))
+    until(30, "all is told to be well", lambda: told(cluster, primary) == ("Primary", "commits wait for 2 standbys"))
+    cluster.juju("fault", "cut", standby)
+    took = until(40, "the loss is told",
+                 lambda: told(cluster, primary) == ("Primary (degraded)", "commits wait for 1 standby"))
+    cluster.juju("fault", "heal")
+    back = until(60, "its return is told",
+                 lambda: told(cluster, primary) == ("Primary", "commits wait for 2 standbys"))
+    check(f"a lost standby is told {took:.1f} s after, its return {back:.1f} s after, by the leader too", True)
+
+
+def told(cluster, primary):
+    """What the primary's unit and the application say."""
+    return cluster.units()[primary][1], cluster.status()["application-status"].get("message", "")
 
 
 if __name__ == "__main__":

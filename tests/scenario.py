@@ -3,6 +3,7 @@ status, actions, SQL through the Services, and a client that writes all the time
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,11 +76,14 @@ class Cluster:
         """An application's part of `status --format json`."""
         return json.loads(self.juju("status", "--format", "json"))["applications"].get(app, {})
 
-    def units(self):
+    def units(self, told_storage=False):
         """Status word and message by unit."""
         units = self.status().get("units") or {}
         return {
-            name: (unit["workload-status"]["current"], unit["workload-status"].get("message", ""))
+            name: (unit["workload-status"]["current"],
+                   unit["workload-status"].get("message", "") if told_storage else
+                   # The machine's own disk may be nearly full, which is not what is looked at.
+                   re.sub(r"(, |^)storage \d+ % full: .*", "", unit["workload-status"].get("message", "")))
             for name, unit in units.items()
         }
 

@@ -19,9 +19,12 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster_plan::observed::ServiceState;
-use juju::{Event, RelationEvent};
+use juju::{CheckEvent, Event, RelationEvent};
+use postgresql_k8s::scram;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::{
@@ -39,6 +42,8 @@ struct Life {
     world: World,
     queues: BTreeMap<u32, VecDeque<Event>>,
     story: Vec<String>,
+    /// How often the operator has given other passwords.
+    given: u32,
 }
 
 fn first_hooks() -> VecDeque<Event> {
@@ -66,6 +71,7 @@ impl Life {
             world,
             queues,
             story: Vec::new(),
+            given: 0,
         }
     }
 
@@ -213,6 +219,31 @@ impl Life {
         }
     }
 
+    /// The operator's secret changes, which wakes the leader.
+    fn give_passwords(&mut self) {
+        self.given += 1;
+        let names = ["operator", "replication"];
+        let word = format!("made-up-secret-given-{}", self.given);
+        self.story.push(format!("the operator gives {word}"));
+        let leader = self.world.with(|state| {
+            let id = serde_json::json!("secret:given");
+            state.config.insert("system-users".into(), id);
+            let pairs = names.map(|name| (name.to_owned(), word.clone().into()));
+            state.given = Some(pairs.into());
+            state.leader
+        });
+        self.wake(leader, Event::ConfigChanged);
+    }
+
+    /// A volume fills or has room again; the checks wake its unit.
+    fn fill(&mut self, ordinal: u32, percent: u8) {
+        self.story
+            .push(format!("{ordinal}'s volume is {percent} % full"));
+        self.world
+            .with(|state| state.unit(ordinal).disk_used = percent);
+        self.wake(ordinal, Event::PebbleCheckFailed(CheckEvent::default()));
+    }
+
     fn step(&mut self) {
         let unit = self.some_unit();
         match self.random.random_range(0..100) {
@@ -242,6 +273,15 @@ impl Life {
             }
             94 if self.queues.len() < 5 => self.grow(),
             95 => self.shrink(),
+            96 => {
+                if self.chance(30) {
+                    self.give_passwords();
+                }
+            }
+            97 => {
+                let percent = self.random.random_range(40..=100);
+                self.fill(unit, percent);
+            }
             _ => {
                 self.wake(unit, Event::UpdateStatus);
             }
@@ -301,9 +341,32 @@ impl Life {
             assert_eq!(self.world.hook(ordinal, &event), Outcome::Done, "{event:?}");
         }
         self.world.settle();
+        let units: Vec<u32> = self.queues.keys().copied().collect();
+        for ordinal in units {
+            self.world.with(|state| state.unit(ordinal).disk_used = 40);
+            let recovered = Event::PebbleCheckRecovered(CheckEvent::default());
+            assert_eq!(self.world.hook(ordinal, &recovered), Outcome::Done);
+        }
+        self.world.settle();
         self.check();
         self.world.with(|state| {
             let holder = state.holder.expect("a primary");
+            let read_only =
+                &state.dynamic["postgresql"]["parameters"]["default_transaction_read_only"];
+            assert!(read_only != "on", "every volume has room");
+            if self.given > 0 {
+                let word = format!("made-up-secret-given-{}", self.given);
+                for name in ["operator", "replication"] {
+                    let verifier = state.roles[name].verifier.clone().unwrap();
+                    assert!(scram::fits(&word.as_str().into(), &verifier), "{name}");
+                }
+                assert!(
+                    state
+                        .units
+                        .keys()
+                        .all(|ordinal| state.may_replicate(*ordinal))
+                );
+            }
             for (ordinal, unit) in &state.units {
                 let message = if *ordinal == holder { "Primary" } else { "" };
                 assert_eq!(
@@ -336,20 +399,34 @@ fn number(name: &str) -> Option<u64> {
         .map(|text| text.parse().expect("a number"))
 }
 
+/// Lives one life; a failed one tells its seed and its story.
+fn live(seed: u64) {
+    let mut life = Life::new(seed);
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life.run()));
+    if let Err(panic) = lived {
+        println!("SEED={}\n{}", life.seed, life.story.join("\n"));
+        std::panic::resume_unwind(panic);
+    }
+}
+
 #[test]
 fn every_life_keeps_what_was_acknowledged_and_ends_well() {
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
-    let lives = seeds.clone();
-    for seed in seeds {
-        let mut life = Life::new(seed);
-        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life.run()));
-        if let Err(panic) = lived {
-            println!("SEED={}\n{}", life.seed, life.story.join("\n"));
-            std::panic::resume_unwind(panic);
+    let next = AtomicU64::new(seeds.start);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut seed = next.fetch_add(1, Ordering::Relaxed);
+                while seed < seeds.end {
+                    live(seed);
+                    seed = next.fetch_add(1, Ordering::Relaxed);
+                }
+            });
         }
-    }
-    println!("{} lives", lives.end - lives.start);
+    });
+    println!("{} lives", seeds.end - seeds.start);
 }

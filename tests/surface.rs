@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::names::{Names, PATRONI_PORT, POSTGRESQL_PORT, STORAGE, ServiceKind};
 use juju::{ActionEvent, Event};
 use postgresql_k8s::dispatch::{self, Action, Handler};
@@ -57,7 +58,13 @@ fn picture() -> String {
             &format!("└─ container {name}, of resource {image}, under Pebble"),
         );
         let layers = [
-            layer::layer(&names, &names.member(0), "primary", Some(15)),
+            layer::layer(
+                &names,
+                &names.member(0),
+                "primary",
+                Some(15),
+                Thresholds::default(),
+            ),
             layer::retry(),
             layer::renewal(0),
         ];
@@ -171,6 +178,8 @@ fn every_action_of_the_surface_is_either_done_or_says_that_it_is_not() {
         "set-tls-private-key",
         "pre-upgrade-check",
         "resume-upgrade",
+        "list-clients",
+        "rotate-client-credentials",
     ]
     .into();
     for name in keys(&actions) {

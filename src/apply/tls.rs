@@ -7,6 +7,7 @@ use super::{Apply, StepError};
 use crate::juju_port::Bag;
 use crate::layer;
 use crate::observe::tls::ANNOUNCEMENT;
+use crate::observe::trust;
 
 /// Carries out one of them; what it changes is in the facts of the rest of the hook.
 pub(super) fn apply(apply: &mut Apply<'_>, step: &TlsStep) -> Result<(), StepError> {
@@ -32,6 +33,10 @@ pub(super) fn apply(apply: &mut Apply<'_>, step: &TlsStep) -> Result<(), StepErr
             let text = look.announcement.to_bag();
             apply.juju.set_peer(Bag::Unit, ANNOUNCEMENT, &text)?;
             apply.facts.tls.own = Some(look.announcement.clone());
+        }
+        TlsStep::Trust => {
+            trust::apply(&look.trust, apply.ports.workload)?;
+            trust::tell(&look.trust, apply.juju)?;
         }
         TlsStep::SetTimer(at) => {
             let workload = apply.ports.workload;

@@ -3,6 +3,7 @@
 use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
 use secrecy::ExposeSecret;
 
+use crate::observe::workload::{READ, mark};
 use crate::ports::{PortError, PortResult, Workload};
 use crate::render::{File, LOG_DIR};
 
@@ -38,7 +39,16 @@ pub fn push(port: &dyn Workload, files: &[File], path: &str) -> PortResult<()> {
     )
 }
 
-fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
+/// Notes which `patroni.yml` Patroni has been told to read.
+pub fn note_read(port: &dyn Workload, files: &[File]) -> PortResult<()> {
+    match mark(files) {
+        Some(mark) => port.push(READ, mark.as_bytes(), 0o600, "postgres"),
+        None => Ok(()),
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn run(port: &dyn Workload, command: &[&str]) -> PortResult<()> {
     let output = port.exec(command)?;
     if output.code == 0 {
         return Ok(());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cluster_plan::clients::{
-    ANY_DATABASE, Catalogue, Client, DatabaseFacts, OwnerFacts, UserFacts,
+    ANY_DATABASE, Catalogue, Client, DatabaseFacts, Login, OwnerFacts, UserFacts,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::scram;
 
 /// The users of all clients.
 pub const USERS: &str = "SELECT rolname::text FROM pg_catalog.pg_roles \
-     WHERE rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?$' ORDER BY 1";
+     WHERE rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?(__2)?$' ORDER BY 1";
 
 /// One client: its user ($1), its database ($2) and the roles that matter (a JSON list, $3); $4 is
 /// what marks the owner of a database.
@@ -94,13 +94,20 @@ impl Clients<'_> {
             &roles,
             cluster_plan::clients::OWNER_MARK,
         ];
-        let rows = self
-            .ports
-            .database
-            .look(&self.server, CLIENT, &parameters)?;
-        let mut catalogue = Catalogue::default();
-        for row in rows {
-            note(&mut catalogue, row, password);
+        let look = |parameters: &[&str]| -> PortResult<Catalogue> {
+            let rows = self.ports.database.look(&self.server, CLIENT, parameters)?;
+            let mut found = Catalogue::default();
+            for row in rows {
+                note(&mut found, row, password);
+            }
+            Ok(found)
+        };
+        let mut catalogue = look(&parameters)?;
+        if client.login == Login::Second {
+            let login = client.login.of(&client.user);
+            let [_, rest @ ..] = parameters;
+            let [database, roles, mark] = rest;
+            catalogue.second = look(&[&login, database, roles, mark])?.user;
         }
         Ok(catalogue)
     }

@@ -1,6 +1,6 @@
 //! What a leader remembers of the clients' relations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,12 +29,55 @@ pub struct Known {
     /// It has users whom every new database concerns.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     pub prefix: bool,
+    /// Its credentials' secrets, by label, where a revision has gone or a rotation is under way.
+    #[serde(rename = "o", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<String, Revisions>,
     /// A database was made for it just now.
     #[serde(skip)]
     pub made: bool,
     /// It has to be looked at again, whatever the terms.
     #[serde(skip)]
     pub unsettled: bool,
+}
+
+/// What is known of a secret's revisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revisions {
+    /// All up to this one have gone: no client has it.
+    #[serde(rename = "b", default)]
+    gone: u64,
+    /// Later ones that have gone.
+    #[serde(rename = "m", default, skip_serializing_if = "BTreeSet::is_empty")]
+    more: BTreeSet<u64>,
+    /// The last one with the credentials that were rotated out.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<u64>,
+}
+
+impl Revisions {
+    /// A revision has gone.
+    pub fn note(&mut self, revision: u64) {
+        if revision > self.gone {
+            self.more.insert(revision);
+        }
+        while self.more.remove(&(self.gone + 1)) {
+            self.gone += 1;
+        }
+    }
+
+    /// No client has the credentials any more that were rotated out.
+    #[must_use]
+    pub fn taken(&self) -> bool {
+        self.old.is_some_and(|old| old <= self.gone)
+    }
+}
+
+impl Known {
+    /// A rotation of credentials is under way.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.revisions.values().any(|known| known.old.is_some())
+    }
 }
 
 /// All relations, by number.
@@ -106,10 +149,24 @@ impl Memory {
         }
     }
 
+    /// A revision of the secret with this label has gone: whether a rotation waits for that.
+    pub fn revision_gone(&mut self, label: &str, revision: u64) -> bool {
+        let holder = self
+            .relations
+            .values_mut()
+            .find(|known| known.secrets.iter().any(|own| own == label));
+        holder.is_some_and(|known| {
+            let revisions = known.revisions.entry(label.to_owned()).or_default();
+            revisions.note(revision);
+            revisions.taken()
+        })
+    }
+
     /// Has those relations looked at again that lack a user among these.
     pub fn miss(&mut self, users: &[String]) {
         for known in self.relations.values_mut() {
-            if !known.users.iter().all(|user| users.contains(user)) {
+            // A password that has changed shows in no name.
+            if known.rotates() || !known.users.iter().all(|user| users.contains(user)) {
                 known.digest.clear();
             }
         }

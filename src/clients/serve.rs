@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cluster_plan::clients::{Batch, Client, Grant, Kind, check, remove, serve, user_name};
+use cluster_plan::clients::{
+    Batch, Client, Grant, Kind, Login, check, identity, remove, serve, user_name,
+};
 use cluster_plan::roles::Sql;
 use relation_interfaces::postgresql_client::{
     self as interface, Answer, Ask, Group, Request, SecretIds, Told, Version, answer, parse,
@@ -53,6 +55,7 @@ impl Clients<'_> {
         };
         let mut now = Known {
             secrets: known.secrets.clone(),
+            revisions: known.revisions.clone(),
             ..Known::default()
         };
         match asked {
@@ -88,7 +91,7 @@ impl Clients<'_> {
                 }
             };
             wrong.extend(change);
-            match self.request(relation, &request, &own, now) {
+            match self.request(relation, &request, &own, users, now) {
                 Ok((answer, secrets)) => served.push((request, answer, secrets)),
                 Err(Trouble::Juju(error)) => return Err(error),
                 Err(Trouble::Away(error)) => return Ok(Err(error)),
@@ -99,7 +102,12 @@ impl Clients<'_> {
                 }
             }
         }
-        now.users = served.iter().map(|(_, a, _)| a.username.clone()).collect();
+        now.users = served
+            .iter()
+            .flat_map(|(_, a, _)| {
+                BTreeSet::from([identity(&a.username).to_owned(), a.username.clone()])
+            })
+            .collect();
         // A list with one missing would take that one's answer back.
         if !served.is_empty() && !now.unsettled {
             let told: Vec<Told<'_>> = served
@@ -135,7 +143,7 @@ impl Clients<'_> {
         for user in users {
             if !served
                 .iter()
-                .any(|(_, answer, _)| answer.username == **user)
+                .any(|(_, answer, _)| identity(&answer.username) == identity(user))
                 && let Err(error) = self.remove(user)
             {
                 return Ok(Err(error));
@@ -153,6 +161,7 @@ impl Clients<'_> {
                 self.juju.forget_secret(&label)?;
             }
         }
+        now.revisions.retain(|label, _| kept.contains(label));
         now.secrets = kept;
         Ok(Ok(()))
     }
@@ -162,24 +171,19 @@ impl Clients<'_> {
         relation: &Relation,
         request: &Request,
         own: &Bag,
+        users: &[&String],
         now: &mut Known,
     ) -> Result<(Answer, SecretIds), Trouble> {
-        let client = self
+        let mut client = self
             .client(relation, request, own)
             .map_err(|error| failed(&relation.endpoint, error))?;
         now.prefix |= request.kind == interface::Kind::Prefix;
         let label = |group| secret_label(&relation.endpoint, relation.number, request, group);
         let entity = matches!(client.kind, Kind::User | Kind::Group);
-        let (group, key) = if entity {
-            (Group::Entity, "entity-password")
-        } else {
-            (Group::User, "password")
-        };
-        let known = match self.juju.shared_secret(&label(group))? {
-            Some(content) => content.get(key).cloned(),
-            None => own.get(key).map(|p| SecretString::from(p.clone())),
-        };
-        let (password, version, made) = self.provide(relation, &client, known.as_ref())?;
+        let group = if entity { Group::Entity } else { Group::User };
+        let credentials = self.credentials(&label(group), entity, own)?;
+        let (password, version, made) =
+            self.rotated(relation, &mut client, (&label(group), credentials), now)?;
         now.made |= made;
         if request.external {
             tracing::info!(
@@ -188,14 +192,14 @@ impl Clients<'_> {
             );
         }
         let answer = Answer {
-            username: client.user,
+            username: client.login.of(&client.user),
             password,
             endpoints: self.terms.endpoints.clone(),
             read_only_endpoints: self.terms.read_only_endpoints.clone(),
             tls_ca: self.terms.tls_ca.clone(),
             version,
-            databases: match client.kind {
-                Kind::Prefix(databases) => databases.into_iter().collect(),
+            databases: match &client.kind {
+                Kind::Prefix(databases) => databases.iter().cloned().collect(),
                 _ => Vec::new(),
             },
         };
@@ -218,6 +222,7 @@ impl Clients<'_> {
                 now.secrets.push(label);
             }
         }
+        self.retire_old(relation, &client, (&label(group), users), now)?;
         Ok((answer, ids))
     }
 
@@ -242,6 +247,7 @@ impl Clients<'_> {
         let withdrawn = before.as_ref().map(grants).unwrap_or_default();
         Ok(Client {
             user: user_name(relation.number, request.id.as_deref()),
+            login: Login::Own,
             database: request.database.clone(),
             roles: request.roles.clone(),
             kind,
@@ -276,10 +282,11 @@ impl Clients<'_> {
             tracing::info!("relation of {user} is gone: {}", notes(&batch));
             self.run(&batch, None)?;
         }
+        self.end_elsewhere(user);
         Ok(())
     }
 
-    fn run(&self, batch: &Batch, password: Option<&SecretString>) -> PortResult<()> {
+    pub(super) fn run(&self, batch: &Batch, password: Option<&SecretString>) -> PortResult<()> {
         let texts: Vec<SecretString> = batch
             .statements
             .iter()
@@ -322,7 +329,7 @@ impl Clients<'_> {
     }
 }
 
-fn failed(endpoint: &str, error: PortError) -> Trouble {
+pub(super) fn failed(endpoint: &str, error: PortError) -> Trouble {
     match error {
         PortError::Unreachable(..) => Trouble::Away(error),
         other => Trouble::Failed(format!(
@@ -340,7 +347,7 @@ fn grant(permission: &interface::Permission) -> Grant {
     }
 }
 
-fn notes(batch: &Batch) -> String {
+pub(super) fn notes(batch: &Batch) -> String {
     let notes: Vec<&str> = batch.statements.iter().map(|s| s.note.as_str()).collect();
     notes.join("; ")
 }

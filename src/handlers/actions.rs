@@ -1,10 +1,11 @@
 //! The actions: what an operator runs by hand.
 
 use cluster_plan::observed::{Cluster, SystemUser};
+use cluster_plan::options::SYSTEM_USERS;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::Hook;
+use super::{Hook, reconcile};
 use crate::apply::password_statement;
 use crate::juju_port::{ActionResult, JujuError, ResultValue, user_names};
 use crate::observe::juju::JujuFacts;
@@ -48,11 +49,6 @@ pub struct Promote {
     pub force: bool,
 }
 
-/// Shortest password that an operator may choose.
-const SHORTEST: usize = 8;
-/// PostgreSQL itself takes no more.
-const LONGEST: usize = 100;
-
 /// `get-primary`.
 ///
 /// # Errors
@@ -91,8 +87,8 @@ pub fn get_password(hook: &Hook<'_>, params: GetPassword) -> Result<ActionResult
 }
 
 /// `set-password`: first the database, then the secret, whose change makes every unit write it into
-/// Patroni's configuration. Should the charm die in between, the next hook on the primary's unit
-/// brings the database back to the secret.
+/// Patroni's configuration. Should the charm die in between, the timer that is set before wakes a
+/// hook, which brings the database back to the secret.
 ///
 /// # Errors
 /// When it may not or cannot be changed; then it is as it was.
@@ -112,6 +108,12 @@ pub fn set_password(hook: &Hook<'_>, params: SetPassword) -> Result<ActionResult
                 user_names(&SystemUser::ROLES)
             ))
         })?;
+    if facts.given.is_some() {
+        return Err(refused(format!(
+            "The passwords are those of the secret in option {SYSTEM_USERS}: change them by \
+             `juju update-secret`, or reset the option first"
+        )));
+    }
     let password = match params.password {
         Some(password) => checked(password)?,
         None => hook.ports.random.password(),
@@ -122,6 +124,7 @@ pub fn set_password(hook: &Hook<'_>, params: SetPassword) -> Result<ActionResult
         tracing::info!("The old and new passwords are equal.");
         return Ok(result());
     }
+    reconcile::retry_later(hook);
     change(hook, &facts, user, &password)?;
     passwords.set(user, password.clone());
     hook.juju.store_passwords(&passwords)?;
@@ -225,16 +228,12 @@ fn refused(text: impl Into<String>) -> ActionError {
 }
 
 fn checked(password: SecretString) -> Result<SecretString, ActionError> {
-    use secrecy::ExposeSecret;
-    let text = password.expose_secret();
-    let length = text.chars().count();
-    if !(SHORTEST..=LONGEST).contains(&length) || text.chars().any(char::is_control) {
-        return Err(refused(format!(
-            "The password must have {SHORTEST} to {LONGEST} characters and no control characters"
-        )));
+    match crate::secrets::check(&password) {
+        Ok(()) => Ok(password),
+        Err(why) => Err(refused(format!(
+            "The password {why}: it must have 8 to 100 characters and no control characters"
+        ))),
     }
-    // The peer charm's word for a deleted field; it would read as no password.
-    Ok(password)
 }
 
 fn same(a: &SecretString, b: &SecretString) -> bool {

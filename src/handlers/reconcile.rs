@@ -8,6 +8,7 @@ use cluster_plan::{planner, status};
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
+use crate::extensions;
 use crate::layer;
 use crate::observe::{self, Observation, Scope};
 
@@ -20,6 +21,8 @@ pub struct Wish<'a> {
     pub leaving: Option<&'a str>,
     /// Open the ports; once in a pod's life is enough.
     pub open_ports: bool,
+    /// Another unit may tell something new of its volume.
+    pub volumes: bool,
     /// What the hook means for clients.
     pub clients: Occasion<'a>,
 }
@@ -36,6 +39,9 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     if wish.open_ports {
         hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
     }
+    if wish.volumes {
+        facts.look_at_disks(hook.juju)?;
+    }
     for round in 1..=ROUNDS {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;
         let plan = planner::plan(&observation.observed, &observation.desired);
@@ -44,9 +50,11 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
             if !applied.stopped && stands(&observation, &plan) {
                 let (juju, ports) = (hook.juju, hook.ports);
+                let made = extensions::reconcile(juju, ports, &facts, &observation)?;
+                applied.problems.extend(made.problems);
                 let told = clients::reconcile(juju, ports, &facts, &observation, wish.clients)?;
                 applied.problems.extend(told.problems);
-                applied.stopped = told.later;
+                applied.stopped = told.later || made.later;
             }
             return say(hook, &observation, plan, applied);
         }
@@ -58,7 +66,10 @@ fn opens_the_way(plan: &Plan) -> bool {
     plan.steps.iter().any(|planned| {
         matches!(
             planned.step,
-            Step::StorePasswords(_) | Step::RemoveLeftovers | Step::Tls(TlsStep::StoreAuthority)
+            Step::StorePasswords(_)
+                | Step::TakePasswords(_)
+                | Step::RemoveLeftovers
+                | Step::Tls(TlsStep::StoreAuthority)
         )
     })
 }
@@ -71,6 +82,9 @@ fn stands(observation: &Observation, plan: &Plan) -> bool {
 }
 
 fn log(plan: &Plan) {
+    for line in &plan.outlook {
+        tracing::info!("{line}");
+    }
     for wait in &plan.waits {
         tracing::info!("waits for {} (woken by {})", wait.for_what, wait.woken_by);
     }
@@ -78,7 +92,7 @@ fn log(plan: &Plan) {
 
 /// The end of an outage wakes nobody, so the charm sets itself a timer. Where Pebble is what fails,
 /// its return runs pebble-ready.
-fn retry_later(hook: &Hook<'_>) {
+pub(super) fn retry_later(hook: &Hook<'_>) {
     let workload = hook.ports.workload;
     let set = workload
         .add_layer(layer::RETRY_LABEL, &layer::retry())

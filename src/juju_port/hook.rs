@@ -7,7 +7,7 @@ use juju::{Context, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status,
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{Bag, Goal, JujuError, JujuPort};
+use super::{Bag, Content, Goal, JujuError, JujuPort};
 use crate::secrets::Passwords;
 
 const PEERS: &str = "database-peers";
@@ -164,6 +164,11 @@ impl JujuPort for HookJuju<'_> {
         Ok(self
             .content()?
             .map(|content| Passwords::from_content(content.iter())))
+    }
+
+    fn user_secret(&self, id: &str) -> Result<Option<Content>, JujuError> {
+        let found = self.context.secret_get(SecretKey::Id(id), Read::Refresh)?;
+        Ok(found.map(|content| content.0.into_iter().collect()))
     }
 
     fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {

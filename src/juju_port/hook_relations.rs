@@ -22,6 +22,10 @@ impl Relations for HookJuju<'_> {
         Ok(self.context().relation_ids(endpoint)?)
     }
 
+    fn is_ending(&self, relation: &str) -> bool {
+        matches!(self.event(), juju::Event::RelationBroken(event) if event.relation_id == relation)
+    }
+
     fn remote_app(&self, relation: &str) -> Result<String, JujuError> {
         Ok(self.context().relation_app(relation)?)
     }
@@ -65,6 +69,11 @@ impl Relations for HookJuju<'_> {
                 .map(|(key, value)| (key.to_owned(), value.clone()))
                 .collect()
         }))
+    }
+
+    fn secret_revision(&self, label: &str) -> Result<Option<u64>, JujuError> {
+        let info = self.context().secret_info(label)?;
+        Ok(info.map(|info| info.revision))
     }
 
     fn share_secret(

@@ -17,6 +17,8 @@ pub trait Relations {
     /// # Errors
     /// When Juju can't tell.
     fn relation_ids(&self, endpoint: &str) -> Result<Vec<String>, JujuError>;
+    /// Whether this hook is the relation's last.
+    fn is_ending(&self, relation: &str) -> bool;
     /// The application at the other end.
     ///
     /// # Errors
@@ -52,6 +54,11 @@ pub trait Relations {
     /// # Errors
     /// When Juju can't tell.
     fn shared_secret(&self, label: &str) -> Result<Option<Content>, JujuError>;
+    /// Latest revision of an own secret; none where there is none of that label.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    fn secret_revision(&self, label: &str) -> Result<Option<u64>, JujuError>;
     /// Makes a secret of the application, or changes it, and lets the other end of a relation read
     /// it: its id as it goes into a databag.
     ///

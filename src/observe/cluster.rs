@@ -21,6 +21,8 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
         .iter()
         .map(|m| member(&juju.names, m))
         .collect();
+    let of_quorum = |m: &patroni::Member| m.role == patroni::Role::QuorumStandby;
+    let quorum = view.members.iter().any(of_quorum);
     let leader = members
         .iter()
         .find(|m| m.role == Role::Leader)
@@ -35,6 +37,7 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
     Some(Cluster {
         members,
         dynamic,
+        quorum,
         server_version: None,
     })
 }

@@ -1,4 +1,5 @@
-//! The primary's catalogue: which roles there are, and whether their passwords fit the secret.
+//! The primary's catalogue: which roles there are, whether their passwords fit the secret, and which
+//! databases there are.
 
 use cluster_plan::observed::{Database as Facts, Observed, RoleFacts, SystemUser};
 
@@ -6,7 +7,7 @@ use super::juju::JujuFacts;
 use crate::ports::{Database, Server};
 use crate::scram;
 
-/// One row a role, and one that tells of PUBLIC's rights on the database `postgres`.
+/// One row a role, one a database, one a standby that streams, and one that tells of PUBLIC's rights on the database `postgres`.
 const CATALOGUE: &str = "\
 SELECT 'role', r.rolname, r.rolcanlogin::text, r.rolsuper::text, r.rolpassword, \
   (SELECT string_agg(g.rolname, ',') FROM pg_catalog.pg_auth_members m \
@@ -17,7 +18,13 @@ FROM pg_catalog.pg_authid r WHERE r.rolname !~ '^(pg_|relation_id_)' \
 UNION ALL \
 SELECT 'public', d.datname, (d.datacl IS NOT NULL AND NOT EXISTS (SELECT 1 \
      FROM pg_catalog.aclexplode(d.datacl) a WHERE a.grantee = 0))::text, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_database d WHERE d.datname = 'postgres'";
+FROM pg_catalog.pg_database d WHERE d.datname = 'postgres' \
+UNION ALL \
+SELECT 'database', d.datname, d.oid::text, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_database d WHERE d.datallowconn \
+UNION ALL \
+SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::text, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
 
 /// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
 #[must_use]
@@ -74,6 +81,14 @@ pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Optio
                     connects_postgres: connects,
                 };
                 facts.roles.insert(name, role);
+            }
+            (Some("database"), Some(name)) => {
+                facts.databases.insert(name, next().unwrap_or_default());
+            }
+            (Some("standby"), Some(name)) => {
+                facts
+                    .streaming
+                    .insert(name, next().as_deref() == Some("true"));
             }
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
             _ => {}

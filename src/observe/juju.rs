@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::Note;
 use cluster_plan::names::{Member, Names};
-use cluster_plan::observed::{PeerData, Volume};
+use cluster_plan::observed::{Given, PeerData, Volume};
+use cluster_plan::options::SYSTEM_USERS;
 use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::tls::{self, TlsJuju};
+use crate::observe::trust::{self, TrustJuju};
 use crate::secrets::Passwords;
 
 /// Endpoints that this revision serves.
-const SERVED: [&str; 7] = [
+const SERVED: [&str; 8] = [
+    super::trust::ENDPOINT,
     "certificates",
     "database-peers",
     "restart",
@@ -43,10 +47,53 @@ pub struct JujuFacts {
     /// The application's passwords: none where the secret can't be read, empty for a leader that
     /// has none yet.
     pub passwords: Option<Passwords>,
+    /// The passwords that the operator gives by the option for it, or why there are none; the
+    /// leader alone looks.
+    pub given: Option<Result<Passwords, NotGiven>>,
     /// Endpoints with a relation that is not served.
     pub unserved_relations: BTreeSet<String>,
     /// Certificates.
     pub tls: TlsJuju,
+    /// Authorities that other applications hand over.
+    pub trust: TrustJuju,
+}
+
+/// Why the operator's secret gives no passwords.
+#[derive(Debug, Clone)]
+pub enum NotGiven {
+    /// The secret of this id is not there, or not granted.
+    Unreadable(String),
+    /// It holds what cannot be taken.
+    Wrong(String),
+}
+
+impl JujuFacts {
+    /// The same, as far as it goes into a plan.
+    #[must_use]
+    pub fn given(&self) -> Option<Given> {
+        Some(match self.given.as_ref()? {
+            Ok(given) => {
+                let known = self.passwords.clone().unwrap_or_default();
+                Given::Passwords(given.differing(&known))
+            }
+            Err(NotGiven::Unreadable(id)) => Given::Unreadable(id.clone()),
+            Err(NotGiven::Wrong(why)) => Given::Wrong(why.clone()),
+        })
+    }
+}
+
+fn given(
+    juju: &dyn JujuPort,
+    config: &BTreeMap<String, Value>,
+) -> Result<Option<Result<Passwords, NotGiven>>, JujuError> {
+    let id = config.get(SYSTEM_USERS).and_then(Value::as_str);
+    let Some(id) = id.filter(|id| id.starts_with("secret:")) else {
+        return Ok(None);
+    };
+    Ok(Some(match juju.user_secret(id)? {
+        None => Err(NotGiven::Unreadable(id.to_owned())),
+        Some(content) => Passwords::given(&content).map_err(NotGiven::Wrong),
+    }))
 }
 
 /// Asks Juju.
@@ -68,7 +115,14 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         None if leader => Some(Passwords::default()),
         found => found,
     };
+    let config = juju.config()?;
+    let given = if leader { given(juju, &config)? } else { None };
     let tls = tls::facts(juju, &peers, goal.endpoints.contains("certificates"))?;
+    let trust = if goal.endpoints.contains(trust::ENDPOINT) {
+        trust::facts(juju, leader)?
+    } else {
+        TrustJuju::default()
+    };
     let unserved = goal
         .endpoints
         .into_iter()
@@ -78,14 +132,44 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         peers,
         leaving: gone,
         peer_data,
-        config: juju.config()?,
+        config,
         passwords,
+        given,
         unserved_relations: unserved.collect(),
         tls,
+        trust,
         names,
         me,
         leader,
     })
+}
+
+fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
+    let notes = text.into_iter().flat_map(|text| text.split(','));
+    notes
+        .filter_map(|note| {
+            let (unit, note) = note.split_once('=')?;
+            Some((names.member_of_unit(unit)?, Note::from_bag(note)))
+        })
+        .collect()
+}
+
+impl JujuFacts {
+    /// Reads what the other units tell of their volumes, which takes a process for each of them.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    pub fn look_at_disks(&mut self, juju: &dyn JujuPort) -> Result<(), JujuError> {
+        let Some(data) = self.peer_data.as_mut().filter(|_| self.leader) else {
+            return Ok(());
+        };
+        for peer in &self.peers {
+            let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
+            let note = bag.get("disk").map(|text| Note::from_bag(text));
+            data.disks.insert(peer.clone(), note.unwrap_or_default());
+        }
+        Ok(())
+    }
 }
 
 fn peer_data(
@@ -119,6 +203,12 @@ fn peer_data(
         format: app.get("format").and_then(|text| text.parse().ok()),
         revision: own.get("revision").cloned(),
         announced: own.get("member").cloned(),
+        disk: own
+            .get("disk")
+            .map(|text| Note::from_bag(text))
+            .unwrap_or_default(),
+        noted_disks: disks(app.get("storage"), names),
+        disks: disks(app.get("storage"), names),
     };
     let volume =
         |bag: &BTreeMap<String, String>| bag.get("pgdata").and_then(|t| Volume::from_bag(t));

@@ -16,6 +16,7 @@ use tls_interface::{
 };
 
 use super::juju::JujuFacts;
+use super::trust::{self, Trust};
 use crate::juju_port::{Bag, CertificatesRelation, JujuError, JujuPort, SecretMap};
 use crate::layer;
 use crate::ports::{PortResult, Ports, Workload};
@@ -108,6 +109,8 @@ pub struct Look {
     pub kept: Option<SecretMap>,
     /// The request that should stand in the relation's databag.
     pub request: Option<(String, String)>,
+    /// Authorities that other applications hand over.
+    pub trust: Trust,
 }
 
 /// The first authority, where there is none: the leader makes it, with the passwords.
@@ -164,6 +167,9 @@ pub fn look(
     look.announcement.files = fingerprint(&look);
     facts.unannounced = juju.tls.own.as_ref() != Some(&look.announcement);
     facts.turns |= authorities.next.is_some() || authorities.old.is_some();
+    look.trust = trust::look(&juju.trust, ports.workload)?;
+    facts.trust = look.trust.why();
+    facts.untrusted.clone_from(&juju.trust.complaints);
     if juju.leader {
         rotate(juju, authorities, now, (&mut look, &mut facts));
     }

@@ -1,13 +1,14 @@
 //! The workload container: what the image holds, what the volume holds, what differs.
 
 use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
-use cluster_plan::observed::{PatroniVersion, ServiceState, Volume, WorkloadFacts};
+use cluster_plan::observed::{Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
+use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
 
 use crate::layer::SERVICE;
-use crate::ports::{FileInfo, PortResult, Workload};
-use crate::render::{File, LOG_DIR};
+use crate::ports::{FileInfo, PortError, PortResult, Workload};
+use crate::render::{self, File, LOG_DIR};
 
 /// Where each major version of PostgreSQL keeps its files.
 const INSTALLATIONS: &str = "/usr/lib/postgresql";
@@ -17,6 +18,16 @@ const PATRONI_VERSION: &str = "/usr/lib/python3/dist-packages/patroni/version.py
 const ROCK_VERSION: &str = "/meta.charmed-postgresql/snap.yaml";
 /// Libraries that are preloaded where the image has them.
 const PRELOADED: [&str; 3] = ["timescaledb", "pgaudit", "pg_stat_statements"];
+
+/// The note of the `patroni.yml` that Patroni was told to read last.
+pub const READ: &str = "/var/lib/postgresql/data/patroni.read";
+
+/// What stands in that note for the `patroni.yml` among these files.
+#[must_use]
+pub fn mark(files: &[File]) -> Option<String> {
+    let file = files.iter().find(|file| file.path == PATRONI_YML)?;
+    Some(crate::clients::digest(&[file.content.expose_secret()]))
+}
 
 /// What the image holds.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +88,54 @@ pub fn image(
     ))
 }
 
+/// Options whose values the image does not know: PostgreSQL would not start with them.
+///
+/// # Errors
+/// When Pebble does not answer.
+pub fn refused(
+    port: &dyn Workload,
+    image: &Image,
+    config: &Config,
+) -> PortResult<Vec<OptionError>> {
+    let mut refused = Vec::new();
+    let mut locales: Option<Option<String>> = None;
+    for wanted in config.of_image() {
+        let known = match wanted.kind {
+            OfImageKind::TimeZone => {
+                let major = image.major.unwrap_or_default();
+                let own = format!("/usr/share/postgresql/{major}/timezone");
+                zone(port, "/usr/share/zoneinfo", &wanted.value)?
+                    || zone(port, &own, &wanted.value)?
+            }
+            OfImageKind::Locale => {
+                if locales.is_none() {
+                    locales = Some(match port.exec(&["locale", "-a"]) {
+                        Ok(output) => Some(output.stdout),
+                        Err(PortError::Failed(..)) => None,
+                        Err(error) => return Err(error),
+                    });
+                }
+                let all = locales.iter().flatten().next();
+                let mut names = all.into_iter().flat_map(|all| all.lines());
+                names.any(|name| locale(name.trim()) == locale(&wanted.value))
+            }
+        };
+        if !known {
+            refused.push(wanted.refused());
+        }
+    }
+    Ok(refused)
+}
+
+/// Whether a time zone is in this directory: a file, not one of the directories of them.
+fn zone(port: &dyn Workload, directory: &str, name: &str) -> PortResult<bool> {
+    match port.exec(&["test", "-f", &format!("{directory}/{name}")]) {
+        Ok(output) => Ok(output.code == 0),
+        Err(PortError::Failed(..)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Notes what differs from the files and the layer wanted.
 ///
 /// # Errors
@@ -91,9 +150,23 @@ pub fn compare(
     facts.storage_ready = facts.service == ServiceState::Active || storage_ready(port, &storage)?;
     facts.configured = files.iter().any(|file| file.path == PATRONI_YML);
     for file in files {
-        if stale(port, file, &storage)? {
+        let there = there(port, file, &storage)?;
+        let wanted = file.content.expose_secret();
+        let fits = there.as_ref().is_some_and(|(info, content)| {
+            info.mode == file.mode && info.user == file.owner && content == wanted.as_bytes()
+        });
+        if !fits {
             facts.stale_files.insert(file.path.to_owned());
         }
+        if let (false, PATRONI_YML, Some((_, content))) = (fits, file.path, there) {
+            facts.changes = render::changes(&String::from_utf8_lossy(&content), wanted);
+        }
+    }
+    let mark = mark(files).filter(|_| facts.service == ServiceState::Active);
+    if let Some(mark) = mark
+        && port.pull(READ)?.as_deref() != Some(mark.as_bytes())
+    {
+        facts.note = Note::Differs;
     }
     let plan = port.plan()?;
     facts.layer_stale = layer
@@ -107,7 +180,12 @@ pub fn compare(
     Ok(())
 }
 
-fn stale(port: &dyn Workload, file: &File, storage: &[FileInfo]) -> PortResult<bool> {
+/// The file as it is there; none where there is none.
+fn there(
+    port: &dyn Workload,
+    file: &File,
+    storage: &[FileInfo],
+) -> PortResult<Option<(FileInfo, Vec<u8>)>> {
     let info = match file
         .path
         .strip_prefix(STORAGE)
@@ -116,12 +194,9 @@ fn stale(port: &dyn Workload, file: &File, storage: &[FileInfo]) -> PortResult<b
         Some(name) => storage.iter().find(|entry| entry.name == name).cloned(),
         None => port.stat(file.path)?,
     };
-    let Some(info) = info else { return Ok(true) };
-    if info.mode != file.mode || info.user != file.owner {
-        return Ok(true);
-    }
+    let Some(info) = info else { return Ok(None) };
     let content = port.pull(file.path)?;
-    Ok(content.as_deref() != Some(file.content.expose_secret().as_bytes()))
+    Ok(content.map(|content| (info, content)))
 }
 
 fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> {

@@ -16,14 +16,16 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 const LONG: Duration = Duration::from_mins(1);
 const NAME: &str = "PostgreSQL";
 
-/// Set in every session: no wait for standbys, nothing in the server's log, and an end to whatever
-/// hangs.
+/// Set in every session: no wait for standbys, nothing in the server's log, an end to whatever
+/// hangs, and writes even where clients may only read.
 const SESSION: &str = "-c synchronous_commit=local -c statement_timeout=3000 \
+                       -c default_transaction_read_only=off \
                        -c log_statement=none -c log_min_duration_statement=-1 \
                        -c log_min_error_statement=panic";
 
 /// The same, for work that takes long but must not wait for clients' locks.
 const LONG_SESSION: &str = "-c synchronous_commit=local -c statement_timeout=50000 \
+                            -c default_transaction_read_only=off \
                             -c lock_timeout=3000 \
                             -c log_statement=none -c log_min_duration_statement=-1 \
                             -c log_min_error_statement=panic";
@@ -97,6 +99,26 @@ impl<'a> PostgresDatabase<'a> {
     }
 }
 
+impl PostgresDatabase<'_> {
+    fn rows(
+        &self,
+        session: &Session<'_>,
+        sql: &str,
+        parameters: &[&str],
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+            .iter()
+            .map(|text| text as &(dyn ToSql + Sync))
+            .collect();
+        self.session(session, "read the catalogue", async |client| {
+            let rows = client.query(sql, &parameters).await?;
+            rows.iter()
+                .map(|row| (0..row.len()).map(|n| row.try_get(n)).collect())
+                .collect()
+        })
+    }
+}
+
 impl Database for PostgresDatabase<'_> {
     fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
         let messages = self.session(
@@ -136,17 +158,20 @@ impl Database for PostgresDatabase<'_> {
         sql: &'static str,
         parameters: &[&str],
     ) -> PortResult<Vec<Vec<Option<String>>>> {
-        let session = Session::short(server);
-        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
-            .iter()
-            .map(|text| text as &(dyn ToSql + Sync))
-            .collect();
-        self.session(&session, "read the catalogue", async |client| {
-            let rows = client.query(sql, &parameters).await?;
-            rows.iter()
-                .map(|row| (0..row.len()).map(|n| row.try_get(n)).collect())
-                .collect()
-        })
+        self.rows(&Session::short(server), sql, parameters)
+    }
+
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
+        let session = Session {
+            database,
+            ..Session::short(server)
+        };
+        self.rows(&session, sql, &[])
     }
 
     fn run(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::OWNER_MARK;
 use juju::{Event, RelationEvent};
+use postgresql_k8s::clients::list::ROLES;
 use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS};
 use postgresql_k8s::juju_port::{Content, JujuError, Relations};
 use secrecy::ExposeSecret;
@@ -21,6 +22,8 @@ pub type Rows = Vec<Vec<Option<String>>>;
 pub struct Clients {
     pub relations: BTreeMap<String, Relation>,
     pub secrets: BTreeMap<String, Secret>,
+    /// The relation whose last hook runs.
+    pub ending: Option<String>,
     /// What each unit remembers.
     pub memory: BTreeMap<(u32, String), String>,
     /// Databases, with the owner of each.
@@ -29,6 +32,10 @@ pub struct Clients {
     pub tables: BTreeMap<(String, String), String>,
     /// Users that act as their database's owner.
     pub acting: BTreeSet<(String, String)>,
+    /// Roles that a login takes from its first statement on.
+    pub takes: BTreeMap<String, String>,
+    /// Open sessions: unit, user and database.
+    pub sessions: Vec<(u32, String, String)>,
     /// What users were granted by their permissions.
     pub grants: BTreeSet<(String, String)>,
     /// Calls of hook tools about relations, secrets and memory in the last hook.
@@ -52,6 +59,7 @@ pub struct Relation {
 pub struct Secret {
     pub content: Bag,
     pub granted: BTreeSet<String>,
+    pub revision: u64,
 }
 
 /// What a hook has written.
@@ -116,6 +124,11 @@ impl Relations for FakeJuju<'_> {
                 .cloned()
                 .collect()
         }))
+    }
+
+    fn is_ending(&self, relation: &str) -> bool {
+        let ending = |state: &mut State| state.clients.ending.as_deref() == Some(relation);
+        self.world.with(ending)
     }
 
     fn remote_app(&self, relation: &str) -> Result<String, JujuError> {
@@ -189,6 +202,11 @@ impl Relations for FakeJuju<'_> {
         }))
     }
 
+    fn secret_revision(&self, label: &str) -> Result<Option<u64>, JujuError> {
+        let found = self.call(|state| state.clients.secrets.get(label).cloned());
+        Ok(found.map(|secret| secret.revision))
+    }
+
     fn share_secret(
         &self,
         label: &str,
@@ -196,14 +214,17 @@ impl Relations for FakeJuju<'_> {
         content: &Content,
     ) -> Result<String, JujuError> {
         self.led()?;
-        let secret = Secret {
+        let before = self.call(|state| state.clients.secrets.get(label).cloned());
+        let mut secret = Secret {
             content: content
                 .iter()
                 .map(|(key, value)| (key.clone(), value.expose_secret().to_owned()))
                 .collect(),
             granted: [relation.to_owned()].into(),
+            revision: before.as_ref().map_or(1, |before| before.revision),
         };
-        if self.call(|state| state.clients.secrets.get(label) != Some(&secret)) {
+        if before.as_ref() != Some(&secret) {
+            secret.revision += u64::from(before.is_some());
             self.world
                 .with(|state| state.effect(format!("secret {label}")));
         }
@@ -222,6 +243,9 @@ impl Relations for FakeJuju<'_> {
 
     fn memory(&self, key: &str) -> Result<Option<String>, JujuError> {
         let ordinal = self.ordinal;
+        if let Some(pending) = self.pending.borrow().clients.memory.get(key) {
+            return Ok(Some(pending.clone()));
+        }
         Ok(self.call(|state| state.clients.memory.get(&(ordinal, key.into())).cloned()))
     }
 
@@ -234,6 +258,21 @@ impl Relations for FakeJuju<'_> {
 }
 
 impl State {
+    /// Sessions on a unit, as `SESSIONS` shows them.
+    pub fn sessions(&self, unit: u32) -> Rows {
+        let mut counts: BTreeMap<(&String, &String), usize> = BTreeMap::new();
+        for (on, user, database) in &self.clients.sessions {
+            if *on == unit {
+                *counts.entry((user, database)).or_default() += 1;
+            }
+        }
+        let rows = counts.into_iter().map(|((user, database), count)| {
+            let texts = [user, database, &count.to_string(), "2026-11-21T11:00:00Z"];
+            texts.map(|text| Some(text.to_owned())).to_vec()
+        });
+        rows.collect()
+    }
+
     /// Rows of one of the charm's look-ups.
     pub fn rows(&self, sql: &str, parameters: &[&str]) -> Rows {
         let text = |value: bool| Some(value.to_string());
@@ -264,6 +303,30 @@ impl State {
                 name == owner && name.starts_with(parameters[0]) && self.roles[*name].marked
             });
             return found.map(|(name, _)| vec![some(name)]).collect();
+        }
+        if sql == ROLES {
+            let users = self
+                .roles
+                .iter()
+                .filter(|(n, _)| n.starts_with("relation_id_"));
+            return users
+                .map(|(name, role)| {
+                    let groups = serde_json::to_string(&role.groups).unwrap();
+                    let attributes = if role.superuser { "superuser" } else { "" };
+                    let own = role.groups.iter();
+                    let own: Vec<&String> = own
+                        .filter(|group| self.clients.databases.contains_key(*group))
+                        .collect();
+                    vec![
+                        some(name),
+                        text(role.login),
+                        some(attributes),
+                        Some(groups),
+                        Some(serde_json::to_string(&own).unwrap()),
+                        None,
+                    ]
+                })
+                .collect();
         }
         assert_eq!(sql, CLIENT);
         let [user, database, asked, mark] = parameters else {
@@ -306,7 +369,7 @@ impl State {
     }
 
     /// Runs a statement about clients; false where it is not one.
-    pub fn run_client(&mut self, sql: &str, database: &str, transaction: bool) -> bool {
+    pub fn run_client(&mut self, unit: u32, sql: &str, database: &str, transaction: bool) -> bool {
         let bare = sql.replace(['"', '\''], "");
         let words: Vec<&str> = bare.split_whitespace().collect();
         let clients = &mut self.clients;
@@ -371,11 +434,11 @@ impl State {
                     self.role(user);
                 }
             }
-            ["ALTER", "ROLE", user, attributes @ ..] if attributes[0] != "PASSWORD" => {
-                let role = self.role(user);
-                attribute(role, attributes);
+            ["SELECT", call, .., user] if call.starts_with("pg_catalog.pg_terminate_backend") => {
+                clients
+                    .sessions
+                    .retain(|(on, by, _)| *on != unit || by != user);
             }
-            ["SELECT", call, ..] if call.starts_with("pg_catalog.pg_terminate_backend") => {}
             ["REASSIGN", "OWNED", "BY", user, "TO", heir] => {
                 for ((place, _), owner) in &mut clients.tables {
                     if place == database && owner == user {
@@ -394,6 +457,27 @@ impl State {
                 assert!(!owns, "{user} owns something");
                 clients.acting.retain(|(acting, _)| acting != user);
                 self.roles.remove(*user).expect("the role");
+            }
+            _ => return self.run_login(&words),
+        }
+        true
+    }
+
+    /// Runs a statement about a login; false where it is not one.
+    fn run_login(&mut self, words: &[&str]) -> bool {
+        let clients = &mut self.clients;
+        match words {
+            ["ALTER", "ROLE", user, "SET", "role", "TO", role] => {
+                let member = self.roles[*user].groups.contains(*role);
+                assert!(member, "{user} cannot take {role}");
+                clients.takes.insert((*user).into(), (*role).into());
+            }
+            ["ALTER", "ROLE", user, "PASSWORD", "NULL"] => self.role(user).verifier = None,
+            ["ALTER", "ROLE", user, attributes @ ..]
+                if !["PASSWORD", "IN"].contains(&attributes[0]) =>
+            {
+                let role = self.role(user);
+                attribute(role, attributes);
             }
             _ => return false,
         }

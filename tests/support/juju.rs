@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use postgresql_k8s::juju_port::{Bag, Goal, JujuError, JujuPort};
+use postgresql_k8s::juju_port::{Bag, Content, Goal, JujuError, JujuPort};
 use postgresql_k8s::secrets::Passwords;
 use serde_json::Value;
 
@@ -168,6 +168,13 @@ impl JujuPort for FakeJuju<'_> {
             return Ok(Some(pending.clone()));
         }
         Ok(self.world.with(|state| state.secret.clone()))
+    }
+
+    fn user_secret(&self, id: &str) -> Result<Option<Content>, JujuError> {
+        self.world.with(|state| {
+            assert_eq!(id, "secret:given");
+            Ok(state.given.clone())
+        })
     }
 
     fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clients;
+mod extensions;
 mod hooks;
 mod juju;
 mod kubernetes;
@@ -16,6 +17,7 @@ mod workload;
 
 pub use certificates::{Provider, Tls};
 pub use clients::{Bag, Clients};
+pub use extensions::Extensions;
 pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
 pub use kubernetes::KubeFault;
 
@@ -24,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::observed::ServiceState;
 use k8s_openapi::api::core::v1::Service;
+use postgresql_k8s::juju_port::Content;
 use postgresql_k8s::ports::Registered;
 use postgresql_k8s::secrets::Passwords;
 use serde_json::Value;
@@ -48,6 +51,8 @@ pub struct State {
     pub app_status: (String, String),
     pub secret: Option<Passwords>,
     pub config: BTreeMap<String, Value>,
+    /// The operator's secret, where it is granted.
+    pub given: Option<Content>,
     /// Endpoints with a relation, beside the peers'.
     pub relations: BTreeSet<String>,
     pub services: BTreeMap<String, Service>,
@@ -77,6 +82,7 @@ pub struct State {
     pub network: String,
     pub made_up: u32,
     pub clients: Clients,
+    pub extensions: Extensions,
     /// PostgreSQL takes no session.
     pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
@@ -118,6 +124,8 @@ pub struct Unit {
     pub pebble: bool,
     pub labels: BTreeMap<String, String>,
     pub files: BTreeMap<String, File>,
+    /// What `update-ca-certificates` has found.
+    pub trusted: Vec<Vec<u8>>,
     pub layer: pebble::Layer,
     pub service: ServiceState,
     /// The `patroni.yml` that the running Patroni has read.
@@ -135,6 +143,8 @@ pub struct Unit {
     pub unread: bool,
     /// The layer of its timer for renewals.
     pub renewal: pebble::Layer,
+    /// Percent of the volume that are used.
+    pub disk_used: u8,
     pub starts: usize,
     /// What its pod is made from.
     pub template: String,
@@ -160,6 +170,7 @@ impl World {
             app_status: Default::default(),
             secret: None,
             config: BTreeMap::new(),
+            given: None,
             relations: BTreeSet::new(),
             services: BTreeMap::new(),
             stateful_set: "2026-01-02T00:00:00Z".into(),
@@ -183,6 +194,7 @@ impl World {
             },
             made_up: 0,
             clients: Clients::default(),
+            extensions: Extensions::default(),
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
@@ -219,6 +231,14 @@ impl State {
         for (own, unit) in &mut self.units {
             unit.joined = all.iter().copied().filter(|n| n != own).collect();
         }
+    }
+
+    /// Databases that can be entered.
+    pub fn databases(&self) -> BTreeSet<String> {
+        let own = ["postgres", "template1"].map(str::to_owned);
+        own.into_iter()
+            .chain(self.clients.databases.keys().cloned())
+            .collect()
     }
 
     pub fn unit(&mut self, ordinal: u32) -> &mut Unit {

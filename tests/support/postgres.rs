@@ -2,6 +2,7 @@
 //! catalogue understands and that fits it, as PostgreSQL would insist.
 
 use cluster_plan::observed::SystemUser;
+use postgresql_k8s::clients::list::SESSIONS;
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,20 +17,27 @@ pub struct FakeDatabase<'a> {
 }
 
 impl FakeDatabase<'_> {
-    fn enter(&self, server: &Server) -> PortResult<()> {
+    /// Logs in: the unit that it is.
+    fn enter(&self, server: &Server) -> PortResult<u32> {
         self.world.with(|state| {
             let refused = |why: &str| PortError::Unreachable("PostgreSQL", why.into());
             if state.database_away {
                 return Err(refused("timed out"));
             }
             match server {
-                Server::Own if state.units[&self.ordinal].postgres_runs => Ok(()),
+                Server::Own if state.units[&self.ordinal].postgres_runs => Ok(self.ordinal),
                 Server::Host(host, password) => {
                     let holder = state.holder.ok_or_else(|| refused("no primary"))?;
-                    assert!(host.starts_with(&format!("{APP}-{holder}.")), "{host}");
+                    let unit = host
+                        .strip_prefix(&format!("{APP}-"))
+                        .and_then(|rest| rest.split('.').next()?.parse().ok())
+                        .unwrap_or_else(|| panic!("{host}"));
+                    if unit != holder && !state.units[&unit].postgres_runs {
+                        return Err(refused("connection refused"));
+                    }
                     let verifier = state.roles["operator"].verifier.clone().unwrap_or_default();
                     if scram::fits(password, &verifier) {
-                        Ok(())
+                        Ok(unit)
                     } else {
                         Err(refused("password authentication failed"))
                     }
@@ -41,8 +49,15 @@ impl FakeDatabase<'_> {
 }
 
 impl Database for FakeDatabase<'_> {
-    fn query(&self, server: &Server, _: &str) -> PortResult<Vec<Vec<Option<String>>>> {
+    fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
         self.enter(server)?;
+        if sql == postgresql_k8s::observe::disk::SLOTS {
+            return Ok(vec![vec![
+                Some("old".into()),
+                Some("640".into()),
+                Some("false".into()),
+            ]]);
+        }
         Ok(self.world.with(|state| {
             let text = |value: bool| Some(value.to_string());
             let mut rows = vec![vec![
@@ -50,6 +65,21 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
+            rows.extend(
+                state.databases().into_iter().enumerate().map(|(id, name)| {
+                    vec![Some("database".into()), Some(name), Some(id.to_string())]
+                }),
+            );
+            rows.extend(
+                state
+                    .units
+                    .iter()
+                    .filter(|(ordinal, unit)| state.holder != Some(**ordinal) && unit.postgres_runs)
+                    .map(|(ordinal, _)| {
+                        let name = format!("{APP}-{ordinal}");
+                        vec![Some("standby".into()), Some(name), text(true)]
+                    }),
+            );
             rows.extend(state.roles.iter().map(|(name, role)| {
                 let groups: Vec<_> = role.groups.iter().cloned().collect();
                 vec![
@@ -84,8 +114,25 @@ impl Database for FakeDatabase<'_> {
         sql: &'static str,
         parameters: &[&str],
     ) -> PortResult<Vec<Vec<Option<String>>>> {
+        let unit = self.enter(server)?;
+        Ok(self.world.with(|state| {
+            if sql == SESSIONS {
+                return state.sessions(unit);
+            }
+            state.rows(sql, parameters)
+        }))
+    }
+
+    fn look_in(
+        &self,
+        server: &Server,
+        database: &str,
+        sql: &'static str,
+    ) -> PortResult<Vec<Vec<Option<String>>>> {
         self.enter(server)?;
-        Ok(self.world.with(|state| state.rows(sql, parameters)))
+        Ok(self
+            .world
+            .with(|state| state.extensions.rows(sql, database)))
     }
 
     fn run(
@@ -95,19 +142,26 @@ impl Database for FakeDatabase<'_> {
         transaction: bool,
         statements: &[SecretString],
     ) -> PortResult<()> {
-        self.enter(server)?;
+        let unit = self.enter(server)?;
         assert!(transaction || statements.len() == 1, "one alone");
         self.world.with(|state| {
             for statement in statements {
                 let sql = statement.expose_secret();
+                if let Some(done) = state.extensions.run(sql, database) {
+                    done.map_err(|why| PortError::Failed("change".into(), why.into()))?;
+                    continue;
+                }
                 state.clients.statements.push(sql.to_owned());
-                if !state.run_client(sql, database, transaction) {
+                if !state.run_client(unit, sql, database, transaction) {
                     state.run(sql);
                 }
             }
-            state.effect(format!("{} statements in {database}", statements.len()));
-        });
-        Ok(())
+            // On a standby nothing can change.
+            if state.holder == Some(unit) {
+                state.effect(format!("{} statements in {database}", statements.len()));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -93,7 +93,8 @@ impl Workload for FakeWorkload<'_> {
                 mode,
                 user: owner.to_owned(),
             };
-            unit.unread |= String::from_utf8_lossy(content).contains("CERTIFICATE");
+            unit.unread |= path.starts_with(STORAGE)
+                && String::from_utf8_lossy(content).contains("CERTIFICATE");
             unit.files.insert(path.to_owned(), file);
         })?;
         self.effect(&format!("push {path}"));
@@ -127,9 +128,33 @@ impl Workload for FakeWorkload<'_> {
                 let id = unit.volume.as_ref().map_or("", |(id, _)| id);
                 Ok(printed(&format!("Database system identifier: {id}\n")))
             }
+            ["df", "-P", "-k", STORAGE] => {
+                let used = unit.disk_used;
+                let line = format!("/dev/x 1000 {used} 0 {used}% {STORAGE}");
+                Ok(printed(&format!("Filesystem ...\n{line}\n")))
+            }
+            ["timeout", "3", "du", "-s", "-m", paths @ ..] => {
+                let lines: Vec<String> = paths.iter().map(|path| format!("7\t{path}\n")).collect();
+                Ok(printed(&lines.concat()))
+            }
+            ["locale", "-a"] => Ok(printed("C\nC.utf8\nde_DE.utf8\nPOSIX\n")),
+            ["test", "-f", path] => Ok(Output {
+                code: i32::from(*path != "/usr/share/zoneinfo/Europe/Berlin"),
+                ..printed("")
+            }),
             ["chmod", mode, path] => {
                 let mode = u32::from_str_radix(mode, 8).unwrap();
                 unit.files.get_mut(*path).unwrap().mode = mode;
+                Ok(printed(""))
+            }
+            ["rm", "-f", path] => {
+                unit.files.remove(*path);
+                Ok(printed(""))
+            }
+            ["update-ca-certificates"] => {
+                let own = "/usr/local/share/ca-certificates/ca-";
+                let trusted = unit.files.iter().filter(|(path, _)| path.starts_with(own));
+                unit.trusted = trusted.map(|(_, file)| file.content.clone()).collect();
                 Ok(printed(""))
             }
             ["chown", "postgres:postgres", paths @ ..] => {
@@ -146,7 +171,10 @@ impl Workload for FakeWorkload<'_> {
             }
             _ => panic!("the container has no {text}"),
         })??;
-        if matches!(command.first(), Some(&"chmod" | &"chown")) {
+        if matches!(
+            command.first(),
+            Some(&"chmod" | &"chown" | &"rm" | &"update-ca-certificates")
+        ) {
             self.effect(&text);
         }
         Ok(result)

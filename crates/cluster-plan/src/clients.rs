@@ -8,7 +8,9 @@ mod catalogue;
 mod sql;
 
 pub use catalogue::{Catalogue, DatabaseFacts, OwnerFacts, UserFacts};
-pub use sql::{Batch, POSTGRES, identifier, literal, remove, revoke_logins, serve};
+pub use sql::{
+    Batch, POSTGRES, end_sessions, identifier, literal, remove, retire, revoke_logins, serve,
+};
 
 use std::collections::BTreeSet;
 
@@ -34,6 +36,46 @@ pub enum Kind {
     Group,
 }
 
+/// By which role a client logs in. It stays one user: with the second login it acts as that user
+/// from its first statement on, so that nothing it owns or may do depends on which of them is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Login {
+    /// Its user itself.
+    #[default]
+    Own,
+    /// A second one, so that an old password and a new one can be valid at once.
+    Second,
+}
+
+impl Login {
+    /// The one that is not used.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Own => Self::Second,
+            Self::Second => Self::Own,
+        }
+    }
+
+    /// Name of the role for a user.
+    #[must_use]
+    pub fn of(self, user: &str) -> String {
+        match self {
+            Self::Own => user.to_owned(),
+            Self::Second => format!("{user}{SECOND}"),
+        }
+    }
+}
+
+/// Ends the name of a second login. No request's id has an underscore.
+const SECOND: &str = "__2";
+
+/// The user that a login is one of.
+#[must_use]
+pub fn identity(login: &str) -> &str {
+    login.strip_suffix(SECOND).unwrap_or(login)
+}
+
 /// Something granted on an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
@@ -50,6 +92,8 @@ pub struct Grant {
 pub struct Client {
     /// Its user, from [`user_name`].
     pub user: String,
+    /// The login that it has credentials of.
+    pub login: Login,
     /// Its database; with [`Kind::Prefix`] the beginning of their names.
     pub database: String,
     /// Roles that it asks for beyond its own database, lower-case.
@@ -125,7 +169,7 @@ pub fn user_name(relation: u64, request: Option<&str>) -> String {
 /// The relation whose user this is; none for any other role.
 #[must_use]
 pub fn relation_of(user: &str) -> Option<u64> {
-    let rest = user.strip_prefix("relation_id_")?;
+    let rest = identity(user).strip_prefix("relation_id_")?;
     let (number, request) = rest.split_once('_').unwrap_or((rest, "0"));
     let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

@@ -7,10 +7,13 @@
 //! draws a random number.
 
 pub mod clients;
+pub mod disk;
+pub mod extensions;
 pub mod membership;
 pub mod names;
 pub mod observed;
 pub mod options;
+pub mod outlook;
 pub mod plan;
 pub mod planner;
 pub mod refresh;

@@ -117,7 +117,12 @@ pub fn sync_settings(config: &Config, planned: u32) -> Map<String, Value> {
     let count = sync_node_count(config.synchronous_node_count(), planned);
     let strict = planned > 1 && count > 0 && config.synchronous_mode_strict();
     let mut settings = config.timing();
-    settings.insert("synchronous_mode".into(), json!(true));
+    let mode = if config.quorum() {
+        json!("quorum")
+    } else {
+        json!(true)
+    };
+    settings.insert("synchronous_mode".into(), mode);
     settings.insert("synchronous_mode_strict".into(), json!(strict));
     // Patroni takes no count below 1; with one unit there is no standby to pick anyway.
     settings.insert("synchronous_node_count".into(), json!(count.max(1)));

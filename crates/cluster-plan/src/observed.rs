@@ -25,6 +25,9 @@ pub struct Observed {
     pub peer_data: Option<PeerData>,
     /// System users whose password the application's secret holds; none where it can't be read.
     pub passwords: Option<BTreeSet<SystemUser>>,
+    /// The passwords that the operator gives; none where there is no such option, or this unit
+    /// does not lead.
+    pub given: Option<Given>,
     /// The workload container.
     pub workload: Workload,
     /// The Kubernetes objects; none where this hook does not look.
@@ -49,6 +52,36 @@ impl Observed {
             .iter()
             .find(|m| m.member.as_ref() == Some(&self.me))
     }
+
+    /// Members that run: the primary, and standbys that stream from it. Patroni's view of a member
+    /// that is lost stays as it was for a while, so where the primary was asked, its word counts.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        let leads = |member: &ClusterMember| {
+            matches!(member.role, Role::Leader | Role::StandbyLeader) && member.running()
+        };
+        self.members()
+            .filter(|member| match &self.database {
+                Some(database) => leads(member) || database.streaming.contains_key(&member.name),
+                None => member.running(),
+            })
+            .count()
+    }
+
+    /// Standbys that commits wait for and that stream.
+    #[must_use]
+    pub fn synchronous(&self) -> usize {
+        self.members()
+            .filter(|member| match &self.database {
+                Some(database) => database.streaming.get(&member.name) == Some(&true),
+                None => member.role == Role::SyncStandby && member.started(),
+            })
+            .count()
+    }
+
+    fn members(&self) -> impl Iterator<Item = &ClusterMember> {
+        self.cluster.iter().flat_map(|cluster| &cluster.members)
+    }
 }
 
 /// The peer relation's databags, as far as they matter.
@@ -62,6 +95,12 @@ pub struct PeerData {
     pub volumes: BTreeMap<Member, Volume>,
     /// Application bag `restarted`: members that have had their restart in this round.
     pub restarted: BTreeSet<Member>,
+    /// This unit's bag key `disk`: what it last told of its volume.
+    pub disk: crate::disk::Note,
+    /// The other units' notes of their volumes, as far as this unit knows.
+    pub disks: BTreeMap<Member, crate::disk::Note>,
+    /// Application bag `storage`: the volumes that the leader has noted.
+    pub noted_disks: BTreeMap<Member, crate::disk::Note>,
     /// Application bag `refresh_resumed`: the revision of the pods that the operator has agreed to.
     pub resumed: Option<String>,
     /// Application bag `format`: the form of what the charm keeps.
@@ -176,6 +215,17 @@ impl SystemUser {
     }
 }
 
+/// The secret of the option `system-users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// It is not there, or not granted.
+    Unreadable(String),
+    /// It holds what cannot be taken; why, without any password.
+    Wrong(String),
+    /// These users have another password so far.
+    Passwords(BTreeSet<SystemUser>),
+}
+
 /// The workload container.
 #[derive(Debug, Clone)]
 pub enum Workload {
@@ -213,10 +263,26 @@ pub struct WorkloadFacts {
     pub configured: bool,
     /// Paths whose file differs from the one wanted (content, mode or owner) or is missing.
     pub stale_files: BTreeSet<String>,
+    /// How full the volume is; none where that can't be told.
+    pub disk: Option<crate::disk::Disk>,
+    /// Whether Patroni has been told to read the `patroni.yml` that is wanted.
+    pub note: Note,
+    /// Parameters that the new `patroni.yml` gives another value.
+    pub changes: Vec<crate::outlook::Change>,
     /// The layer in force differs from the one wanted.
     pub layer_stale: bool,
     /// State of the service `postgresql`.
     pub service: ServiceState,
+}
+
+/// The note on the volume of the configuration that Patroni was told to read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Note {
+    /// It is the one that is wanted, or nothing runs that could read it.
+    #[default]
+    Fits,
+    /// It is another one, or there is none.
+    Differs,
 }
 
 /// State of a Pebble service.
@@ -305,6 +371,8 @@ pub struct Cluster {
     pub members: Vec<ClusterMember>,
     /// Dynamic configuration, where it was asked for.
     pub dynamic: Option<Value>,
+    /// A commit waits for some of the synchronous standbys, whichever answer first.
+    pub quorum: bool,
     /// PostgreSQL's version as a number, e.g. 150018.
     pub server_version: Option<u64>,
 }
@@ -360,12 +428,6 @@ impl Cluster {
         self.members.iter().find(|m| m.role == Role::Leader)
     }
 
-    /// Members that run or start.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.members.iter().filter(|m| m.running()).count()
-    }
-
     /// Every member runs and one leads.
     #[must_use]
     pub fn all_ready(&self) -> bool {
@@ -384,6 +446,10 @@ pub struct Database {
     pub roles: BTreeMap<String, RoleFacts>,
     /// PUBLIC may do nothing in the database `postgres`.
     pub public_revoked: bool,
+    /// Databases that can be entered, template1 among them, each with its object id.
+    pub databases: BTreeMap<String, String>,
+    /// Members that stream from the primary, by name, and whether commits wait for them.
+    pub streaming: BTreeMap<String, bool>,
 }
 
 /// A role.

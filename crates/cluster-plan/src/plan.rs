@@ -1,10 +1,12 @@
 //! A plan as data: steps in order, each with its reason; what is waited for; what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::disk;
+use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
@@ -13,14 +15,20 @@ use crate::tls::TlsStep;
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make up passwords and keep them in the application's secret.
+    /// Make up passwords, where none are given, and keep them in the application's secret.
     StorePasswords(Vec<SystemUser>),
+    /// Take the passwords of the operator's secret into the application's.
+    TakePasswords(BTreeSet<SystemUser>),
     /// Write the application bag's `endpoints`.
     PublishEndpoints(Vec<String>),
     /// Tell the other units what the volume held when this unit came up.
     PublishVolume(Volume),
     /// Tell the other units of a change of this unit's member, which wakes them.
     Announce(String),
+    /// Tell the leader how full this unit's volume is.
+    PublishDisk(disk::Note),
+    /// Write the application bag's `storage`.
+    NoteDisks(BTreeMap<Member, disk::Note>),
     /// Write the application bag's `cluster_initialised`.
     MarkInitialised,
     /// Tell Juju the version of the workload.
@@ -43,6 +51,8 @@ pub enum Step {
     StartServices,
     /// Let Patroni read its file again.
     ReloadPatroni,
+    /// Note on the volume which `patroni.yml` Patroni has been told to read.
+    NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
     /// Tell the other units what this unit's pod is made from, which wakes them.
@@ -68,12 +78,28 @@ impl fmt::Display for Step {
                 let names: Vec<_> = users.iter().map(|u| u.name()).collect();
                 write!(f, "make up passwords of {}", names.join(", "))
             }
+            Self::TakePasswords(users) => {
+                let names: Vec<_> = users.iter().map(|u| u.name()).collect();
+                write!(f, "take the given passwords of {}", names.join(", "))
+            }
             Self::PublishEndpoints(hosts) => write!(f, "publish the members {}", hosts.join(", ")),
             Self::PublishVolume(Volume::Empty) => f.write_str("publish that the volume is empty"),
             Self::PublishVolume(Volume::Holds(id)) => {
                 write!(f, "publish that the volume holds cluster {id}")
             }
             Self::Announce(state) => write!(f, "announce to the other units: {state}"),
+            Self::PublishDisk(note) => match note.level {
+                disk::Level::Fine => f.write_str("tell the leader that the volume has room"),
+                _ => write!(
+                    f,
+                    "tell the leader that the volume is {} % full",
+                    note.percent
+                ),
+            },
+            Self::NoteDisks(notes) if notes.is_empty() => {
+                f.write_str("note that every volume has room")
+            }
+            Self::NoteDisks(notes) => write!(f, "note volumes: {}", disk::to_bag(notes)),
             Self::AnnounceRevision(revision) => {
                 write!(f, "announce to the other units: made from {revision}")
             }
@@ -97,6 +123,7 @@ impl fmt::Display for Step {
             Self::SetLayer => f.write_str("set the Pebble layer"),
             Self::StartServices => f.write_str("start the services"),
             Self::ReloadPatroni => f.write_str("reload Patroni"),
+            Self::NoteRead => f.write_str("note which configuration Patroni has read"),
             Self::Tls(step) => step.fmt(f),
             Self::RestartMember(member) => write!(f, "restart PostgreSQL of {}", member.unit()),
             Self::NoteRestarted(members) if members.is_empty() => {
@@ -216,6 +243,8 @@ pub enum Problem {
     UnservedRelation(String),
     /// The relation `certificates` gives none that can be used.
     Certificates(String),
+    /// An application hands over what is no authority: the relation and why.
+    Authority(String),
     /// A client's request that cannot be served, or has changed what cannot change.
     Client {
         /// Id of the relation.
@@ -225,6 +254,21 @@ pub enum Problem {
     },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
+    /// The own volume is so full that the database only reads.
+    StorageFull {
+        /// Used.
+        percent: u8,
+        /// Below this it is over.
+        release: u8,
+        /// What fills it.
+        filled_by: String,
+    },
+    /// The secret of the option `system-users` cannot be read: its id.
+    SecretUnreadable(String),
+    /// The secret of the option `system-users` holds what cannot be taken.
+    SecretWrong(String),
+    /// Extensions that cannot be had as their options say.
+    Extension(ExtensionProblem),
 }
 
 impl Problem {
@@ -236,6 +280,8 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // A grant gives no event.
+            | Self::SecretUnreadable(_)
             | Self::Untrusted => true,
             Self::Options(_)
             | Self::ForeignVolume { .. }
@@ -244,9 +290,13 @@ impl Problem {
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)
+            | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
-            | Self::MixedClients => false,
+            | Self::MixedClients
+            | Self::SecretWrong(_)
+            | Self::StorageFull { .. }
+            | Self::Extension(_) => false,
         }
     }
 }
@@ -254,6 +304,10 @@ impl Problem {
 /// What a unit should do.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// Volumes that are filling, of all members as far as is known.
+    pub disks: BTreeMap<Member, disk::Note>,
+    /// What the steps will mean, where they change parameters.
+    pub outlook: Vec<String>,
     /// In this order.
     pub steps: Vec<Planned>,
     /// What is left for later.
@@ -289,6 +343,9 @@ impl Plan {
 /// As the log shows it: a line a step.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.outlook {
+            writeln!(f, "{line}")?;
+        }
         for planned in &self.steps {
             writeln!(f, "do: {} ({})", planned.step, planned.why)?;
         }

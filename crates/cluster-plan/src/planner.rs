@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Kubernetes, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+    Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{refresh, restarts, roles, tls};
+use crate::{disk, outlook, refresh, restarts, roles, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Desired {
     pub config: Result<Config, Vec<OptionError>>,
     /// Patroni's dynamic configuration as it should be; empty where it isn't known.
     pub dynamic: Map<String, Value>,
+    /// From when on a filling volume is told, and guarded.
+    pub thresholds: disk::Thresholds,
     /// Tell Juju the workload's version: the workload may be a new one.
     pub publish_version: bool,
 }
@@ -35,8 +37,14 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     kubernetes(&mut plan, observed);
     workload(&mut plan, observed, desired);
     tls::settle(&mut plan, observed);
+    disk::plan(&mut plan, observed, desired.thresholds);
     cluster(&mut plan, observed, desired);
     refresh::plan(&mut plan, observed);
+    let patch = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::PatchDynamic(patch) => Some(patch),
+        _ => None,
+    });
+    plan.outlook = outlook::lines(observed, patch);
     plan
 }
 
@@ -61,6 +69,7 @@ fn juju(plan: &mut Plan, observed: &Observed) {
                 plan.step(Step::StorePasswords(missing), "the secret lacks them");
             }
         }
+        given(plan, observed);
         let hosts: Vec<String> = membership::members(observed)
             .iter()
             .map(|m| observed.names.host(m))
@@ -81,6 +90,21 @@ fn juju(plan: &mut Plan, observed: &Observed) {
             Step::PublishVolume(volume.clone()),
             "the leader must not bootstrap over a cluster on another volume",
         );
+    }
+}
+
+/// The application's secret follows the operator's, and all else follows the application's: the
+/// primary's own unit sets the passwords in the database, every unit those in its Patroni's file.
+fn given(plan: &mut Plan, observed: &Observed) {
+    match &observed.given {
+        None => {}
+        Some(Given::Unreadable(id)) => plan.problem(Problem::SecretUnreadable(id.clone())),
+        Some(Given::Wrong(why)) => plan.problem(Problem::SecretWrong(why.clone())),
+        Some(Given::Passwords(others)) if others.is_empty() => {}
+        Some(Given::Passwords(others)) => plan.step(
+            Step::TakePasswords(others.clone()),
+            "the secret of option system-users has other ones",
+        ),
     }
 }
 
@@ -220,8 +244,18 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
         ServiceState::Active if facts.stale_files.contains(PATRONI_YML) => {
             plan.step(Step::ReloadPatroni, "its configuration has changed");
         }
+        ServiceState::Active if facts.note == Note::Differs => {
+            plan.step(
+                Step::ReloadPatroni,
+                "it may not have read its configuration",
+            );
+        }
         // Pebble restarts it with a back-off of its own.
-        ServiceState::Active | ServiceState::Failing => {}
+        ServiceState::Active | ServiceState::Failing => return,
+    }
+    if facts.configured {
+        let why = "a process that dies before this reloads again";
+        plan.step(Step::NoteRead, why);
     }
 }
 
@@ -234,6 +268,26 @@ fn registered(observed: &Observed) -> bool {
             .cluster
             .as_ref()
             .is_some_and(|cluster| cluster.primary().is_some()),
+    }
+}
+
+/// What the primary tells of its standbys: the leader speaks for the application, and only the
+/// primary's unit is woken when one comes or goes. A hook that has not asked leaves it as it was.
+fn standbys(observed: &Observed, role: &str) -> String {
+    let said = observed.peer_data.as_ref().and_then(|data| {
+        let rest = data.announced.as_deref()?.strip_prefix(role)?;
+        Some(rest.split_once(", restart").map_or(rest, |(rest, _)| rest))
+    });
+    match &observed.database {
+        _ if role == "replica" => String::new(),
+        Some(database) => match database.streaming.len() {
+            0 => String::new(),
+            n => format!(
+                ", standbys: {n} stream, {} synchronous",
+                observed.synchronous()
+            ),
+        },
+        None => said.unwrap_or_default().to_owned(),
     }
 }
 
@@ -251,7 +305,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             plan.wait(Waiting::OwnMember, "Patroni's start callback");
         }
     } else if let Some(own) = own {
-        let state = match own.role {
+        let role = match own.role {
             crate::observed::Role::Leader => "primary",
             crate::observed::Role::StandbyLeader => "standby-leader",
             _ => "replica",
@@ -261,7 +315,8 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         } else {
             ""
         };
-        let state = format!("{state}{waits}");
+        let standbys = standbys(observed, role);
+        let state = format!("{role}{standbys}{waits}");
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }
@@ -283,12 +338,15 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         return plan.wait(Waiting::Primary, "Patroni's role-change callback");
     }
     if let (true, Some(current)) = (observed.leader, &view.dynamic)
-        && let Some(patch) = membership::merge_difference(current, &desired.dynamic)
+        && let Some(patch) =
+            membership::merge_difference(current, &disk::guarded(&desired.dynamic, plan))
     {
-        plan.step(
-            Step::PatchDynamic(patch),
-            "policy, scale or options have changed",
-        );
+        let guard = patch.pointer(&format!("/postgresql/parameters/{}", disk::READ_ONLY));
+        let why = match guard.and_then(Value::as_str) {
+            Some("on") if !plan.disks.is_empty() => "a volume is full: new transactions only read",
+            _ => "policy, scale, options or room on the volumes have changed",
+        };
+        plan.step(Step::PatchDynamic(patch), why);
     }
     if desired.config.is_ok() {
         restarts::plan(plan, observed, view);

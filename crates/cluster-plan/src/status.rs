@@ -1,5 +1,6 @@
 //! What Juju shows of a unit and of the application: the one place where statuses are decided.
 
+use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
 use crate::refresh;
@@ -63,7 +64,9 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
         {
             Some(_) => {
                 let guarantee = guarantee(observed);
-                refresh::tell(observed, &guarantee).unwrap_or(Status::Active(guarantee))
+                refresh::tell(observed, &guarantee)
+                    .or_else(|| storage(plan))
+                    .unwrap_or(Status::Active(guarantee))
             }
             None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
         },
@@ -100,21 +103,27 @@ pub fn incomplete(observed: &Observed) -> bool {
         .and_then(|dynamic| dynamic.get("synchronous_node_count")?.as_u64())
         .and_then(|count| usize::try_from(count).ok());
     let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
-    (observed.leader || leads) && (view.running() < planned || synchronous(view) < wanted)
-}
-
-fn synchronous(view: &crate::observed::Cluster) -> usize {
-    view.members
-        .iter()
-        .filter(|member| member.role == Role::SyncStandby && member.started())
-        .count()
+    (observed.leader || leads) && (observed.standing() < planned || observed.synchronous() < wanted)
 }
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
 fn guarantee(observed: &Observed) -> String {
-    let synchronous = observed.cluster.as_ref().map_or(0, synchronous);
+    let view = observed.cluster.as_ref();
+    let synchronous = observed.synchronous();
+    let strict = view
+        .and_then(|view| {
+            view.dynamic
+                .as_ref()?
+                .get("synchronous_mode_strict")?
+                .as_bool()
+        })
+        .unwrap_or(true);
+    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
+        return format!("commits wait for a quorum of {synchronous} standbys");
+    }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),
+        (0, _) if strict => "writes wait: no standby is synchronous".into(),
         (0, _) => {
             "commits wait for no standby: losing the primary may lose the last of them".into()
         }
@@ -123,12 +132,28 @@ fn guarantee(observed: &Observed) -> String {
     }
 }
 
+/// What the leader tells of volumes that are filling, foremost of the fullest one.
+fn storage(plan: &Plan) -> Option<Status> {
+    let (member, note) = plan
+        .disks
+        .iter()
+        .max_by_key(|(_, note)| (note.level, note.percent))?;
+    let told = format!("storage of {} is {} % full", member.unit(), note.percent);
+    Some(match note.level {
+        Level::Full => Status::Blocked(format!("{told}: the database only reads")),
+        _ => Status::Active(told),
+    })
+}
+
 fn app_wide(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| {
         matches!(
             problem,
             Problem::Untrusted
                 | Problem::Options(_)
+                | Problem::Extension(_)
+                | Problem::SecretUnreadable(_)
+                | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
                 | Problem::Format(_)
@@ -165,13 +190,9 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     let role = match own.role {
         Role::Leader => "Primary",
         Role::StandbyLeader => "Standby",
-        Role::SyncStandby | Role::Replica => return Status::Active(String::new()),
+        Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
-    let running = observed
-        .cluster
-        .as_ref()
-        .map_or(0, crate::observed::Cluster::running);
-    let degraded = running < usize::try_from(observed.planned).unwrap_or(usize::MAX);
+    let degraded = observed.standing() < usize::try_from(observed.planned).unwrap_or(usize::MAX);
     let mut message = role.to_owned();
     if degraded {
         message.push_str(" (degraded)");
@@ -183,7 +204,21 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     {
         message.push_str(" (Kubernetes API fails)");
     }
+    let filling = filling(observed, plan);
+    if !filling.is_empty() {
+        message.push_str(", ");
+        message.push_str(&filling);
+    }
     Status::Active(message)
+}
+
+/// That the own volume is filling, and what fills it.
+fn filling(observed: &Observed, plan: &Plan) -> String {
+    let disk = observed.workload.facts().and_then(|f| f.disk.as_ref());
+    match (plan.disks.get(&observed.me), disk) {
+        (Some(_), Some(disk)) => format!("storage {} % full: {}", disk.percent, disk.filled_by),
+        _ => String::new(),
+    }
 }
 
 fn text(problem: &Problem, observed: &Observed) -> Status {
@@ -221,10 +256,26 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "Service {name} is gone: members cannot reach each other until the leader makes it again"
         ),
         Problem::Certificates(why) => format!("relation certificates: {why}"),
+        Problem::Authority(why) => format!("relation {why}"),
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::StorageFull {
+            percent,
+            release,
+            filled_by,
+        } => format!(
+            "storage {percent} % full, the database only reads until it is below {release} %: \
+             {filled_by}: make room (BEGIN READ WRITE works) or grow the volume"
+        ),
+        Problem::SecretUnreadable(id) => format!(
+            "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
+        ),
+        Problem::SecretWrong(why) => {
+            format!("the secret of option system-users {why}: update it, or reset the option")
+        }
+        Problem::Extension(problem) => problem.to_string(),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"

@@ -22,6 +22,10 @@ pub struct TlsFacts {
     pub complaint: Option<String>,
     /// Seconds since 1970 at which a certificate has to be renewed, where no timer is set for it.
     pub timer: Option<i64>,
+    /// What the container trusts of other applications' authorities has to change.
+    pub trust: Option<String>,
+    /// What other applications hand over as authorities and cannot be used.
+    pub untrusted: Vec<String>,
 }
 
 /// Effects of certificates alone.
@@ -36,6 +40,8 @@ pub enum TlsStep {
     Announce,
     /// Have the charm woken when a certificate is to be renewed.
     SetTimer(i64),
+    /// Have the container trust the authorities that other applications hand over, and no others.
+    Trust,
 }
 
 impl fmt::Display for TlsStep {
@@ -44,6 +50,7 @@ impl fmt::Display for TlsStep {
             Self::StoreAuthority => f.write_str("store the members' own authority"),
             Self::Keep => f.write_str("keep certificates and request in the unit's secret"),
             Self::Announce => f.write_str("announce the certificates to the other units"),
+            Self::Trust => f.write_str("change which authorities the container trusts"),
             Self::SetTimer(at) => write!(f, "set a timer for {at}"),
         }
     }
@@ -64,6 +71,9 @@ pub fn keep(plan: &mut Plan, observed: &Observed) {
     if let Some(why) = &tls.kept {
         plan.step(Step::Tls(TlsStep::Keep), why.clone());
     }
+    for complaint in &tls.untrusted {
+        plan.problem(Problem::Authority(complaint.clone()));
+    }
     if let Some(complaint) = &tls.complaint {
         plan.problem(Problem::Certificates(complaint.clone()));
     }
@@ -75,6 +85,9 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
     let (Some(tls), Some(facts)) = (&observed.tls, observed.workload.facts()) else {
         return;
     };
+    if let Some(why) = &tls.trust {
+        plan.step(Step::Tls(TlsStep::Trust), why.clone());
+    }
     let planned = |plan: &Plan, step: &Step| plan.steps.iter().any(|p| p.step == *step);
     let pushed = facts
         .stale_files

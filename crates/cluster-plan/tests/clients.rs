@@ -8,8 +8,8 @@
 )]
 
 use cluster_plan::clients::{
-    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, OwnerFacts, Refusal, UserFacts, check,
-    identifier, literal, relation_of, remove, serve, user_name,
+    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, Login, OwnerFacts, Refusal, UserFacts,
+    check, identifier, identity, literal, relation_of, remove, retire, serve, user_name,
 };
 use cluster_plan::roles::Sql;
 use proptest::prelude::*;
@@ -40,6 +40,7 @@ fn served(client: &Client) -> Catalogue {
             password_fits: true,
             acts_as_owner: true,
         }),
+        second: None,
         roles: [(client.database.clone(), marked())].into(),
         database: Some(DatabaseFacts { owned: true }),
         version: "15.18".into(),
@@ -271,6 +272,12 @@ fn removing_a_user_passes_on_what_it_owns_first() {
 fn users_tell_their_relation() {
     assert_eq!(relation_of(&user_name(5, None)), Some(5));
     assert_eq!(relation_of(&user_name(17, Some("0a1b"))), Some(17));
+    for request in [None, Some("0a1b")] {
+        let user = user_name(17, request);
+        let second = Login::Second.of(&user);
+        assert_eq!(relation_of(&second), Some(17));
+        assert_eq!((identity(&second), identity(&user)), (&*user, &*user));
+    }
     for other in [
         "relation_id_",
         "relation_id_x",
@@ -351,4 +358,50 @@ proptest! {
         odd.sort();
         prop_assert_eq!(plain, odd);
     }
+}
+
+#[test]
+fn a_second_login_may_log_in_only_when_it_acts_as_its_user() {
+    let second = |roles: &[&str]| Client {
+        login: Login::Second,
+        ..client(roles)
+    };
+    let plain = second(&[]);
+    let all = texts(&serve(&plain, &served(&plain)));
+    let position = |text: &str| {
+        all.iter()
+            .position(|t| t == text)
+            .unwrap_or_else(|| panic!("{text} in {all:?}"))
+    };
+    let acts = position("ALTER ROLE \"relation_id_5__2\" SET role TO 'relation_id_5'");
+    let owner = position("ALTER ROLE \"relation_id_5__2\" IN DATABASE \"shop\" SET role TO 'shop'");
+    let member = position("GRANT \"relation_id_5\" TO \"relation_id_5__2\"");
+    let enters = position("ALTER ROLE \"relation_id_5__2\" LOGIN");
+    assert!(member < acts && acts < enters && owner < enters);
+    // Without it, PostgreSQL would not let it into a database that it may not connect to.
+    let superuser = second(&["superuser"]);
+    let all = texts(&serve(&superuser, &served(&superuser)));
+    let enters = "ALTER ROLE \"relation_id_5__2\" LOGIN SUPERUSER";
+    assert!(all.iter().any(|t| t == enters), "{all:?}");
+    // It has what it needs: nothing is run, and the first login is left as it is.
+    let mut catalogue = served(&plain);
+    catalogue.second.clone_from(&catalogue.user);
+    if let Some(user) = &mut catalogue.user {
+        user.attributes.clear();
+        user.password_fits = false;
+    }
+    assert_eq!(serve(&plain, &catalogue), vec![]);
+}
+
+#[test]
+fn a_second_login_that_goes_leaves_what_it_owns_to_its_user() {
+    let batches = retire("relation_id_5", Login::Second, &["shop".into()]);
+    let places: Vec<&str> = batches.iter().map(|b| b.database.as_str()).collect();
+    assert_eq!(places, ["shop", "postgres"]);
+    let all = texts(&batches);
+    assert_eq!(
+        all[0],
+        "REASSIGN OWNED BY \"relation_id_5__2\" TO \"relation_id_5\""
+    );
+    assert_eq!(all.last().unwrap(), "DROP ROLE \"relation_id_5__2\"");
 }

@@ -11,12 +11,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_plan::disk::Thresholds;
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
-    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Observed, PatroniVersion,
+    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
     PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use cluster_plan::options::{Config, OptionError};
+use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::refresh::{FORMAT, Rollout};
@@ -45,6 +47,7 @@ fn fresh(leader: bool) -> Observed {
             ..PeerData::default()
         }),
         passwords: Some(SystemUser::GENERATED.into()),
+        given: None,
         workload: Workload::Up(Box::new(WorkloadFacts {
             postgresql: Some("15.18".into()),
             patroni: Some(PatroniVersion { major: 3, minor: 0 }),
@@ -55,6 +58,7 @@ fn fresh(leader: bool) -> Observed {
             stale_files: [PATRONI_YML.to_owned()].into(),
             layer_stale: true,
             service: ServiceState::Absent,
+            ..WorkloadFacts::default()
         })),
         kubernetes: Some(Kubernetes::Answers(Box::new(KubernetesFacts {
             labels_missing: true,
@@ -125,6 +129,7 @@ fn desired() -> Desired {
     Desired {
         config: Config::new(&BTreeMap::new()),
         dynamic: Map::new(),
+        thresholds: Thresholds::default(),
         publish_version: false,
     }
 }
@@ -154,6 +159,7 @@ fn a_fresh_leader_makes_everything_and_starts() {
             Step::PushFile(PATRONI_YML.into()),
             Step::SetLayer,
             Step::StartServices,
+            Step::NoteRead,
         ]
     );
     assert_eq!(plan.problems, vec![]);
@@ -304,6 +310,50 @@ fn statuses_tell_role_and_missing_members() {
 }
 
 #[test]
+fn the_primarys_own_word_on_its_standbys_counts_before_patronis_view_of_them() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database {
+        streaming: [
+            (member(1).to_string(), true),
+            (member(2).to_string(), false),
+        ]
+        .into(),
+        ..Database::default()
+    });
+    assert_eq!((observed.standing(), observed.synchronous()), (3, 1));
+    observed.database.as_mut().unwrap().streaming.pop_last();
+    assert_eq!((observed.standing(), observed.synchronous()), (2, 1));
+    assert_eq!(
+        unit_status(&observed, &desired()),
+        Status::Active("Primary (degraded)".into())
+    );
+    let announced = |observed: &Observed| {
+        let steps = steps(&plan(observed, &desired()));
+        steps.into_iter().find_map(|step| match step {
+            Step::Announce(text) => Some(text),
+            _ => None,
+        })
+    };
+    let told = announced(&observed).unwrap();
+    assert_eq!(told, "primary, standbys: 1 stream, 1 synchronous");
+    // Once told it is not told again, neither by a hook that has not asked.
+    observed.peer_data.as_mut().unwrap().announced = Some(told);
+    assert_eq!(announced(&observed), None);
+    observed.database = None;
+    assert_eq!(announced(&observed), None);
+}
+
+#[test]
+fn writes_that_wait_are_told_as_such() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.database = Some(Database::default());
+    let plan = plan(&observed, &desired());
+    let told = judge(&observed, &plan).application.unwrap();
+    let text = "writes wait: no standby is synchronous";
+    assert_eq!(told, Status::Active(text.into()));
+}
+
+#[test]
 fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     let mut observed = running(false, Role::SyncStandby, 3);
     if let Workload::Up(facts) = &mut observed.workload {
@@ -311,7 +361,20 @@ fn a_changed_configuration_is_pushed_and_reloaded_not_restarted() {
     }
     assert_eq!(
         steps(&plan(&observed, &desired())),
-        vec![Step::PushFile(PATRONI_YML.into()), Step::ReloadPatroni]
+        vec![
+            Step::PushFile(PATRONI_YML.into()),
+            Step::ReloadPatroni,
+            Step::NoteRead
+        ]
+    );
+    // A process that died between the push and the reload leaves a note that does not fit.
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files.clear();
+        facts.note = Note::Differs;
+    }
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::ReloadPatroni, Step::NoteRead]
     );
 }
 
@@ -381,6 +444,29 @@ fn a_relation_that_is_not_served_is_said_and_does_not_stop_the_rest() {
     );
 }
 
+#[test]
+fn what_a_change_of_parameters_means_is_told_before_it_is_made() {
+    let mut observed = running(true, Role::Leader, 3);
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.changes = vec![Change::new("work_mem", Some("4096"), Some("8192"))];
+    }
+    observed.cluster.as_mut().unwrap().dynamic =
+        Some(json!({"postgresql": {"parameters": {"shared_buffers": 128}}}));
+    let mut desired = desired();
+    desired.dynamic = Map::from_iter([(
+        "postgresql".to_owned(),
+        json!({"parameters": {"shared_buffers": 256}}),
+    )]);
+    assert_eq!(
+        plan(&observed, &desired).outlook,
+        [
+            "parameters change: work_mem 4096 -> 8192, shared_buffers 128 -> 256",
+            "every member reloads, no connection ends: work_mem",
+            "each member restarts, one at a time (pg/1, then pg/2, then pg/0): shared_buffers",
+        ]
+    );
+}
+
 /// The leader's unit 0 leads; pods from `new` on are of the wanted revision.
 fn refreshing(new: u32, partition: u32) -> Observed {
     let mut observed = running(true, Role::Leader, 3);
@@ -420,6 +506,15 @@ fn a_refresh_goes_on_only_when_it_was_agreed_to_and_all_stand() {
             .iter()
             .any(|w| w.for_what == Waiting::Refreshed)
     );
+}
+
+#[test]
+fn a_quorum_is_told_as_one() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.cluster.as_mut().unwrap().quorum = true;
+    let application = judge(&observed, &plan(&observed, &desired())).application;
+    let told = "commits wait for a quorum of 2 standbys";
+    assert_eq!(application, Some(Status::Active(told.into())));
 }
 
 #[test]

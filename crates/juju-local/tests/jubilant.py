@@ -300,6 +300,21 @@ def scenario_offers(name: str) -> None:
         uuid = json.loads(juju_b.exec('relation-model-get -r $(relation-ids sink) --format=json',
                                       unit='remote/0').stdout)
         check('the other model', uuid, {'uuid': juju.show_model().model_uuid})
+        uri = juju.exec('id=$(secret-add word=hush); secret-grant $id -r $(relation-ids source); '
+                        'echo $id', unit='server/0').stdout.strip()
+        full = f'secret://{juju.show_model().model_uuid}/{uri.removeprefix("secret:")}'
+        read = juju_b.exec(f'secret-get {full} --label theirs', unit='remote/0').stdout
+        check('a secret of the other model', read, 'word: hush\n')
+        juju.exec(f'secret-set {uri} word=louder', unit='server/0')
+        until('its change is told', lambda: 'secret-changed' in events(juju_b, 'remote/0'))
+        tracked = juju_b.exec('secret-get --label theirs', unit='remote/0').stdout
+        check('the revision that it had', tracked, 'word: hush\n')
+        fresh = juju_b.exec('secret-get --label theirs --refresh', unit='remote/0').stdout
+        check('the latest', fresh, 'word: louder\n')
+        until('nobody has the old one', lambda: 'secret-remove' in events(juju, 'server/0'))
+        host = f'server-0.server-endpoints.{name}.svc.cluster.local'
+        address = juju_b.exec(f'getent hosts {host}', unit='remote/0').stdout.split()[0]
+        check('its name leads there', address, juju.status().apps['server'].units['server/0'].address)
         juju.add_unit('server')
         until('the new unit is told', lambda: 'sink-relation-joined consumed/1 - - -'
               in traces(juju_b, 'remote/0'))

@@ -1,5 +1,6 @@
 //! The network of a model: a bridge in a namespace of its own, a namespace for each pod, and
-//! Services as address translation in each of them.
+//! Services as address translation in each of them. Models reach each other as namespaces of one
+//! cluster do: a cable between each two of their namespaces, and routes over it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -15,7 +16,6 @@ use crate::{Error, tool};
 pub const API_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 152, 183, 1);
 /// Address of the name server.
 pub const DNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 152, 183, 10);
-const GATEWAY: &str = "10.1.0.1";
 
 /// A port of a Service and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub struct PodNetwork {
 #[derive(Debug)]
 pub struct Network {
     namespace: String,
+    number: u8,
     state: Mutex<State>,
 }
 
@@ -53,11 +54,11 @@ struct State {
 }
 
 impl Network {
-    /// Makes the network `jl-<id>`.
+    /// Makes the network `jl-<id>`, whose pods have addresses `10.<number>.x.y`.
     ///
     /// # Errors
     /// Without root, or where the kernel lacks something.
-    pub fn create(id: &str) -> Result<Self, Error> {
+    pub fn create(id: &str, number: u8) -> Result<Self, Error> {
         let namespace = format!("jl-{id}");
         tool(
             "make the model's network",
@@ -65,10 +66,11 @@ impl Network {
             &["netns", "add", &namespace],
             "",
         )?;
+        let gateway = gateway(number);
         let script = format!(
             "link set lo up\n\
              link add br0 address 02:00:0a:01:00:01 type bridge\n\
-             addr add {GATEWAY}/16 dev br0\n\
+             addr add {gateway}/16 dev br0\n\
              link set br0 up\n\
              route add 10.152.183.0/24 dev br0\n\
              addr add {API_ADDRESS}/32 dev lo\n\
@@ -76,10 +78,39 @@ impl Network {
         );
         let args = ["-n", &namespace, "-batch", "-"];
         tool("make the model's bridge", "ip", &args, &script)?;
+        // For what goes to another model.
+        within(&namespace, || {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+        })?;
         Ok(Self {
             namespace,
+            number,
             state: Mutex::default(),
         })
+    }
+
+    /// Connects this network with another one of another number, both ways.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn join(&self, other: &Self) -> Result<(), Error> {
+        let (a, b) = (self.number, other.number);
+        let cable = format!(
+            "link add m{b} type veth peer name m{a} netns {}\n",
+            other.namespace
+        );
+        let args = ["-n", &self.namespace, "-batch", "-"];
+        tool("connect two models", "ip", &args, &cable)?;
+        for (network, near, far) in [(self, a, b), (other, b, a)] {
+            let script = format!(
+                "addr add 169.254.{near}.{far} peer 169.254.{far}.{near} dev m{far}\n\
+                 link set m{far} up\n\
+                 route add 10.{far}.0.0/16 via 169.254.{far}.{near} dev m{far}\n"
+            );
+            let args = ["-n", &network.namespace, "-batch", "-"];
+            tool("set the addresses between two models", "ip", &args, &script)?;
+        }
+        Ok(())
     }
 
     /// Name of the model's namespace.
@@ -106,7 +137,8 @@ impl Network {
             .unwrap_or(u16::MAX)
             .saturating_add(9)
             .to_be_bytes();
-        let address = Ipv4Addr::new(10, 1, high, low);
+        let address = Ipv4Addr::new(10, self.number, high, low);
+        let gateway = gateway(self.number);
         let namespace = format!("{}-{number}", self.namespace);
         tool(
             "make a pod's network",
@@ -125,7 +157,7 @@ impl Network {
             "link set lo up\n\
              addr add {address}/16 dev eth0\n\
              link set eth0 up\n\
-             route add default via {GATEWAY}\n"
+             route add default via {gateway}\n"
         );
         tool(
             "set a pod's address",
@@ -290,6 +322,10 @@ impl Network {
             std::net::TcpStream::connect_timeout(&address, limit)
         })
     }
+}
+
+fn gateway(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, number, 0, 1)
 }
 
 /// Does something in another network namespace, in a thread of its own: a thread that has entered

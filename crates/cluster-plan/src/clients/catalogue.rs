@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Catalogue {
     /// The client's user.
     pub user: Option<UserFacts>,
+    /// Its second login, looked up where that is the one in use.
+    pub second: Option<UserFacts>,
     /// Those of the roles that matter: named as the database, or asked for.
     pub roles: BTreeMap<String, OwnerFacts>,
     /// The database.

@@ -1,6 +1,6 @@
 //! The statements, in batches: each runs in one database, as one transaction or alone.
 
-use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, OWNER_MARK};
+use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK};
 use crate::roles::{Sql, Statement};
 
 /// The database that is always there.
@@ -79,6 +79,9 @@ pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
     if matches!(client.kind, Kind::User | Kind::Group) {
         batches.push(grants(client));
     }
+    if client.login == Login::Second && client.kind != Kind::Group {
+        batches.push(second(client, catalogue));
+    }
     batches.retain(|batch| !batch.statements.is_empty());
     batches
 }
@@ -114,6 +117,10 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
     let logs_in = client.kind != Kind::Group;
     let mut attributes = String::new();
     for name in ["login", "superuser", "createdb", "createrole"] {
+        // While the second login is in use, this one's is only ever taken away.
+        if name == "login" && client.login == Login::Second {
+            continue;
+        }
         let wanted = logs_in && (name == "login" || client.has(name));
         let not = match (wanted, known.attributes.contains(name)) {
             (true, false) => "",
@@ -130,7 +137,7 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
             format!("{verb} ROLE {user}{attributes}"),
         );
     }
-    if logs_in && !known.password_fits {
+    if logs_in && client.login == Login::Own && !known.password_fits {
         batch.statements.push(Statement {
             note: format!("{} gets the password that the client has", client.user),
             sql: Sql::ClientPassword(client.user.clone()),
@@ -144,6 +151,90 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
             );
         }
     }
+}
+
+/// The second login, all in one transaction: it may log in only when it acts as its user.
+fn second(client: &Client, catalogue: &Catalogue) -> Batch {
+    let mut batch = Batch::new(POSTGRES);
+    let known = catalogue.second.as_ref();
+    if known.is_some_and(|k| k.attributes.contains("login") && k.password_fits) {
+        return batch;
+    }
+    let (name, user) = (client.login.of(&client.user), identifier(&client.user));
+    let login = identifier(&name);
+    if known.is_none() {
+        batch.text(
+            format!("a second login of {}", client.user),
+            format!("CREATE ROLE {login}"),
+        );
+    }
+    batch.text("which is in its user", format!("GRANT {user} TO {login}"));
+    batch.text(
+        "and acts as it",
+        format!("ALTER ROLE {login} SET role TO {}", literal(&client.user)),
+    );
+    if client.plain() {
+        batch.text(
+            "and as the owner in its database",
+            format!(
+                "ALTER ROLE {login} IN DATABASE {} SET role TO {}",
+                identifier(&client.database),
+                literal(&client.database)
+            ),
+        );
+    }
+    batch.statements.push(Statement {
+        note: format!("{name} gets the password that the client has"),
+        sql: Sql::ClientPassword(name.clone()),
+    });
+    // Who may enter a database is decided before a login takes its role.
+    let all = if client.has("superuser") {
+        " SUPERUSER"
+    } else {
+        ""
+    };
+    batch.text("and may log in", format!("ALTER ROLE {login} LOGIN{all}"));
+    batch
+}
+
+/// Takes the credentials of a user's login away that is no longer the one in use. What the second
+/// one owns, which takes a client that leaves its role on purpose, passes to the user in each of
+/// these databases.
+#[must_use]
+pub fn retire(user: &str, old: Login, databases: &[String]) -> Vec<Batch> {
+    let name = identifier(user);
+    let mut last = Batch::new(POSTGRES);
+    if old == Login::Own {
+        last.text(
+            format!("{user} logs in by its second login alone"),
+            format!("ALTER ROLE {name} NOLOGIN"),
+        );
+        last.text(
+            "its own password goes",
+            format!("ALTER ROLE {name} PASSWORD NULL"),
+        );
+        return vec![last];
+    }
+    let second = old.of(user);
+    let login = identifier(&second);
+    let mut batches = Vec::new();
+    for database in databases.iter().filter(|name| *name != POSTGRES) {
+        let mut batch = Batch::new(database);
+        batch.text(
+            format!("what {second} owns passes to {user}"),
+            format!("REASSIGN OWNED BY {login} TO {name}"),
+        );
+        batch.text("its grants go", format!("DROP OWNED BY {login}"));
+        batches.push(batch);
+    }
+    last.text(
+        format!("what {second} owns passes to {user}"),
+        format!("REASSIGN OWNED BY {login} TO {name}"),
+    );
+    last.text("its grants go", format!("DROP OWNED BY {login}"));
+    last.text(format!("{second} goes"), format!("DROP ROLE {login}"));
+    batches.push(last);
+    batches
 }
 
 /// What a user or group is granted in its database: withdrawn first, for what is in both.
@@ -292,12 +383,20 @@ pub fn revoke_logins(user: &str) -> Batch {
         format!("{user} may not log in any more"),
         format!("ALTER ROLE {} NOLOGIN", identifier(user)),
     );
+    batch.statements.extend(end_sessions(user).statements);
+    batch
+}
+
+/// Ends a login's sessions on the member where it is run.
+#[must_use]
+pub fn end_sessions(login: &str) -> Batch {
+    let mut batch = Batch::new(POSTGRES);
     batch.text(
         "its sessions end",
         format!(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
              WHERE usename = {}",
-            literal(user)
+            literal(login)
         ),
     );
     batch

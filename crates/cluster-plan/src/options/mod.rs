@@ -3,13 +3,18 @@
 mod sizing;
 mod table;
 mod timing;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::disk::Thresholds;
+use crate::observed::PatroniVersion;
+
 use serde_json::{Map, Value, json};
 
 pub use sizing::{Machine, parse_cpu, parse_memory};
+pub use words::{OfImage, OfImageKind, locale};
 
 /// Validated options.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,6 +63,57 @@ pub struct Parameters {
     pub dynamic: Map<String, Value>,
 }
 
+/// An extension and the option that enables it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    /// Option.
+    pub option: &'static str,
+    /// Name in SQL.
+    pub name: &'static str,
+}
+
+impl Extension {
+    /// The option is on unless an operator says otherwise, so an image may lack the extension
+    /// without anybody having asked for it.
+    #[must_use]
+    pub fn by_default(&self) -> bool {
+        self.option == AUDIT
+    }
+
+    /// The extension of this name, where an option enables it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        extensions_of(|_| true)
+            .into_iter()
+            .find(|extension| extension.name == name)
+    }
+}
+
+/// The option that names a secret with passwords.
+pub const SYSTEM_USERS: &str = "system-users";
+
+const DISK_WARNING: &str = "disk_warning_percent";
+const DISK_READ_ONLY: &str = "disk_read_only_percent";
+
+const QUORUM: &str = "synchronous_mode_quorum";
+
+/// The one option of extensions that is on by default.
+const AUDIT: &str = "plugin_audit_enable";
+
+fn extensions_of(which: impl Fn(&str) -> bool) -> Vec<Extension> {
+    let mut found = Vec::new();
+    for spec in table::TABLE.iter().filter(|spec| which(spec.name)) {
+        if let Target::Extension { names, .. } = spec.target {
+            let of_option = |name: &&'static str| Extension {
+                option: spec.name,
+                name,
+            };
+            found.extend(names.iter().map(of_option));
+        }
+    }
+    found
+}
+
 /// What values an option may have.
 #[derive(Debug, Clone, Copy)]
 enum Rule {
@@ -69,7 +125,15 @@ enum Rule {
     Workers,
     /// `all`, `majority` or a number from 1.
     Count,
-    /// Any text without control characters; the server has the last word.
+    /// A style and an order, as PostgreSQL takes them.
+    DateStyle,
+    /// A name; the image has the last word.
+    TimeZone,
+    /// The same.
+    Locale,
+    /// Id of a secret.
+    Secret,
+    /// Any text without control characters.
     Text,
 }
 
@@ -115,6 +179,11 @@ impl Config {
             }
         }
         errors.extend(config.unsafe_timing());
+        let disk = config.thresholds();
+        if disk.warning >= disk.read_only {
+            let allowed = format!("less than {DISK_READ_ONLY}={}", disk.read_only);
+            errors.push(error(DISK_WARNING, &json!(disk.warning), allowed));
+        }
         if errors.is_empty() {
             Ok(config)
         } else {
@@ -139,6 +208,39 @@ impl Config {
             .get("synchronous_mode_strict")
             .and_then(Value::as_bool)
             .unwrap_or(true)
+    }
+
+    /// `synchronous_mode_quorum`
+    #[must_use]
+    pub fn quorum(&self) -> bool {
+        self.values.get(QUORUM) == Some(&Value::Bool(true))
+    }
+
+    /// What this Patroni cannot do.
+    #[must_use]
+    pub fn too_new_for(&self, patroni: PatroniVersion) -> Option<OptionError> {
+        let needed = PatroniVersion { major: 4, minor: 0 };
+        (self.quorum() && patroni < needed).then(|| {
+            let PatroniVersion { major, minor } = patroni;
+            let allowed = format!("false: it needs Patroni 4, the image has {major}.{minor}");
+            error(QUORUM, &json!(true), allowed)
+        })
+    }
+
+    /// From when on a filling volume is told, and guarded.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        let default = Thresholds::default();
+        let percent = |name, default| {
+            let value = self
+                .int(name)
+                .and_then(|percent| u8::try_from(percent).ok());
+            value.unwrap_or(default)
+        };
+        Thresholds {
+            warning: percent(DISK_WARNING, default.warning),
+            read_only: percent(DISK_READ_ONLY, default.read_only),
+        }
     }
 
     /// `durability_maximum_lag_on_failover`, in bytes.
@@ -176,20 +278,22 @@ impl Config {
         unmet
     }
 
-    /// Extensions whose option is on.
+    /// Extensions whose option is on, those that others need first.
     #[must_use]
-    pub fn extensions(&self) -> Vec<&'static str> {
+    pub fn extensions(&self) -> Vec<Extension> {
         let on = |name: &str| self.values.get(name) == Some(&Value::Bool(true));
-        table::TABLE
+        let mut found = extensions_of(on);
+        let needed: Vec<&str> = table::TABLE
             .iter()
-            .filter(|spec| on(spec.name))
             .filter_map(|spec| match spec.target {
-                Target::Extension { names, .. } => Some(names),
+                Target::Extension { needs, .. } => Some(needs),
                 _ => None,
             })
             .flatten()
             .copied()
-            .collect()
+            .collect();
+        found.sort_by_key(|extension| !needed.contains(&extension.option));
+        found
     }
 
     /// PostgreSQL's parameters on such a machine.
@@ -206,6 +310,9 @@ impl Config {
                 (_, value) => value.map(rendered),
             };
             match (spec.target, value) {
+                // Two options have this one: the one that asks for more counts.
+                (Target::Local("track_functions"), Some(value))
+                    if value == "none" && parameters.local.contains_key("track_functions") => {}
                 (Target::Local(parameter), Some(value)) => {
                     parameters.local.insert(parameter.to_owned(), value);
                 }
@@ -218,6 +325,15 @@ impl Config {
             }
         }
         sizing::memory(self, machine, &mut parameters, &mut errors);
+        if self.values.get(AUDIT) == Some(&Value::Bool(true)) {
+            let audit = [
+                ("pgaudit.log", "ROLE,DDL,MISC,MISC_SET"),
+                ("pgaudit.log_client", "off"),
+                ("pgaudit.log_parameter", "off"),
+            ];
+            let audit = audit.map(|(name, value)| (name.to_owned(), json!(value)));
+            parameters.local.extend(audit);
+        }
         parameters
             .dynamic
             .insert("max_connections".into(), sizing::connections(self, machine));
@@ -281,6 +397,9 @@ impl Rule {
             Self::Count => value.as_str().is_some_and(|word| {
                 matches!(word, "all" | "majority") || number(word).is_some_and(|n| n >= 1)
             }),
+            Self::DateStyle => value.as_str().is_some_and(words::date_style),
+            Self::Secret => value.as_str().is_some_and(|id| id.starts_with("secret:")),
+            Self::TimeZone | Self::Locale => value.as_str().is_some_and(words::name),
             Self::Text => value
                 .as_str()
                 .is_some_and(|text| !text.chars().any(char::is_control)),
@@ -303,6 +422,10 @@ impl fmt::Display for Rule {
             Self::OneOf(words) => f.write_str(&words.join(", ")),
             Self::Workers => f.write_str("auto or a number from 2 to ten times the cores"),
             Self::Count => f.write_str("all, majority or a number from 1"),
+            Self::DateStyle => f.write_str("ISO, SQL, Postgres or German, with DMY, MDY or YMD"),
+            Self::TimeZone => f.write_str("a time zone's name, e.g. Europe/Berlin"),
+            Self::Secret => f.write_str("the id of a secret, secret:..."),
+            Self::Locale => f.write_str("a locale's name, e.g. C"),
             Self::Text => f.write_str("text without control characters"),
         }
     }

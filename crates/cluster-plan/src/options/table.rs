@@ -1,6 +1,6 @@
 //! Every option: what values it may have, and where it goes.
 
-use super::{Rule, Spec, Target};
+use super::{DISK_READ_ONLY, DISK_WARNING, QUORUM, Rule, SYSTEM_USERS, Spec, Target, words};
 
 /// The options in the order of `config.yaml`: the peer charm's, and Patroni's timing.
 pub(super) const TABLE: &[Spec] = &[
@@ -11,6 +11,11 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "synchronous_mode_strict",
+        rule: Rule::Bool,
+        target: Target::Charm,
+    },
+    Spec {
+        name: QUORUM,
         rule: Rule::Bool,
         target: Target::Charm,
     },
@@ -27,6 +32,21 @@ pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "patroni_retry_timeout",
         rule: Rule::Int(3, 120),
+        target: Target::Charm,
+    },
+    Spec {
+        name: DISK_WARNING,
+        rule: Rule::Int(50, 95),
+        target: Target::Charm,
+    },
+    Spec {
+        name: DISK_READ_ONLY,
+        rule: Rule::Int(60, 99),
+        target: Target::Charm,
+    },
+    Spec {
+        name: SYSTEM_USERS,
+        rule: Rule::Secret,
         target: Target::Charm,
     },
     Spec {
@@ -91,12 +111,12 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "experimental_max_connections",
-        rule: Rule::Int(1, 262_143),
+        rule: Rule::Int(10, 262_143),
         target: Target::Charm,
     },
     Spec {
         name: "instance_default_text_search_config",
-        rule: Rule::Text,
+        rule: Rule::OneOf(words::TEXT_SEARCH),
         target: Target::Local("default_text_search_config"),
     },
     Spec {
@@ -448,7 +468,7 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "request_date_style",
-        rule: Rule::Text,
+        rule: Rule::DateStyle,
         target: Target::Local("DateStyle"),
     },
     Spec {
@@ -474,7 +494,7 @@ pub(super) const TABLE: &[Spec] = &[
     Spec {
         name: "request_default_transaction_read_only",
         rule: Rule::Bool,
-        target: Target::Local("default_transaction_read_only"),
+        target: Target::Dynamic("default_transaction_read_only"),
     },
     Spec {
         name: "request_escape_string_warning",
@@ -493,7 +513,7 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "request_time_zone",
-        rule: Rule::Text,
+        rule: Rule::TimeZone,
         target: Target::Local("TimeZone"),
     },
     Spec {
@@ -538,17 +558,17 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "response_lc_monetary",
-        rule: Rule::Text,
+        rule: Rule::Locale,
         target: Target::Local("lc_monetary"),
     },
     Spec {
         name: "response_lc_numeric",
-        rule: Rule::Text,
+        rule: Rule::Locale,
         target: Target::Local("lc_numeric"),
     },
     Spec {
         name: "response_lc_time",
-        rule: Rule::Text,
+        rule: Rule::Locale,
         target: Target::Local("lc_time"),
     },
     Spec {
@@ -568,7 +588,7 @@ pub(super) const TABLE: &[Spec] = &[
     },
     Spec {
         name: "storage_default_table_access_method",
-        rule: Rule::Text,
+        rule: Rule::OneOf(&["heap"]),
         target: Target::Local("default_table_access_method"),
     },
     Spec {

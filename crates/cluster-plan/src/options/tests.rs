@@ -34,6 +34,11 @@ fn good(rule: Rule) -> BoxedStrategy<Value> {
             (1..9_u32).prop_map(|n| json!(n.to_string()))
         ]
         .boxed(),
+        Rule::DateStyle => prop::sample::select(&["ISO, MDY", "German"][..])
+            .prop_map(|t| json!(t))
+            .boxed(),
+        Rule::TimeZone | Rule::Locale => "[a-zA-Z][a-zA-Z_]{1,20}".prop_map(|t| json!(t)).boxed(),
+        Rule::Secret => "secret:[a-z0-9]{20}".prop_map(|t| json!(t)).boxed(),
         Rule::Text => "[ -~]{1,20}".prop_map(|t| json!(t)).boxed(),
     }
 }
@@ -57,6 +62,9 @@ fn bad(rule: Rule) -> Vec<Value> {
         Rule::OneOf(_) => vec![json!("nonsense"), json!(""), json!(3)],
         Rule::Workers => vec![json!("1"), json!("-3"), json!("+4"), json!("many")],
         Rule::Count => vec![json!("0"), json!("-1"), json!("some")],
+        Rule::DateStyle => vec![json!("yesterday"), json!("ISO, SQL"), json!(1)],
+        Rule::TimeZone | Rule::Locale => vec![json!("../x"), json!("a b"), json!(""), json!(1)],
+        Rule::Secret => vec![json!("my-secret"), json!(1)],
         Rule::Text => vec![json!("a\nb"), json!(5)],
     }
 }
@@ -69,7 +77,14 @@ proptest! {
     ) {
         let name = table::TABLE[index].name;
         // The longest one leaves room for whatever else of Patroni's timing.
-        let taken = Config::new(&raw(&[("patroni_ttl", json!(300)), (name, value.clone())]));
+        let mut given = vec![
+            ("patroni_ttl", json!(300)),
+            ("disk_warning_percent", json!(50)),
+            ("disk_read_only_percent", json!(99)),
+        ];
+        given.retain(|(other, _)| *other != name);
+        given.push((name, value.clone()));
+        let taken = Config::new(&raw(&given));
         prop_assert!(taken.is_ok(), "{name}={value}: {taken:?}");
     }
 }
@@ -106,8 +121,8 @@ fn table_and_config_yaml_name_the_same_options_with_allowed_defaults() {
     assert_eq!(names, table);
     assert_eq!(
         table.len(),
-        186 + 3,
-        "the peer charm's, and Patroni's timing"
+        186 + 3 + 2 + 2,
+        "the peer charm's, Patroni's timing, quorum, the secret of system users, the disk guard"
     );
 }
 
@@ -160,5 +175,41 @@ fn an_extension_without_what_it_needs_is_named() {
         config.unmet_extensions()[0].option,
         "plugin_jsonb_plperl_enable"
     );
-    assert_eq!(config.extensions(), vec!["jsonb_plperl"]);
+    let names: Vec<&str> = config.extensions().iter().map(|e| e.name).collect();
+    assert_eq!(names, vec!["jsonb_plperl"]);
+}
+
+#[test]
+fn of_two_options_for_one_parameter_the_one_that_asks_for_more_counts() {
+    for (logging, optimizer, expected) in [
+        ("all", "none", "all"),
+        ("none", "pl", "pl"),
+        ("none", "none", "none"),
+    ] {
+        let config = Config::new(&raw(&[
+            ("logging_track_functions", json!(logging)),
+            ("optimizer_track_functions", json!(optimizer)),
+        ]))
+        .unwrap();
+        let parameters = config.parameters(&MACHINE).unwrap();
+        assert_eq!(parameters.local["track_functions"], json!(expected));
+    }
+}
+
+#[test]
+fn quorum_commit_needs_a_patroni_that_knows_it() {
+    let config = Config::new(&raw(&[("synchronous_mode_quorum", json!(true))])).unwrap();
+    let of = |major, minor| config.too_new_for(PatroniVersion { major, minor });
+    assert_eq!(
+        of(3, 3).unwrap().to_string(),
+        "synchronous_mode_quorum=true is not allowed, use false: it needs Patroni 4, the image \
+         has 3.3"
+    );
+    assert_eq!(of(4, 0), None);
+    let settings = crate::membership::sync_settings(&config, 3);
+    assert_eq!(settings["synchronous_mode"], json!("quorum"));
+    assert_eq!(
+        crate::membership::sync_settings(&Config::default(), 3)["synchronous_mode"],
+        json!(true)
+    );
 }

@@ -163,9 +163,15 @@ impl Agent {
             _ => Run::Missing,
         };
         let context = self.context.lock().await.take();
-        if matches!(run, Run::PodGoes) {
-            self.leave(view).await;
-            std::process::exit(0);
+        match &run {
+            Run::PodGoes => {
+                self.leave(view).await;
+                std::process::exit(0);
+            }
+            Run::Ended(ended) if ended.killed => {
+                let _ = self.controller.tell(AgentRequest::FaultUsed).await;
+            }
+            _ => {}
         }
         (run, context)
     }

@@ -62,6 +62,17 @@ impl Controller {
                 state.model(model)?.unit_mut(unit)?.saved = saved;
                 Ok(Value::Null)
             }),
+            AgentRequest::SecretGet {
+                key,
+                set_label,
+                peek,
+            } => self
+                .change(|state| value(state.secret_get(model, unit, &key, (set_label, peek))?)),
+            AgentRequest::Commit(changes) => self.change(|state| {
+                let done = commit(state.model(model)?, unit, &changes)?;
+                state.track_abroad(model, unit, &changes.secrets_track);
+                Ok(done)
+            }),
             other => self.change(|state| {
                 let model = state.model(model)?;
                 agent_request(model, unit, other)
@@ -81,6 +92,7 @@ impl Controller {
         loop {
             changed.borrow_and_update();
             let view = self.read(|state| {
+                let abroad = state.consumed_abroad(model, unit);
                 let model = state.models.get_mut(model)?;
                 let app = model.units.get(unit)?.app.clone();
                 if let Some(app) = model.apps.get_mut(&app)
@@ -88,7 +100,7 @@ impl Controller {
                 {
                     app.lease = Instant::now();
                 }
-                model.view(unit)
+                model.view(unit, abroad)
             });
             let Some(view) = view else {
                 return refuse(ErrorKind::NotFound, "the unit is gone");
@@ -143,7 +155,6 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
         AgentRequest::ReadBag { relation, entity } => {
             value(model.read_bag(unit, relation, &entity)?)
         }
-        AgentRequest::Commit(changes) => commit(model, unit, &changes),
         AgentRequest::SetStatus {
             application,
             status,
@@ -171,11 +182,6 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             binding,
             relation: _,
         } => network(model, unit, &binding),
-        AgentRequest::SecretGet {
-            key,
-            set_label,
-            peek,
-        } => value(model.secret_get(unit, &key, set_label, peek)?),
         AgentRequest::SecretInfo(key) => value(model.secret_info(unit, &key)?),
         AgentRequest::SecretsOwned => value(model.secrets_owned(unit)),
         AgentRequest::Credential => refuse(

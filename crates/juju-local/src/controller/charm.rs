@@ -84,6 +84,7 @@ pub(super) fn load(path: &str, store: &Path) -> Outcome<Charm> {
         unpack(source, store)
     };
     copied.map_err(|error| bad(format!("cannot read the charm {path}: {error}")))?;
+    split(store)?;
     read(store).inspect_err(|_| drop(fs::remove_dir_all(store)))
 }
 
@@ -131,6 +132,44 @@ fn unpack(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes of a source's one file what `charmcraft pack` makes of it: charms look for the three.
+fn split(folder: &Path) -> Outcome<()> {
+    let Some(Value::Object(unified)) = yaml(folder, "charmcraft.yaml")? else {
+        return Ok(());
+    };
+    if !unified.contains_key("name") || folder.join("metadata.yaml").exists() {
+        return Ok(());
+    }
+    let write = |name: &str, value: &Value| {
+        let path = folder.join(name);
+        let text = serde_yaml::to_string(value).map_err(|error| error.to_string());
+        let written = text.and_then(|text| fs::write(path, text).map_err(|e| e.to_string()));
+        written.map_err(|error| bad(format!("cannot write the charm's {name}: {error}")))
+    };
+    for key in ["config", "actions"] {
+        let name = format!("{key}.yaml");
+        if let Some(value) = unified.get(key).filter(|_| !folder.join(&name).exists()) {
+            write(&name, value)?;
+        }
+    }
+    let building = [
+        "actions",
+        "analysis",
+        "base",
+        "bases",
+        "build-base",
+        "charm-libs",
+        "charmhub",
+        "config",
+        "parts",
+        "platforms",
+        "type",
+    ];
+    let mut metadata = unified;
+    metadata.retain(|key, _| !building.contains(&key.as_str()));
+    write("metadata.yaml", &Value::Object(metadata))
 }
 
 fn yaml(folder: &Path, name: &str) -> Outcome<Option<Value>> {
@@ -248,6 +287,7 @@ impl Charm {
                 "false" => Some(Value::Bool(false)),
                 _ => None,
             },
+            "secret" => text.starts_with("secret:").then(|| Value::from(text)),
             _ => Some(Value::from(text)),
         };
         value.ok_or_else(|| {
@@ -308,5 +348,31 @@ impl Charm {
             }
         }
         Ok(Value::Object(given))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_with_one_file_becomes_what_charms_look_for() {
+        let source = tempfile::tempdir().unwrap();
+        let unified = "name: one\nsummary: s\nparts: {charm: {plugin: uv}}\n\
+                       provides: {db: {interface: sql}}\n\
+                       config: {options: {port: {type: int, default: 3}}}\n\
+                       actions: {ask: {description: d}}\n";
+        fs::write(source.path().join("charmcraft.yaml"), unified).unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let store = store.path().join("one-0");
+        let charm = load(&source.path().to_string_lossy(), &store).unwrap();
+        assert!(charm.options.contains_key("port") && charm.actions.contains_key("ask"));
+        let metadata = yaml(&store, "metadata.yaml").unwrap().unwrap();
+        assert_eq!(metadata["provides"]["db"]["interface"], "sql");
+        assert!(metadata.get("parts").is_none() && metadata.get("config").is_none());
+        let config = yaml(&store, "config.yaml").unwrap().unwrap();
+        assert_eq!(config["options"]["port"]["default"], 3);
+        assert!(yaml(&store, "actions.yaml").unwrap().is_some());
+        assert!(!source.path().join("metadata.yaml").exists());
     }
 }

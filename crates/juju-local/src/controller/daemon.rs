@@ -48,6 +48,8 @@ pub(super) struct Controller {
     pub changed: watch::Sender<u64>,
     pub stop: Notify,
     state: Mutex<State>,
+    /// Models are added one at a time: each is connected with all before it.
+    adding: tokio::sync::Mutex<()>,
 }
 
 /// What changes.
@@ -59,6 +61,8 @@ pub(super) struct State {
     pub links: Vec<super::offers::Link>,
     /// Volumes that models of an earlier controller left.
     kept: BTreeMap<String, String>,
+    /// Numbers of the models' networks, by model, from when one is begun.
+    networks: BTreeMap<String, u8>,
 }
 
 /// A model's network.
@@ -77,6 +81,13 @@ struct Saved {
 }
 
 impl State {
+    /// A number for a model's network that no other has.
+    fn network_number(&mut self, model: &str) -> Option<u8> {
+        let free = (1..=250).find(|n| !self.networks.values().any(|used| used == n))?;
+        self.networks.insert(model.to_owned(), free);
+        Some(free)
+    }
+
     pub fn model(&mut self, name: &str) -> Outcome<&mut Model> {
         self.models
             .get_mut(name)
@@ -142,11 +153,24 @@ impl Controller {
             name
         );
         let making = id.clone();
-        let network = tokio::task::spawn_blocking(move || Network::create(&making))
-            .await
-            .map_err(|error| internal(error.to_string()))?
-            .map_err(|error| internal(chain(&error)))?;
-        let infra = self.start_infra(name, id, network).map_err(internal)?;
+        let _alone = self.adding.lock().await;
+        let number = self.read(|state| state.network_number(name));
+        let number = number.ok_or_else(|| internal("there are too many models".to_owned()))?;
+        let others: Vec<Arc<Infra>> = self.read(|state| state.infra.values().cloned().collect());
+        let made = tokio::task::spawn_blocking(move || {
+            let network = Network::create(&making, number)?;
+            for other in others {
+                network.join(&other.network)?;
+            }
+            Ok(network)
+        });
+        let made = made.await.map_err(|error| internal(error.to_string()));
+        let made =
+            made.and_then(|made| made.map_err(|error: pod_runtime::Error| internal(chain(&error))));
+        let made = made.and_then(|network| self.start_infra(name, id, network).map_err(internal));
+        let infra = made.inspect_err(|_| {
+            self.read(|state| state.networks.remove(name));
+        })?;
         kubernetes::namespace(&self.api, name);
         self.change(|state| {
             let mut model = Model {
@@ -239,8 +263,24 @@ impl Controller {
         let mut changes = self.api.changes();
         loop {
             changes.borrow_and_update();
-            let found = kubernetes::network(&self.api, model);
-            if let (Some((new, ports)), Ok(infra)) = (found, self.infra(model)) {
+            // What the other models have is reached by its full name, as in one cluster.
+            let mut all: Vec<String> = self.read(|state| state.infra.keys().cloned().collect());
+            all.retain(|name| name != model);
+            all.push(model.to_owned());
+            let found: Option<Vec<_>> = all
+                .iter()
+                .map(|name| kubernetes::network(&self.api, name))
+                .collect();
+            let merged = found.map(|found| {
+                let mut all = (Names::default(), Vec::new());
+                for (names, ports) in found {
+                    all.0.addresses.extend(names.addresses);
+                    all.0.reverse.extend(names.reverse);
+                    all.1.extend(ports);
+                }
+                all
+            });
+            if let (Some((new, ports)), Ok(infra)) = (merged, self.infra(model)) {
                 *names.write().unwrap_or_else(PoisonError::into_inner) = new;
                 let set =
                     tokio::task::spawn_blocking(move || infra.network.set_services(&ports)).await;
@@ -308,6 +348,7 @@ impl Controller {
             }
             self.drop_network(&infra.id).await;
         }
+        self.read(|state| state.networks.remove(name));
         for storage in model
             .into_iter()
             .flat_map(|model| model.storage.into_values())
@@ -446,6 +487,7 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
             ..State::default()
         }),
         home,
+        adding: tokio::sync::Mutex::default(),
     });
     let users = listen(&controller.home.user_socket(), 0o600)?;
     let agents = listen(&runtime.join("agents/agent.sock"), 0o600)?;

@@ -17,6 +17,7 @@ mod pod_spec;
 mod pods;
 mod refresh;
 mod relations;
+mod remote_secrets;
 mod resources;
 mod rollout;
 mod schema;

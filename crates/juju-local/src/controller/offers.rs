@@ -49,6 +49,24 @@ pub(super) struct Link {
     consuming: Half,
 }
 
+impl Link {
+    /// The other models in which an application is known by this relation, with its name there.
+    pub fn known_in<'a>(
+        &'a self,
+        model: &'a str,
+        app: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let ways = [
+            (&self.offering, &self.consuming),
+            (&self.consuming, &self.offering),
+        ];
+        let own = ways
+            .into_iter()
+            .filter(move |(near, _)| near.model == model && near.app == app);
+        own.map(|(near, far)| (far.model.as_str(), near.known_as.as_str()))
+    }
+}
+
 impl State {
     pub fn offer(
         &mut self,
@@ -261,6 +279,8 @@ impl State {
             };
             if there(&link.offering) || there(&link.consuming) {
                 self.links.push(link);
+            } else {
+                self.forget(&link);
             }
         }
         let mut statuses = Vec::new();
@@ -275,6 +295,23 @@ impl State {
             let model = self.models.get_mut(&name);
             if let Some(remote) = model.and_then(|model| model.remotes.get_mut(&alias)) {
                 remote.status = status;
+            }
+        }
+    }
+
+    /// What units of the other side have read of secrets goes with the relation.
+    fn forget(&mut self, link: &Link) {
+        for (near, far) in [
+            (&link.offering, &link.consuming),
+            (&link.consuming, &link.offering),
+        ] {
+            let prefix = format!("{}/", near.known_as);
+            if let Some(model) = self.models.get_mut(&far.model) {
+                for secret in model.secrets.values_mut() {
+                    secret
+                        .consumers
+                        .retain(|unit, _| !unit.starts_with(&prefix));
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Secrets: who may read which revision, and what an owner may change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use juju_local_api::agent::{
     ConsumedSecret, HookChanges, OwnedSecret, SecretInfo, SecretKey, SecretSet, SecretValue,
@@ -153,10 +153,14 @@ impl Model {
         let now = jiff::Timestamp::now();
         owned
             .filter_map(|secret| {
-                let used = |revision: &u64| {
-                    *revision == secret.latest()
-                        || secret.consumers.values().any(|c| c.tracked == *revision)
-                };
+                // An owner reads the latest whatever it has read before, so it keeps none alive.
+                let observers = secret.consumers.iter();
+                let tracked: BTreeSet<u64> = observers
+                    .filter(|(name, _)| !self.owns(name, secret))
+                    .map(|(_, consumer)| consumer.tracked)
+                    .collect();
+                let used =
+                    |revision: &u64| *revision == secret.latest() || tracked.contains(revision);
                 let obsolete: Vec<u64> = secret
                     .revisions
                     .keys()
@@ -267,12 +271,7 @@ impl Model {
             }
         }
         self.apply_grants(unit, changes);
-        for id in &changes.secrets_track {
-            if let Some(secret) = self.secrets.get_mut(bare(id)) {
-                let latest = secret.latest();
-                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
-            }
-        }
+        self.track(unit, &changes.secrets_track);
         for (id, revision) in &changes.secrets_remove {
             match (self.secrets.get_mut(bare(id)), revision) {
                 (Some(secret), Some(revision)) => {
@@ -283,6 +282,16 @@ impl Model {
             }
         }
         self.secrets_told(changes);
+    }
+
+    /// A unit goes on to the latest revisions of these.
+    pub fn track(&mut self, unit: &str, ids: &[String]) {
+        for id in ids {
+            if let Some(secret) = self.secrets.get_mut(bare(id)) {
+                let latest = secret.latest();
+                secret.consumers.entry(unit.to_owned()).or_default().tracked = latest;
+            }
+        }
     }
 
     fn apply_grants(&mut self, unit: &str, changes: &HookChanges) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use juju_local_api::agent::{ActionTask, ExecTask, Life, RelationView, StorageView, UnitView};
+use juju_local_api::agent::{
+    ActionTask, ConsumedSecret, ExecTask, Life, RelationView, StorageView, UnitView,
+};
 
 use serde_json::Value;
 
@@ -14,7 +16,8 @@ const UPDATE_STATUS: u64 = 300_000;
 
 impl Model {
     /// The view of a unit, with a number that grows when it differs from the last one.
-    pub fn view(&mut self, name: &str) -> Option<UnitView> {
+    /// `abroad` are the secrets of other models that it reads.
+    pub fn view(&mut self, name: &str, abroad: Vec<ConsumedSecret>) -> Option<UnitView> {
         let unit = self.units.get(name)?;
         let app = self.apps.get(&unit.app)?;
         let (config, config_unset) = app.charm.values(&app.config);
@@ -53,7 +56,7 @@ impl Model {
                 .map(|relation| relation_view(relation, &unit.app, name, &self.uuid))
                 .collect(),
             storage: self.storage_of(name),
-            consumed_secrets: self.consumed(name),
+            consumed_secrets: self.consumed(name).into_iter().chain(abroad).collect(),
             owned_secrets: self.owned_due(name),
             actions,
             execs,

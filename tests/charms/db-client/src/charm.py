@@ -2,6 +2,7 @@
 """A client of a database, in each shape of request that the interface knows."""
 
 import json
+import pathlib
 
 import ops
 import psycopg
@@ -142,10 +143,15 @@ class Client(ops.CharmBase):
             return
         host, port = found[event.params["endpoint"]].split(":")
         database = event.params.get("database") or self.config["database"]
+        verify = {}
+        if found.get("tls-ca"):
+            # Whoever is told of an authority insists on it.
+            pathlib.Path("authority.pem").write_text(found["tls-ca"], encoding="ascii")
+            verify = {"sslmode": "verify-full", "sslrootcert": "authority.pem"}
         try:
             with psycopg.connect(host=host, port=port, user=found["username"],
                                  password=found["password"], dbname=database,
-                                 connect_timeout=3, autocommit=True) as connection:
+                                 connect_timeout=3, autocommit=True, **verify) as connection:
                 cursor = connection.execute(event.params["statement"])
                 rows = cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:

@@ -1,0 +1,19 @@
+#!/bin/sh
+# usage: watch-standbys PSQL
+# Runs under Pebble beside Patroni: wakes the charm as soon as other standbys stream from this member
+# than before. A standby has none, so it says nothing; where PostgreSQL does not answer, all stays as
+# it was.
+psql=$1
+standbys() {
+  "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "
+    SELECT string_agg(application_name || '=' || sync_state, ',' ORDER BY application_name)
+    FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'" 2>/dev/null
+}
+last=
+while :; do
+  if now=$(standbys) && [ "$now" != "$last" ]; then
+    last=$now
+    "${PEBBLE_BIN:-/charm/bin/pebble}" notify postgresql-k8s.charm/standbys "streaming=$now"
+  fi
+  sleep 2
+done
