@@ -68,7 +68,7 @@ fn assert_stands(world: &World, units: u32) {
         assert_eq!(state.bootstraps, 1, "one cluster, once");
         assert_eq!(state.app_status.0, "active");
         assert!(state.app_bag.contains_key("cluster_initialised"));
-        assert_eq!(state.dynamic["synchronous_mode"], json!(true));
+        assert_eq!(state.dynamic["synchronous_mode"], json!(units > 1));
         assert_eq!(
             state.dynamic["synchronous_node_count"],
             json!(units.saturating_sub(1).max(1))

@@ -428,6 +428,12 @@ impl Cluster {
         self.members.iter().find(|m| m.role == Role::Leader)
     }
 
+    /// No second member runs, whether it stays or leaves.
+    #[must_use]
+    pub fn lone(&self) -> bool {
+        self.members.iter().filter(|m| m.running()).count() <= 1
+    }
+
     /// Every member runs and one leads.
     #[must_use]
     pub fn all_ready(&self) -> bool {

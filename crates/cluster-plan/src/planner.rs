@@ -27,6 +27,8 @@ pub struct Desired {
 /// Path of Patroni's configuration file.
 pub const PATRONI_YML: &str = "/var/lib/postgresql/data/patroni.yml";
 
+const SYNCHRONOUS_MODE: &str = "synchronous_mode";
+
 /// Decides what this unit does next.
 #[must_use]
 pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
@@ -291,6 +293,24 @@ fn standbys(observed: &Observed, role: &str) -> String {
     }
 }
 
+/// Patroni's dynamic configuration as it should be just now.
+fn wanted(
+    observed: &Observed,
+    view: &crate::observed::Cluster,
+    desired: &Desired,
+    plan: &Plan,
+) -> Map<String, Value> {
+    let mut wanted = disk::guarded(&desired.dynamic, plan);
+    // Promoted in strict mode, PostgreSQL waits for any standby until Patroni lists one. Where the
+    // last other member has gone none ever comes, and only without synchronous mode does Patroni
+    // take that back: commits would wait for ever.
+    let alone = observed.planned == 1 && view.lone();
+    if alone && wanted.contains_key(SYNCHRONOUS_MODE) {
+        wanted.insert(SYNCHRONOUS_MODE.into(), Value::Bool(false));
+    }
+    wanted
+}
+
 fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     let Some(peer_data) = &observed.peer_data else {
         return;
@@ -339,7 +359,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     }
     if let (true, Some(current)) = (observed.leader, &view.dynamic)
         && let Some(patch) =
-            membership::merge_difference(current, &disk::guarded(&desired.dynamic, plan))
+            membership::merge_difference(current, &wanted(observed, view, desired, plan))
     {
         let guard = patch.pointer(&format!("/postgresql/parameters/{}", disk::READ_ONLY));
         let why = match guard.and_then(Value::as_str) {

@@ -546,3 +546,22 @@ fn the_form_of_what_is_kept_is_noted_when_no_unit_runs_another_revision() {
     observed.peer_data.as_mut().unwrap().format = None;
     assert_eq!(steps(&plan(&observed, &desired())), vec![]);
 }
+
+#[test]
+fn the_last_member_waits_for_no_standby_and_one_that_is_left_with_others_does() {
+    let patches = |members: u32| {
+        let mut observed = running(true, Role::Leader, members);
+        observed.planned = 1;
+        let view = observed.cluster.as_mut().unwrap();
+        view.dynamic = Some(json!({"synchronous_mode": true}));
+        let mut desired = desired();
+        desired.dynamic = Map::from_iter([("synchronous_mode".to_owned(), json!(true))]);
+        let steps = steps(&plan(&observed, &desired));
+        steps.into_iter().find_map(|step| match step {
+            Step::PatchDynamic(patch) => Some(patch),
+            _ => None,
+        })
+    };
+    assert_eq!(patches(1), Some(json!({"synchronous_mode": false})));
+    assert_eq!(patches(2), None, "its commits are still to be kept");
+}
