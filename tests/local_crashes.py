@@ -104,6 +104,12 @@ def converges(cluster, what, condition, crashes):
     check(f"{what}, after {total} kills of the charm ({took:.1f} s)", total > 0, "nothing was killed")
 
 
+def kept(writer):
+    """Every acknowledged row is there."""
+    lost = writer.lost()
+    check(f"no acknowledged row of {len(writer.acknowledged)} is lost", not lost, str(lost[:10]))
+
+
 def synchronous(cluster):
     """How many standbys the primary has synchronous."""
     return int(cluster.sql("select count(*) from pg_stat_replication where sync_state = 'sync'"))
@@ -145,13 +151,13 @@ def main():
                     return crashes.kills and whole(cluster, 3)
 
                 converges(cluster, "leadership has moved, and all units stand", changes_hands, crashes)
-            check("no acknowledged row is lost", not writer.lost(), str(writer.lost()[:10]))
+        kept(writer)
         new_password(cluster)
         with Writer(cluster) as writer:
             with Crashes(cluster, seed + 4) as crashes:
                 cluster.juju("scale-application", APP, "2")
                 converges(cluster, "two units stand", lambda: whole(cluster, 2), crashes)
-            check("no acknowledged row is lost", not writer.lost(), str(writer.lost()[:10]))
+        kept(writer)
 
 
 def new_password(cluster):

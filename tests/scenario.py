@@ -50,6 +50,10 @@ class Cluster:
             for command in (["status"], ["debug-log", "--replay", "--no-tail"]):
                 done = self.call(*command, check=False)
                 print("\n".join(done.stdout.splitlines()[-60:]))
+            for unit in json.loads(self.call("status", "--format", "json", check=False).stdout or "{}") \
+                    .get("applications", {}).get(APP, {}).get("units") or {}:
+                print(f"--- Patroni of {unit}")
+                print(self.inside(unit, "cat /var/log/postgresql/patroni* | tail -n 25"))
         self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
         shutil.rmtree(self.home, ignore_errors=True)
 

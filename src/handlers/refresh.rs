@@ -66,6 +66,7 @@ pub fn resume_upgrade(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
 fn look(hook: &Hook<'_>) -> Result<(JujuFacts, Observation), ActionError> {
     let facts = observe::juju::facts(hook.juju, None)?;
     let scope = Scope {
+        database: true,
         dynamic: true,
         ..Scope::default()
     };

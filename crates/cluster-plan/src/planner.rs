@@ -301,6 +301,15 @@ fn wanted(
     plan: &Plan,
 ) -> Map<String, Value> {
     let mut wanted = disk::guarded(&desired.dynamic, plan);
+    // While members are on their way out, fewer synchronous standbys may mean those that leave: a
+    // primary that leaves with them would leave none behind that may follow it.
+    let present = u32::try_from(view.members.len()).unwrap_or(u32::MAX);
+    if present > observed.planned
+        && let Ok(config) = &desired.config
+        && wanted.contains_key(SYNCHRONOUS_MODE)
+    {
+        wanted.extend(membership::sync_settings(config, present));
+    }
     // Promoted in strict mode, PostgreSQL waits for any standby until Patroni lists one. Where the
     // last other member has gone none ever comes, and only without synchronous mode does Patroni
     // take that back: commits would wait for ever.

@@ -103,10 +103,10 @@ pub fn incomplete(observed: &Observed) -> bool {
         .and_then(|dynamic| dynamic.get("synchronous_node_count")?.as_u64())
         .and_then(|count| usize::try_from(count).ok());
     let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
-    // The last unit has something to do once the others have ended, of which nobody tells it.
-    let left = planned == 1 && !view.lone();
+    // Once those that leave have ended the policy follows, and nobody tells of that.
+    let leaving = view.members.len() > planned;
     (observed.leader || leads)
-        && (observed.standing() < planned || observed.synchronous() < wanted || left)
+        && (observed.standing() < planned || observed.synchronous() < wanted || leaving)
 }
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
