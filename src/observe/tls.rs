@@ -29,8 +29,7 @@ pub const ANNOUNCEMENT: &str = "tls-state";
 pub const SERVER: &str = "/var/lib/postgresql/data/cert.pem";
 /// Authorities that clients' certificates and PostgreSQL's own are of.
 pub const SERVER_CA: &str = "/var/lib/postgresql/data/ca.pem";
-/// Key and certificate of the member.
-pub const MEMBER: &str = "/var/lib/postgresql/data/members-cert.pem";
+pub use cluster_plan::tls::MEMBER;
 /// Authorities of the members.
 pub const MEMBER_CA: &str = "/var/lib/postgresql/data/members-ca.pem";
 

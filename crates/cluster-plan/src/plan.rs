@@ -179,6 +179,8 @@ pub enum Waiting {
     Refreshed,
     /// An authority of certificates is on its way in or out.
     Authority,
+    /// Patroni's REST API serving the new certificate.
+    Certificate,
     /// No primary is known.
     Primary,
     /// No cluster exists yet: the leader bootstraps it.
@@ -195,6 +197,7 @@ impl fmt::Display for Waiting {
             Self::AllMembers => "all members to run, before the next restart",
             Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",
+            Self::Certificate => "Patroni to look for its new certificate",
             Self::Primary => "a primary",
             Self::Bootstrap => "the leader to bootstrap the cluster",
         })

@@ -3,8 +3,11 @@
 
 use std::fmt;
 
-use crate::observed::{Observed, ServiceState};
+use crate::observed::{Note, Observed, ServiceState};
 use crate::plan::{Plan, Problem, Step, Waiting};
+
+/// The file with the key and certificate of the member, which its REST API serves.
+pub const MEMBER: &str = "/var/lib/postgresql/data/members-cert.pem";
 
 /// What was found out about certificates. The texts are reasons; the certificates themselves stay
 /// with who looked.
@@ -98,7 +101,12 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
     if !pushed || !reads || !facts.configured {
         return;
     }
-    if tls.unannounced {
+    // Patroni that reads another patroni.yml does not look for a new certificate of its REST API
+    // (seen with 3.0.2): then the next hook has it look again, and announces after that.
+    let hidden = facts.stale_files.contains(MEMBER) || facts.note == Note::Differs;
+    if tls.unannounced && active && hidden && planned(plan, &Step::ReloadPatroni) {
+        plan.wait(Waiting::Certificate, "the timer after a reload");
+    } else if tls.unannounced {
         if active && !planned(plan, &Step::ReloadPatroni) {
             plan.step(Step::ReloadPatroni, "its certificates have changed");
         }

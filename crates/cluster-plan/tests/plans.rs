@@ -23,6 +23,7 @@ use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::refresh::{FORMAT, Rollout};
 use cluster_plan::status::{Status, judge};
+use cluster_plan::tls::{MEMBER, TlsFacts, TlsStep};
 use serde_json::{Map, json};
 
 fn names() -> Names {
@@ -341,6 +342,35 @@ fn the_primarys_own_word_on_its_standbys_counts_before_patronis_view_of_them() {
     assert_eq!(announced(&observed), None);
     observed.database = None;
     assert_eq!(announced(&observed), None);
+}
+
+#[test]
+fn a_new_certificate_beside_a_new_configuration_is_announced_after_a_reload_of_its_own() {
+    let mut observed = running(true, Role::Leader, 3);
+    let unannounced = TlsFacts {
+        unannounced: true,
+        ..TlsFacts::default()
+    };
+    observed.tls = Some(unannounced);
+    let announces = |observed: &Observed| {
+        let steps = steps(&plan(observed, &desired()));
+        let reloads = steps.contains(&Step::ReloadPatroni);
+        (reloads, steps.contains(&Step::Tls(TlsStep::Announce)))
+    };
+    assert_eq!(announces(&observed), (true, true));
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files = [PATRONI_YML.to_owned(), MEMBER.to_owned()].into();
+    }
+    assert_eq!(announces(&observed), (true, false));
+    if let Workload::Up(facts) = &mut observed.workload {
+        facts.stale_files.clear();
+        facts.note = Note::Differs;
+    }
+    assert_eq!(
+        announces(&observed),
+        (true, false),
+        "died before the reload"
+    );
 }
 
 #[test]
