@@ -60,6 +60,10 @@ pub enum AgentRequest {
     Log(Vec<LogLine>),
     /// Is this unit the leader, checked against the lease: bool.
     IsLeader,
+    /// What the leader keeps with `leader-set`: [`Bag`].
+    LeaderGet,
+    /// `leader-set`, at once; an empty value removes its key: null.
+    LeaderSet(Bag),
     /// Current application status and those of its units, as `status-get --application`: Value.
     ApplicationStatus,
     /// `goal-state`: Value.
@@ -215,6 +219,9 @@ pub struct UnitView {
     pub charm_state: Bag,
     /// Planned units of the application.
     pub planned_units: u32,
+    /// Grows with each change of what the leader keeps with `leader-set`.
+    #[serde(default)]
+    pub leader_settings: u64,
     /// Fault: kill the charm process after its k-th effect; one shot.
     pub kill_at_effect: Option<u32>,
 }

@@ -569,7 +569,8 @@ def scenario_trouble(name: str) -> None:
         def partition(number: int) -> None:
             patch = json.dumps({'spec': {'updateStrategy': {'rollingUpdate': {'partition': number}}}})
             account = '/var/run/secrets/kubernetes.io/serviceaccount'
-            cli('ssh', '-m', name, 'shell/0',
+            # From the pod that is not replaced by that.
+            cli('ssh', '-m', name, 'shell/1',
                 f'curl -sf --cacert {account}/ca.crt -X PATCH -d {shlex.quote(patch)} '
                 f'-H "Authorization: Bearer $(cat {account}/token)" '
                 "-H 'Content-Type: application/merge-patch+json' "
@@ -614,6 +615,12 @@ def scenario_trouble(name: str) -> None:
         until('the old leader is told',
               lambda: events(juju, leader).count('leader-settings-changed') == told + 1)
         check('it does not lead', juju.exec('is-leader', unit=leader).stdout, 'False\n')
+        refused = juju.exec('leader-set word=stolen 2>&1 || true', unit=leader).stdout
+        check('so it keeps no settings', 'not the leader' in refused, True)
+        juju.exec('leader-set word=kept other=gone && leader-set other=', unit=follower)
+        until('the others are told of what the leader keeps',
+              lambda: events(juju, leader).count('leader-settings-changed') > told + 1)
+        check('and read it', juju.exec('leader-get word; leader-get other', unit=leader).stdout, 'kept\n')
 
         cli('fault', '-m', name, 'kill-at-effect', follower, '1')
         juju.config('shell', {'greeting': 'killed'})
@@ -622,9 +629,9 @@ def scenario_trouble(name: str) -> None:
         juju.cli('resolved', follower)
         message_is(juju, follower, 'killed')
         expect(TimeoutError, lambda: juju.run(follower, 'slow', wait=1))
-        cli('fault', '-m', name, 'kill-container', follower, 'charm')
         operations = json.loads(juju.cli('operations', '--format', 'json'))
         slow = next(number for number, one in operations.items() if one['status'] == 'running')
+        cli('fault', '-m', name, 'kill-container', follower, 'charm')
         shown = json.loads(juju.cli('show-operation', slow, '--wait', '30s', '--format', 'json'))
         check('what was cut off has failed', shown[slow]['status'], 'failed')
         settled(juju, 'shell')
@@ -788,6 +795,8 @@ def check_report(model_name: str, model_uuid: str, unit: str, leader: bool, repo
                             == state.address),
         'state-set': out(''), 'state-get': out('value'), 'state-delete': out(''),
         'state-after': out(lambda s: s.get('key') == 'value' and 'other' not in s),
+        'leader-set': out('') if leader else lambda got: got['code'] == 1,
+        'leader-get': out(lambda s: s == {'kept': 'yes'} or not leader),
         'juju-log': out(''), 'action-log': out(''), 'config-smart': out('True\n'),
         'status-set': out(''), 'status-smart': out('active\n'), 'version-set': out(''),
         'resource-get': out(lambda p: p.endswith('/resources/notes/notes.txt')),

@@ -165,7 +165,7 @@ impl Agent {
                 self.new_pod = false;
                 let _ = std::fs::write(&self.marker, "");
             }
-            Done::Told => self.told = true,
+            Done::Told(settings) => self.told = Some(*settings),
             Done::Broken(id) => self.leave_relation(*id).await,
             Done::Rotated(_) | Done::Expired(..) => {
                 let changes = juju_local_api::agent::HookChanges {

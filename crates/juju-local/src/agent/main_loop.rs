@@ -51,7 +51,7 @@ pub(super) struct Agent {
     /// In the pod's own storage: it tells a new pod from a restarted container.
     pub marker: PathBuf,
     pub new_pod: bool,
-    pub told: bool,
+    pub told: Option<u64>,
     pub failure: Option<Failure>,
     pub term: Signal,
     /// The model as it changes.
@@ -150,7 +150,7 @@ impl Agent {
             context,
             events: VecDeque::new(),
             marker,
-            told: false,
+            told: None,
             term,
             views,
             updated: Instant::now(),

@@ -29,6 +29,8 @@ pub const HOOK_TOOLS: &[&str] = &[
     "is-leader",
     "juju-log",
     "juju-reboot",
+    "leader-get",
+    "leader-set",
     "network-get",
     "open-port",
     "opened-ports",

@@ -176,6 +176,11 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             Ok(Value::Null)
         }
         AgentRequest::IsLeader => Ok(json!(model.is_leader(unit))),
+        AgentRequest::LeaderGet => {
+            let app = &model.unit(unit)?.app;
+            value(&model.app(app)?.leader_settings.0)
+        }
+        AgentRequest::LeaderSet(values) => leader_set(model, unit, values),
         AgentRequest::ApplicationStatus => application_status(model, unit),
         AgentRequest::GoalState => Ok(goal_state(model, unit)),
         AgentRequest::NetworkInfo {
@@ -288,6 +293,24 @@ fn commit(model: &mut Model, unit: &str, changes: &HookChanges) -> Outcome<Value
             Some(value) => drop(unit.charm_state.insert(key.clone(), value.clone())),
             None => drop(unit.charm_state.remove(key)),
         }
+    }
+    Ok(Value::Null)
+}
+
+fn leader_set(model: &mut Model, unit: &str, values: juju_local_api::agent::Bag) -> Outcome<Value> {
+    if !model.is_leader(unit) {
+        return refuse(
+            ErrorKind::NotLeader,
+            "cannot write leadership settings: cannot write settings: not the leader",
+        );
+    }
+    let app = model.unit(unit)?.app.clone();
+    let (settings, version) = &mut model.app_mut(&app)?.leader_settings;
+    let before = settings.clone();
+    settings.extend(values);
+    settings.retain(|_, value| !value.is_empty());
+    if *settings != before {
+        *version += 1;
     }
     Ok(Value::Null)
 }

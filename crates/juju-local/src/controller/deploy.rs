@@ -67,6 +67,7 @@ impl Controller {
                 constraints: deploy.constraints.clone(),
                 leader: None,
                 lease: Instant::now(),
+                leader_settings: <_>::default(),
                 status: None,
                 version: String::new(),
                 address,

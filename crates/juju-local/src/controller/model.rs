@@ -67,6 +67,8 @@ pub(super) struct App {
     pub constraints: BTreeMap<String, String>,
     pub leader: Option<String>,
     pub lease: Instant,
+    /// What the leader keeps with `leader-set`, and how often that has changed.
+    pub leader_settings: (BTreeMap<String, String>, u64),
     pub status: Option<Status>,
     pub version: String,
     pub address: String,

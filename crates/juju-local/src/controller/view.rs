@@ -76,6 +76,7 @@ impl Model {
             saved_state: Value::Null,
             charm_state: unit.charm_state.clone(),
             planned_units: u32::try_from(planned).unwrap_or(u32::MAX),
+            leader_settings: app.leader_settings.1,
             kill_at_effect: unit.kill_at_effect,
         };
         let text = serde_json::to_string(&view).unwrap_or_default();

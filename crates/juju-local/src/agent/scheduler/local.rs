@@ -59,8 +59,8 @@ pub(crate) enum Done {
     Nothing,
     Installed,
     Leader,
-    /// leader-settings-changed: told once in an agent's life.
-    Told,
+    /// leader-settings-changed: told once in an agent's life, and at each change.
+    Told(u64),
     Config(String),
     Started,
     Upgraded,
@@ -89,7 +89,7 @@ pub(crate) enum Done {
 impl Local {
     pub(crate) fn apply(&mut self, done: &Done) {
         match done {
-            Done::Nothing | Done::Event | Done::Told | Done::Rotated(_) | Done::Expired(..) => {}
+            Done::Nothing | Done::Event | Done::Told(_) | Done::Rotated(_) | Done::Expired(..) => {}
             Done::Installed => self.installed = true,
             Done::Leader => self.leader = true,
             Done::Config(hash) => {

@@ -68,8 +68,8 @@ pub(crate) struct Moment {
     pub event: Option<Event>,
     /// upgrade-charm has yet to run in a pod that replaces another one.
     pub new_pod: bool,
-    /// A unit that does not lead was told so.
-    pub told: bool,
+    /// A unit that does not lead was told so, at this state of what the leader keeps.
+    pub told: Option<u64>,
     /// update-status is due.
     pub update_status: bool,
 }
@@ -134,8 +134,11 @@ fn early(view: &UnitView, local: &Local, moment: &Moment) -> Option<Hook> {
     if view.leader && !local.leader {
         return Some(hook("leader-elected", Done::Leader));
     }
-    if !view.leader && !moment.told {
-        return Some(hook("leader-settings-changed", Done::Told));
+    if !view.leader && moment.told != Some(view.leader_settings) {
+        return Some(hook(
+            "leader-settings-changed",
+            Done::Told(view.leader_settings),
+        ));
     }
     let event = moment.event.as_ref().map(hooks::workload_hook);
     event.or_else(|| hooks::secret_hook(view, local))

@@ -38,7 +38,9 @@ fn hooks(view: &UnitView, local: &mut Local, new_pod: bool) -> Vec<Hook> {
             panic!()
         };
         moment.new_pod &= hook.done != Done::Upgraded;
-        moment.told |= hook.done == Done::Told;
+        if let Done::Told(settings) = hook.done {
+            moment.told = Some(settings);
+        }
         local.apply(&hook.done);
         all.push(hook);
         assert!(all.len() < 50, "{all:?}");

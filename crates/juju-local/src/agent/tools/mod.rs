@@ -159,6 +159,7 @@ const EFFECTS: &[&str] = &[
     "action-set",
     "application-version-set",
     "close-port",
+    "leader-set",
     "open-port",
     "relation-set",
     "secret-add",
@@ -182,6 +183,8 @@ impl Tool<'_> {
         }
         match tool {
             "is-leader" => self.is_leader().await,
+            "leader-get" => self.leader_get().await,
+            "leader-set" => self.leader_set().await,
             "relation-ids" => self.relation_ids(),
             "relation-list" => self.relation_list(),
             "relation-get" => self.relation_get().await,

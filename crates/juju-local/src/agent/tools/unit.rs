@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use juju_local_api::agent::AgentRequest;
+use juju_local_api::agent::{AgentRequest, Bag};
 use serde_json::{Map, Value, json};
 
 use super::format;
@@ -83,6 +83,25 @@ impl Tool<'_> {
             .to_owned();
         self.ask::<Value>(AgentRequest::SetWorkloadVersion(version))
             .await?;
+        Ok(String::new())
+    }
+
+    pub(super) async fn leader_get(&self) -> Done {
+        let args = self.args(&[], &[])?;
+        let settings: Bag = self.ask(AgentRequest::LeaderGet).await?;
+        let value = match args.one(0).filter(|key| *key != "-") {
+            None => json!(settings),
+            Some(key) => json!(settings.get(key)),
+        };
+        print(&args, Print::Smart, &value)
+    }
+
+    pub(super) async fn leader_set(&self) -> Done {
+        let args = self.args(&[], &[])?;
+        let values = format::pairs(&args, 0, &self.stdin())?
+            .into_iter()
+            .collect();
+        self.ask::<Value>(AgentRequest::LeaderSet(values)).await?;
         Ok(String::new())
     }
 

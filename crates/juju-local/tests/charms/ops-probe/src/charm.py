@@ -207,6 +207,8 @@ class Probe(ops.CharmBase):
         result['state-get'] = tool('state-get', 'key', '--format=json')
         result['state-delete'] = tool('state-delete', 'other')
         result['state-after'] = tool('state-get', '--format=json')
+        result['leader-set'] = tool('leader-set', 'kept=yes')
+        result['leader-get'] = tool('leader-get', '--format=json')
         result['juju-log'] = tool('juju-log', '-l', 'WARNING', 'a line of the probe')
         result['action-log'] = tool('action-log', 'half', 'way')
         result['resource-get'] = tool('resource-get', 'notes')
