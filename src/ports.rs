@@ -127,11 +127,6 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or a service does not start.
     fn replan(&self) -> PortResult<()>;
-    /// Starts a service that is not running; one that runs goes on.
-    ///
-    /// # Errors
-    /// When Pebble does not answer or the service does not start.
-    fn start(&self, service: &str) -> PortResult<()>;
     /// Stops a service, and waits until it has ended, for some seconds at most.
     ///
     /// # Errors

@@ -91,12 +91,13 @@ fn log(plan: &Plan) {
 }
 
 /// The end of an outage wakes nobody, so the charm sets itself a timer. Where Pebble is what fails,
-/// its return runs pebble-ready.
+/// its return runs pebble-ready. A timer that runs already starts anew: what this hook has begun may
+/// not show yet when the former one ends.
 pub(super) fn retry_later(hook: &Hook<'_>) {
     let workload = hook.ports.workload;
     let set = workload
         .add_layer(layer::RETRY_LABEL, &layer::retry())
-        .and_then(|()| workload.start(layer::RETRY));
+        .and_then(|()| workload.restart(layer::RETRY));
     match set {
         Ok(()) => tracing::info!("looks again in {} s", layer::RETRY_AFTER),
         Err(error) => tracing::warn!("cannot set the timer to look again: {}", error.chain()),

@@ -151,14 +151,6 @@ impl Workload for PebbleWorkload<'_> {
         }
     }
 
-    fn start(&self, service: &str) -> PortResult<()> {
-        self.run(
-            &format!("start {service}"),
-            self.client.begin("start", &[service]),
-        )
-        .map(drop)
-    }
-
     fn stop(&self, service: &str) -> PortResult<()> {
         match self.run(
             &format!("stop {service}"),

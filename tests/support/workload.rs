@@ -226,11 +226,6 @@ impl Workload for FakeWorkload<'_> {
         Ok(())
     }
 
-    fn start(&self, service: &str) -> PortResult<()> {
-        assert_eq!(service, "retry");
-        self.unit(|unit| unit.timer = true)
-    }
-
     fn stop(&self, service: &str) -> PortResult<()> {
         assert_eq!(service, "postgresql");
         self.unit(|unit| unit.service = ServiceState::Inactive)?;
@@ -239,6 +234,9 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn restart(&self, service: &str) -> PortResult<()> {
+        if service == "retry" {
+            return self.unit(|unit| unit.timer = true);
+        }
         assert_eq!(service, "renewal");
         self.effect("set timer");
         self.unit(|unit| assert!(unit.renewal.services.contains_key(service)))
