@@ -8,7 +8,7 @@ import platform
 import statistics
 import subprocess
 
-FOLDER = os.path.join("target", "bench")
+FOLDER = os.environ.get("BENCH_FOLDER", os.path.join("target", "bench"))
 
 
 def said(*command):
