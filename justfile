@@ -21,7 +21,7 @@ up *args:
 down *args:
     scripts/down {{args}}
 
-# All benches in a short form, an hour less than bench-long; tables and plots go to docs/.
+# All benches in a short form, a quarter of an hour; tables and plots go to docs/.
 bench: (benches "target/bench-short" "2" "3" "1,3" "20")
 
 # All benches with as many runs as the targets ask for: about an hour and a half.
