@@ -64,6 +64,9 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
             dynamic,
             open_ports,
         } => {
+            if dispatch::concerns_leader_alone(event) && !hook.juju.is_leader()? {
+                return Ok(());
+            }
             let leaving = match event {
                 Event::RelationDeparted(event) => event.departing_unit.as_deref(),
                 _ => None,

@@ -172,6 +172,7 @@ impl Life {
         let others: Vec<u32> = self.queues.keys().copied().collect();
         for other in others {
             self.wake(other, Event::RelationJoined(peers()));
+            self.wake(other, Event::RelationChanged(peers()));
         }
         self.queues.insert(ordinal, first_hooks());
     }
