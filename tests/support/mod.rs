@@ -107,7 +107,7 @@ pub struct Role {
     pub connects: bool,
     pub createdb: bool,
     pub createrole: bool,
-    /// Made to own a database of clients.
+    /// Its comment says that the charm made it, to own a database of clients or for one of them.
     pub marked: bool,
 }
 
