@@ -10,6 +10,7 @@ use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
 use crate::extensions;
 use crate::layer;
+use crate::observe::juju::Tellers;
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -21,8 +22,8 @@ pub struct Wish<'a> {
     pub leaving: Option<&'a str>,
     /// Open the ports; once in a pod's life is enough.
     pub open_ports: bool,
-    /// Another unit may tell something new of its volume.
-    pub volumes: bool,
+    /// Who may tell something new of its volume.
+    pub volumes: Tellers<'a>,
     /// What the hook means for clients.
     pub clients: Occasion<'a>,
 }
@@ -39,9 +40,7 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     if wish.open_ports {
         hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
     }
-    if wish.volumes {
-        facts.look_at_disks(hook.juju)?;
-    }
+    facts.look_at_disks(hook.juju, wish.volumes)?;
     for round in 1..=ROUNDS {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;
         let plan = planner::plan(&observation.observed, &observation.desired);
