@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod guests;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
@@ -147,11 +148,12 @@ pub fn observe(
         }
     };
     observed.tls = seen;
+    let guests = guests::rules(juju, ports, scope.database);
     let files = files(
         juju,
         &observed,
         (&image, &mut tls),
-        parameters.as_ref(),
+        (parameters.as_ref(), &guests),
         &dynamic,
     )?;
     if let Workload::Up(facts) = &mut observed.workload
@@ -166,6 +168,7 @@ pub fn observe(
         facts.disk = disk::look(ports, thresholds.warning);
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database
         || observed
             .peer_data
@@ -260,7 +263,7 @@ fn files(
     juju: &JujuFacts,
     observed: &Observed,
     (image, tls): (&workload::Image, &mut tls::Look),
-    parameters: Option<&Parameters>,
+    (parameters, guests): (Option<&Parameters>, &[String]),
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![render::callback(), render::watch(), render::disk_below()];
@@ -286,6 +289,7 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
+        guests,
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,

@@ -3,7 +3,7 @@
 //! which Juju tells by `secret-remove`, and no session of the old one is left; or when the operator
 //! says so.
 
-use cluster_plan::clients::{Client, Kind, Login, end_sessions, identity, retire};
+use cluster_plan::clients::{Client, Kind, Login, USER_MARK, end_sessions, identity, retire};
 use relation_interfaces::Bag;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -115,7 +115,7 @@ fn logins(hook: &Hook<'_>, number: u64) -> Result<Vec<String>, ActionError> {
         .and_then(|view| view.primary().and_then(|p| p.member.clone()))
         .and_then(|member| super::list::server(&facts, &member))
         .ok_or_else(|| refused("there is no primary"))?;
-    let rows = hook.ports.database.look(&server, ROLES, &[]);
+    let rows = hook.ports.database.look(&server, ROLES, &[USER_MARK]);
     let rows = rows.map_err(|error| refused(error.chain()))?;
     let names = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().flatten();
