@@ -2,6 +2,7 @@
 any time leaves what was measured, with the machine that they were measured on."""
 
 import datetime
+import glob
 import json
 import os
 import platform
@@ -20,6 +21,14 @@ def said(*command):
     return (done.stdout.strip().splitlines() or [""])[0]
 
 
+def charm():
+    """The commit that the packed charm was made of, as scripts/pack notes it."""
+    for where in glob.glob(os.path.join("target", "charm", "*", "version")):
+        with open(where, encoding="utf-8") as file:
+            return file.read().strip()
+    return "unknown"
+
+
 def machine():
     """What the numbers depend on; nothing that names the machine."""
     servers = sorted(os.listdir("/usr/lib/postgresql"), key=int) if os.path.isdir("/usr/lib/postgresql") else []
@@ -31,7 +40,7 @@ def machine():
         "python": platform.python_version(),
         "postgresql": said(postgres, "--version"),
         "patroni": said("patroni", "--version"),
-        "commit": said("git", "rev-parse", "--short", "HEAD"),
+        "charm": charm(),
     }
 
 
