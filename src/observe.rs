@@ -168,6 +168,7 @@ pub fn observe(
         facts.disk = disk::look(ports, thresholds.warning);
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database
         || observed
             .peer_data
