@@ -56,6 +56,7 @@ impl Clients<'_> {
         let mut now = Known {
             secrets: known.secrets.clone(),
             revisions: known.revisions.clone(),
+            turning: known.turning.clone(),
             ..Known::default()
         };
         match asked {
@@ -149,12 +150,21 @@ impl Clients<'_> {
                 return Ok(Err(error));
             }
         }
+        let label = |request: &Request, group| {
+            secret_label(&relation.endpoint, relation.number, request, group)
+        };
+        let mine = |name: &String| {
+            let mut own = served.iter().map(|(request, ..)| request);
+            own.any(|request| {
+                Group::ALL
+                    .iter()
+                    .any(|group| label(request, *group) == *name)
+            })
+        };
+        now.turning.retain(|name, _| mine(name));
         let kept: Vec<String> = served
             .iter()
-            .flat_map(|(request, _, ids)| {
-                ids.keys()
-                    .map(|g| secret_label(&relation.endpoint, relation.number, request, *g))
-            })
+            .flat_map(|(request, _, ids)| ids.keys().map(|group| label(request, *group)))
             .collect();
         for label in std::mem::take(&mut now.secrets) {
             if !kept.contains(&label) {
