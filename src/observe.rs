@@ -140,14 +140,7 @@ pub fn observe(
         (Ok(config), Some(parameters)) => dynamic(config, parameters, juju.planned),
         _ => Map::new(),
     };
-    let (mut tls, seen) = match tls::look(juju, ports, address(&observed)) {
-        Ok(looked) => looked,
-        Err(error) => {
-            observed.workload = Workload::Unreachable(error.chain());
-            tls::first(juju, ports.clock.now())
-        }
-    };
-    observed.tls = seen;
+    let mut tls = certificates(juju, ports, &mut observed);
     let guests = guests::rules(juju, ports, scope.database);
     let files = files(
         juju,
@@ -180,6 +173,19 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// What is wanted of certificates.
+fn certificates(juju: &JujuFacts, ports: &Ports<'_>, observed: &mut Observed) -> tls::Look {
+    let (look, seen) = match tls::look(juju, ports, address(observed)) {
+        Ok(looked) => looked,
+        Err(error) => {
+            observed.workload = Workload::Unreachable(error.chain());
+            tls::first(juju, ports.clock.now())
+        }
+    };
+    observed.tls = seen;
+    look
 }
 
 /// How full the volume is, where that is asked for or was worth telling last time.
