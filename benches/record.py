@@ -2,13 +2,14 @@
 any time leaves what was measured, with the machine that they were measured on."""
 
 import datetime
+import glob
 import json
 import os
 import platform
 import statistics
 import subprocess
 
-FOLDER = os.path.join("target", "bench")
+FOLDER = os.environ.get("BENCH_FOLDER", os.path.join("target", "bench"))
 
 
 def said(*command):
@@ -18,6 +19,14 @@ def said(*command):
     except OSError:
         return ""
     return (done.stdout.strip().splitlines() or [""])[0]
+
+
+def charm():
+    """The commit that the packed charm was made of, as scripts/pack notes it."""
+    for where in glob.glob(os.path.join("target", "charm", "*", "version")):
+        with open(where, encoding="utf-8") as file:
+            return file.read().strip()
+    return "unknown"
 
 
 def machine():
@@ -31,7 +40,7 @@ def machine():
         "python": platform.python_version(),
         "postgresql": said(postgres, "--version"),
         "patroni": said("patroni", "--version"),
-        "commit": said("git", "rev-parse", "--short", "HEAD"),
+        "charm": charm(),
     }
 
 

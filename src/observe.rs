@@ -160,12 +160,7 @@ pub fn observe(
     {
         observed.workload = Workload::Unreachable(error.chain());
     }
-    let told = juju.peer_data.as_ref().map(|data| data.disk.level);
-    if let Workload::Up(facts) = &mut observed.workload
-        && (scope.volume == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
-    {
-        facts.disk = disk::look(ports, thresholds.warning);
-    }
+    look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database
@@ -184,6 +179,21 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// How full the volume is, where that is asked for or was worth telling last time.
+fn look_at_volume(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    (look, thresholds): (LookAtVolume, Thresholds),
+    observed: &mut Observed,
+) {
+    let told = juju.peer_data.as_ref().map(|data| data.disk.level);
+    if let Workload::Up(facts) = &mut observed.workload
+        && (look == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
+    {
+        facts.disk = disk::look(ports, thresholds.warning);
+    }
 }
 
 /// The options and the parameters that follow from them, or what is wrong with them.
