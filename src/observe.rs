@@ -141,13 +141,12 @@ pub fn observe(
         _ => Map::new(),
     };
     let mut tls = certificates(juju, ports, &mut observed);
-    let guests = guests::rules(juju, ports, scope.database);
     let files = files(
         juju,
         &observed,
         (&image, &mut tls),
-        (parameters.as_ref(), &guests),
-        &dynamic,
+        (parameters.as_ref(), &dynamic),
+        (ports, scope.database),
     )?;
     if let Workload::Up(facts) = &mut observed.workload
         && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
@@ -279,8 +278,8 @@ fn files(
     juju: &JujuFacts,
     observed: &Observed,
     (image, tls): (&workload::Image, &mut tls::Look),
-    (parameters, guests): (Option<&Parameters>, &[String]),
-    dynamic: &Map<String, Value>,
+    (parameters, dynamic): (Option<&Parameters>, &Map<String, Value>),
+    (ports, look): (&Ports<'_>, bool),
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
@@ -305,7 +304,7 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
-        guests,
+        guests: &guests::rules(juju, ports, look),
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,
