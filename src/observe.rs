@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod follow;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
@@ -110,6 +111,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        following: None,
         unserved_relations: juju.unserved_relations.clone(),
         tls: None,
     };
@@ -166,13 +168,9 @@ pub fn observe(
         facts.disk = disk::look(ports, thresholds.warning);
     }
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
-    if scope.database
-        || observed
-            .peer_data
-            .as_ref()
-            .is_some_and(|data| !data.initialised)
-    {
+    if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
+        observed.following = follow::look(juju, &observed, ports.database);
     }
     Ok(Observation {
         desired: desired(config, dynamic, scope),

@@ -282,6 +282,10 @@ impl Life {
                 let percent = self.random.random_range(40..=100);
                 self.fill(unit, percent);
             }
+            98 => {
+                self.story.push("WAL is removed".into());
+                self.world.with(support::State::remove_wal);
+            }
             _ => {
                 self.wake(unit, Event::UpdateStatus);
             }
@@ -375,6 +379,7 @@ impl Life {
                     "unit {ordinal}"
                 );
                 assert!(unit.postgres_runs);
+                assert!(!state.cannot_follow(*ordinal), "unit {ordinal} follows");
             }
             let wanted = u64::try_from(state.units.len() - 1).unwrap().max(1);
             assert_eq!(state.dynamic["synchronous_node_count"], wanted);
