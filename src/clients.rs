@@ -232,7 +232,9 @@ fn labels(user: &str) -> Vec<String> {
         .into()
 }
 
-fn is_client(endpoint: &str) -> bool {
+/// Whether clients are related by an endpoint.
+#[must_use]
+pub fn is_client(endpoint: &str) -> bool {
     endpoint == DATABASE || LEGACY.contains(&endpoint)
 }
 

@@ -53,6 +53,18 @@ pub enum Action {
     NotYet,
 }
 
+/// Whether an event tells something to the leader alone: of clients, others learn nothing that they
+/// have to do, and one that comes to lead looks at all of them.
+#[must_use]
+pub fn concerns_leader_alone(event: &Event) -> bool {
+    match event {
+        Event::RelationCreated(relation) | Event::RelationChanged(relation) => {
+            crate::clients::is_client(&relation.endpoint)
+        }
+        _ => false,
+    }
+}
+
 /// The handler of an event.
 #[must_use]
 pub fn handler(event: &Event) -> Handler {
@@ -65,7 +77,6 @@ pub fn handler(event: &Event) -> Handler {
     match event {
         // These peer relations tell nothing yet.
         Event::RelationCreated(relation)
-        | Event::RelationJoined(relation)
         | Event::RelationChanged(relation)
         | Event::RelationDeparted(relation)
         | Event::RelationBroken(relation)
@@ -83,7 +94,6 @@ pub fn handler(event: &Event) -> Handler {
         | Event::PebbleCustomNotice(_)
         // Whatever joins or leaves changes what there is to say, if only that it isn't served yet.
         | Event::RelationCreated(_)
-        | Event::RelationJoined(_)
         | Event::RelationChanged(_)
         | Event::RelationDeparted(_)
         | Event::RelationBroken(_)
@@ -107,7 +117,9 @@ pub fn handler(event: &Event) -> Handler {
             "rotate-client-credentials" => Action::RotateClientCredentials,
             _ => Action::NotYet,
         }),
-        Event::Install
+        // Juju runs relation-changed for the same unit right after it.
+        Event::RelationJoined(_)
+        | Event::Install
         | Event::Remove
         | Event::StorageAttached(_)
         | Event::LeaderSettingsChanged

@@ -12,6 +12,7 @@ use self::reconcile::{Wish, reconcile};
 use crate::clients::{self, Occasion};
 use crate::dispatch::{self, Handler};
 use crate::juju_port::JujuPort;
+use crate::observe::juju::Tellers;
 use crate::observe::{LookAtVolume, Scope};
 use crate::ports::Ports;
 
@@ -64,6 +65,9 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
             dynamic,
             open_ports,
         } => {
+            if dispatch::concerns_leader_alone(event) && !hook.juju.is_leader()? {
+                return Ok(());
+            }
             let leaving = match event {
                 Event::RelationDeparted(event) => event.departing_unit.as_deref(),
                 _ => None,
@@ -99,12 +103,16 @@ fn volume(event: &Event) -> LookAtVolume {
     }
 }
 
-/// Whether another unit may tell something new of its volume.
-fn volumes(event: &Event) -> bool {
+/// Which other units may tell something new of their volumes: one that Juju names, and all to a
+/// unit that comes to lead.
+fn volumes(event: &Event) -> Tellers<'_> {
     match event {
-        Event::LeaderElected | Event::UpdateStatus => true,
-        Event::RelationChanged(relation) => relation.endpoint == "database-peers",
-        _ => false,
+        Event::LeaderElected => Tellers::All,
+        Event::RelationChanged(relation) if relation.endpoint == "database-peers" => {
+            let unit = relation.remote_unit.as_deref();
+            unit.map_or(Tellers::All, Tellers::Unit)
+        }
+        _ => Tellers::None,
     }
 }
 

@@ -125,7 +125,7 @@ pub fn layer(
             },
             WATCH_SERVICE: {
                 "override": "replace",
-                "summary": "wakes the charm when a standby comes or goes",
+                "summary": "wakes the charm when a standby or a user comes or goes",
                 "command": format!("{WATCH} {programs}/psql"),
                 "startup": "enabled",
                 "user": "postgres",

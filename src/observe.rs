@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod database;
 pub mod disk;
 pub mod follow;
+pub mod guests;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
@@ -149,11 +150,12 @@ pub fn observe(
         }
     };
     observed.tls = seen;
+    let guests = guests::rules(juju, ports, scope.database);
     let files = files(
         juju,
         &observed,
         (&image, &mut tls),
-        parameters.as_ref(),
+        (parameters.as_ref(), &guests),
         &dynamic,
     )?;
     if let Workload::Up(facts) = &mut observed.workload
@@ -161,13 +163,9 @@ pub fn observe(
     {
         observed.workload = Workload::Unreachable(error.chain());
     }
-    let told = juju.peer_data.as_ref().map(|data| data.disk.level);
-    if let Workload::Up(facts) = &mut observed.workload
-        && (scope.volume == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
-    {
-        facts.disk = disk::look(ports, thresholds.warning);
-    }
+    look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
         observed.following = follow::look(juju, &observed, ports.database);
@@ -180,6 +178,21 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// How full the volume is, where that is asked for or was worth telling last time.
+fn look_at_volume(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    (look, thresholds): (LookAtVolume, Thresholds),
+    observed: &mut Observed,
+) {
+    let told = juju.peer_data.as_ref().map(|data| data.disk.level);
+    if let Workload::Up(facts) = &mut observed.workload
+        && (look == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
+    {
+        facts.disk = disk::look(ports, thresholds.warning);
+    }
 }
 
 /// The options and the parameters that follow from them, or what is wrong with them.
@@ -258,7 +271,7 @@ fn files(
     juju: &JujuFacts,
     observed: &Observed,
     (image, tls): (&workload::Image, &mut tls::Look),
-    parameters: Option<&Parameters>,
+    (parameters, guests): (Option<&Parameters>, &[String]),
     dynamic: &Map<String, Value>,
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![render::callback(), render::watch(), render::disk_below()];
@@ -284,6 +297,7 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
+        guests,
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,

@@ -151,6 +151,15 @@ pub trait Members {
     /// # Errors
     /// When none answers in time.
     fn cluster(&self, hosts: &[String]) -> PortResult<patroni::Cluster>;
+    /// Whether a host that was asked in this hook has shown a certificate that no authority of the
+    /// members vouches for.
+    fn distrusted(&self, host: &str) -> bool;
+    /// The certificate that a host's REST API shows, in DER; none where that is one that no
+    /// authority of the members vouches for, or it speaks no TLS.
+    ///
+    /// # Errors
+    /// When the host does not answer.
+    fn certificate(&self, host: &str) -> PortResult<Option<Vec<u8>>>;
     /// The dynamic configuration.
     ///
     /// # Errors

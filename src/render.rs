@@ -12,6 +12,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use crate::observe::guests::GUESTS;
 use crate::observe::tls;
 use crate::secrets::Passwords;
 
@@ -54,6 +55,8 @@ pub struct PatroniFile<'a> {
     pub major: u32,
     /// Libraries of `shared_preload_libraries` that the image has.
     pub preload: &'a [&'static str],
+    /// Rules for users that the charm did not make.
+    pub guests: &'a [String],
     /// Certificates, where there are any.
     pub tls: Option<Tls>,
 }
@@ -112,7 +115,7 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         "passwords": passwords,
         "bootstrap": bootstrap,
         "parameters": local_parameters(wanted),
-        "pg_hba": pg_hba(wanted.names, wanted.tls.is_some_and(|tls| tls.from_provider)),
+        "pg_hba": pg_hba(wanted),
         "tls": wanted.tls.map(|tls| json!({
             "ca": tls::MEMBER_CA,
             "certificate": tls.serves.then_some(tls::MEMBER),
@@ -170,13 +173,13 @@ pub fn callback() -> File {
     }
 }
 
-/// The script that wakes the charm when a standby comes or goes.
+/// The script that wakes the charm when a standby comes or goes, or a user that it did not make.
 #[must_use]
 pub fn watch() -> File {
     File {
         path: WATCH,
         content: include_str!("../templates/watch-standbys.sh")
-            .to_owned()
+            .replace("@GUESTS@", GUESTS)
             .into(),
         mode: 0o755,
         owner: "root",
@@ -297,8 +300,9 @@ const PG_IDENT: [&str; 3] = [
 
 /// Who may come in, and how. Never `trust`. With a provider's certificate clients have to use TLS;
 /// the charm's own users may always come in without, so that no step of a change parts the members.
-fn pg_hba(names: &Names, from_provider: bool) -> Vec<String> {
-    let members = names.members_domain();
+fn pg_hba(wanted: &PatroniFile<'_>) -> Vec<String> {
+    let from_provider = wanted.tls.is_some_and(|tls| tls.from_provider);
+    let members = wanted.names.members_domain();
     [
         "local all operator peer map=charm",
         "local all backup peer map=charm",
@@ -317,8 +321,11 @@ fn pg_hba(names: &Names, from_provider: bool) -> Vec<String> {
     .chain([format!(
         "host replication replication {members} scram-sha-256"
     )])
+    .chain(wanted.guests.iter().cloned())
     .map(|rule| match rule.strip_prefix("host ") {
-        Some(rest) if from_provider && rest.contains("+relation_") => format!("hostssl {rest}"),
+        Some(rest) if from_provider && (rest.contains("+relation_") || rest.contains('"')) => {
+            format!("hostssl {rest}")
+        }
         _ => rule,
     })
     .collect()

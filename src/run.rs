@@ -75,6 +75,9 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         tracing::warn!("{message}");
         return Ok(juju.set_status(false, "blocked", &message)?);
     }
+    if dispatch::handler(env.event()) == Handler::Nothing {
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

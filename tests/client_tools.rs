@@ -141,13 +141,18 @@ fn a_hook_at_a_hundred_relations_takes_the_processes_that_it_takes_at_one() {
     }
     let count = |state: &State, trigger: Trigger| run(&world, trigger, state).calls.len();
     let quiet = count(&state, Event::UpdateStatus.into());
+    let config = count(&state, Event::ConfigChanged.into());
     let repeated = count(&state, changed(&state, 3));
     for number in 4..=102 {
         state = state.with_relation(client(number));
         state = run(&world, changed(&state, number), &state).state;
     }
     assert_eq!(count(&state, Event::UpdateStatus.into()), quiet);
+    assert_eq!(count(&state, Event::ConfigChanged.into()), config);
     assert_eq!(count(&state, changed(&state, 3)), repeated);
+    // One that comes to lead looks at all: who asks, what it asks and has, and its two secrets.
+    let all = count(&state, Event::LeaderElected.into());
+    assert!(all <= quiet + 100 * 5, "{all}");
     let new = state.clone().with_relation(client(103));
     let first = count(&new, changed(&new, 103));
     println!("processes: quiet {quiet}, repeated {repeated}, first {first}");
@@ -157,6 +162,30 @@ fn a_hook_at_a_hundred_relations_takes_the_processes_that_it_takes_at_one() {
     );
     let memory = &state.charm_state["clients"];
     assert!(memory.len() < 64 * 1024 / 4, "{} bytes", memory.len());
+}
+
+#[test]
+fn a_hook_that_tells_a_unit_nothing_takes_no_process_to_find_out() {
+    let (world, state) = standing();
+    let mut state = state.with_relation(client(3));
+    let calls = |state: &State, trigger: Trigger| run(&world, trigger, state).calls;
+    let joined = harness().relation_joined(state.relation(3).unwrap(), 0);
+    assert_eq!(calls(&state, joined), []);
+    state.leader = false;
+    for trigger in [
+        harness().relation_created(state.relation(3).unwrap()),
+        changed(&state, 3),
+        harness().relation_changed(state.relation(3).unwrap(), None),
+    ] {
+        let calls = calls(&state, trigger);
+        let tools: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
+        assert_eq!(tools, ["is-leader"]);
+    }
+    assert!(world.client_users().is_empty());
+    // Once it leads, it serves whom it has passed by.
+    state.leader = true;
+    run(&world, Event::LeaderElected, &state);
+    assert_eq!(world.client_users(), ["relation_id_3"]);
 }
 
 #[test]

@@ -369,3 +369,51 @@ fn a_user_that_was_lost_with_the_primary_is_made_again_with_its_password() {
     let quiet = calls(&world, &notice());
     assert!(quiet <= 2, "{quiet}");
 }
+
+/// A user that a pooler has made, with the rights that its own relation gave it.
+fn made_by_a_pooler(world: &World, name: &str) {
+    let role = support::Role {
+        login: true,
+        groups: ["relation_access", "shop"].map(str::to_owned).into(),
+        ..support::Role::default()
+    };
+    world.with(|state| state.roles.insert(name.to_owned(), role));
+}
+
+fn let_in(world: &World, ordinal: u32) -> bool {
+    let yml = support::trust::yml(world, ordinal);
+    let rules = yml["postgresql"]["pg_hba"].as_array().unwrap();
+    rules
+        .iter()
+        .any(|rule| rule == r#"host "shop" "relation_id_9" 0.0.0.0/0 md5"#)
+}
+
+#[test]
+fn users_that_others_made_are_let_in_and_left_alone() {
+    let world = deployed(2);
+    related(&world, "database:5", &[("database", "shop"), SECRETS]);
+    made_by_a_pooler(&world, "relation_id_9");
+    for ordinal in 0..2 {
+        assert!(!let_in(&world, ordinal));
+        // The unit's own watcher has seen another user.
+        assert_eq!(world.hook(ordinal, &notice()), Outcome::Done);
+        assert!(let_in(&world, ordinal), "unit {ordinal}");
+    }
+    world.settle();
+    // A leader that looks at all relations takes it for none of theirs.
+    world.with(|state| state.leader = 1);
+    assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
+    assert_eq!(world.client_users(), ["relation_id_5", "relation_id_9"]);
+    world.unrelate("database:5");
+    assert_eq!(world.client_users(), ["relation_id_9"]);
+    // What cannot be seen stays as it was.
+    world.with(|state| state.database_away = true);
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert!(let_in(&world, 0));
+    world.with(|state| {
+        state.database_away = false;
+        state.roles.remove("relation_id_9");
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    assert!(!let_in(&world, 0));
+}

@@ -47,6 +47,7 @@ fn file(
     .unwrap()
     .clone();
     render::patroni_yml(&PatroniFile {
+        guests: &[],
         me: &names.member(0),
         names: &names,
         passwords: &all,

@@ -60,8 +60,13 @@ fn deployed(units: u32) -> State {
 
 /// A leader's unit whose cluster stands, and the world around it.
 fn standing() -> (World, State) {
-    let world = World::of(1);
-    let mut state = deployed(1);
+    standing_of(1)
+}
+
+/// The same with so many units; the others' Patronis were started as this one's was.
+fn standing_of(units: u32) -> (World, State) {
+    let world = World::of(units);
+    let mut state = deployed(units);
     for event in [
         Trigger::from(Event::LeaderElected),
         Trigger::pebble_ready("postgresql"),
@@ -73,7 +78,16 @@ fn standing() -> (World, State) {
         world.with(support::State::let_patroni_work);
     }
     let notice = Trigger::pebble_custom_notice("postgresql", "1", "postgresql-k8s.charm/patroni");
-    for _ in 0..2 {
+    for _ in 0..3 {
+        world.with(|world| {
+            let (files, layer) = (world.units[&0].files.clone(), world.units[&0].layer.clone());
+            for ordinal in 1..units {
+                let unit = world.unit(ordinal);
+                (unit.files, unit.layer) = (files.clone(), layer.clone());
+                unit.service = cluster_plan::observed::ServiceState::Active;
+            }
+            world.let_patroni_work();
+        });
         state = run(&harness(), &world, notice.clone(), &state).state;
     }
     assert_eq!(state.unit_status, Some(Status::active("Primary")));
@@ -130,16 +144,20 @@ fn a_standby_waits_for_the_leaders_secret() {
 
 #[test]
 fn a_healthy_clusters_update_status_takes_at_most_12_processes() {
-    let (world, state) = standing();
-    let outcome = run(&harness(), &world, Event::UpdateStatus, &state);
-    assert_eq!(outcome.failure, None);
-    let tools: Vec<&str> = outcome
-        .calls
-        .iter()
-        .map(|call| call.tool.as_str())
-        .collect();
-    assert!(tools.len() <= 12, "{tools:?}");
-    assert_eq!(outcome.state, state, "nothing changes");
+    for units in [1, 3, 9] {
+        let (world, state) = standing_of(units);
+        let standbys = units - 1;
+        let guarantee = Status::active(format!("commits wait for {standbys} standbys"));
+        if units > 1 {
+            assert_eq!(state.app_status, Some(guarantee));
+        }
+        let outcome = run(&harness(), &world, Event::UpdateStatus, &state);
+        assert_eq!(outcome.failure, None);
+        let calls = outcome.calls.iter();
+        let tools: Vec<&str> = calls.map(|call| call.tool.as_str()).collect();
+        assert!(tools.len() <= 12, "{units}: {tools:?}");
+        assert_eq!(outcome.state, state, "nothing changes");
+    }
 }
 
 #[test]

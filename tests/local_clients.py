@@ -152,6 +152,33 @@ def several(cluster, charm):
     check("but not others'", "permission denied for database" in error, error)
 
 
+def guests(cluster, charm):
+    """Users that the charm did not make, as a pooler or a DBA makes them: their rights decide."""
+    host = f"{APP}-primary.{MODEL}.svc.cluster.local"
+
+    def enter(database):
+        return cluster.call("net", "--", "env", "PGPASSWORD=of-a-guest", "psql", "-X", "-h", host, "-U",
+                            "relation_id_99", "-d", database, "-qAtc", "select current_user", check=False)
+
+    cluster.sql("create role relation_id_99 login password 'of-a-guest' in role relation_access")
+    cluster.sql('grant connect on database "other-1" to relation_id_99')
+    took = until(20, "a user that others made comes in", lambda: enter("other-1").returncode == 0)
+    check(f"a user that others made enters {took:.1f} s after it may", True)
+    error = enter("app").stderr
+    check("and no database that it has no right to", "no pg_hba.conf entry" in error, error)
+    cluster.sql("grant connect on database app to relation_id_99")
+    until(20, "it enters one more", lambda: enter("app").returncode == 0)
+    # A leader that looks at all relations takes it for none of theirs.
+    cluster.client("passing", charm, shape="secrets", database="passing")
+    until(60, "a client comes", lambda: cluster.has_database("passing"))
+    cluster.juju("remove-application", "passing", "--no-prompt")
+    until(60, "and goes", lambda: len(cluster.users()) == 5)
+    check("it is no client's, and stays when one goes", enter("app").returncode == 0)
+    for database in ("app", "other-1"):
+        cluster.sql(f'revoke connect on database "{database}" from relation_id_99')
+    cluster.sql("drop role relation_id_99")
+
+
 def adopted(cluster, charm):
     """A database that was there before, as the peer charm or a DBA leaves one."""
     cluster.sql("create database old")
@@ -348,6 +375,7 @@ def main():
         charm = charm_with_libraries(folder)
         first_life(cluster, charm)
         several(cluster, charm)
+        guests(cluster, charm)
         adopted(cluster, charm)
         entities(cluster, charm)
         validated(cluster)

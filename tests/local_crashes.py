@@ -115,6 +115,14 @@ def synchronous(cluster):
     return int(cluster.sql("select count(*) from pg_stat_replication where sync_state = 'sync'"))
 
 
+def restarted(cluster, setting, value):
+    """All members have the parameter's new value, and the cluster is whole; who has not is told."""
+    values = everywhere(cluster, setting)
+    if values != {value}:
+        raise Failed(f"{setting} is {sorted(values)}: {cluster.units()}")
+    return whole(cluster, 3)
+
+
 def everywhere(cluster, setting):
     """A parameter's values on the members."""
     hosts = [f"{unit.replace('/', '-')}.{APP}-endpoints" for unit in cluster.units()]
@@ -140,7 +148,7 @@ def main():
                 cluster.juju("config", APP, "experimental_max_connections=150")
                 converges(
                     cluster, "all members restarted with the new number of connections",
-                    lambda: whole(cluster, 3) and everywhere(cluster, "max_connections") == {"150"}, crashes,
+                    lambda: restarted(cluster, "max_connections", "150"), crashes,
                 )
             with Crashes(cluster, seed + 2) as crashes:
                 turns = itertools.cycle((2, 1, 0))

@@ -80,3 +80,31 @@ fn quorum_commit_blocks_on_an_older_patroni_and_leaves_the_cluster_as_it_is() {
     assert!(message.contains("it needs Patroni 4"), "{message}");
     assert_eq!(world.with(|state| state.dynamic.clone()), before);
 }
+
+#[test]
+fn a_process_that_dies_after_it_told_patroni_has_set_the_timer_that_finds_what_waits_for_a_restart()
+{
+    // One that all members share, one that each reads from its own file.
+    for option in ["experimental_max_connections", "memory_shared_buffers"] {
+        let mut told = 0;
+        for effect in 1.. {
+            let world = deployed(&[]);
+            world.with(|state| {
+                state.config.insert(option.to_owned(), json!(4096));
+                state.unit(0).timer = false;
+                state.dies_after = Some(effect);
+            });
+            let outcome = world.hook(0, &Event::ConfigChanged);
+            let (effects, timer) = world.with(|s| (s.effects.clone(), s.unit(0).timer));
+            let patroni_knows = |e: &String| e == "SIGHUP" || e == "patch dynamic configuration";
+            if effects.iter().any(patroni_knows) {
+                told += 1;
+                assert!(timer, "{option}, effect {effect}: nobody looks again");
+            }
+            if outcome == Outcome::Done {
+                break;
+            }
+        }
+        assert!(told > 0, "{option} was never told");
+    }
+}

@@ -32,6 +32,14 @@ fn turn(world: &World, relation: u64, retire_old: bool) -> Result<(), String> {
     world.action(0, |hook| rotate(hook, &params)).map(drop)
 }
 
+fn turn_on(world: &World, unit: u32, relation: u64) -> Result<(), String> {
+    let params = Rotate {
+        relation: Some(relation),
+        retire_old: false,
+    };
+    world.action(unit, |hook| rotate(hook, &params)).map(drop)
+}
+
 fn gone(world: &World, revision: u64) {
     let event = Event::SecretRemove(SecretEvent {
         id: format!("secret:{LABEL}"),
@@ -180,6 +188,64 @@ fn a_client_without_secrets_is_rotated_and_its_old_credentials_end_by_hand() {
     assert!(valid(&world, &old) && valid(&world, &new) && old.0 != new.0);
     turn(&world, 5, true).unwrap();
     assert!(!valid(&world, &old) && valid(&world, &new));
+}
+
+/// Looks again a while later.
+fn later(world: &World, unit: u32, seconds: i64) {
+    world.with(|state| state.tls.now += seconds);
+    assert_eq!(world.hook(unit, &Event::UpdateStatus), Outcome::Done);
+}
+
+#[test]
+fn old_credentials_of_a_client_without_secrets_end_when_only_the_new_ones_have_been_in_use() {
+    let world = deployed(2);
+    related(&world, "database:5", &[("database", "shop")]);
+    let old = world.told("database:5");
+    let old = (old["username"].clone(), old["password"].clone());
+    turn(&world, 5, false).unwrap();
+    session(&world, 1, SECOND);
+    session(&world, 0, "relation_id_5");
+    later(&world, 0, 3600);
+    assert!(valid(&world, &old), "it is in use");
+    world.with(|state| state.clients.sessions.retain(|(_, user, _)| user == SECOND));
+    later(&world, 0, 300);
+    session(&world, 1, "relation_id_5");
+    later(&world, 0, 600);
+    world.with(|state| state.clients.sessions.retain(|(_, user, _)| user == SECOND));
+    later(&world, 0, 300);
+    later(&world, 0, 600);
+    assert!(valid(&world, &old), "it was in use not long ago");
+    later(&world, 0, 60);
+    assert!(!valid(&world, &old));
+    later(&world, 0, 3600);
+    let user = world.told("database:5")["username"].clone();
+    assert_eq!(user, SECOND, "and nothing more happens");
+}
+
+#[test]
+fn a_new_leader_brings_a_rotation_to_its_end() {
+    let world = served();
+    let old = credentials(&world);
+    turn(&world, 5, false).unwrap();
+    let new = credentials(&world);
+    session(&world, 2, SECOND);
+    // This leader will hear that the client has the new revision, and goes by nothing less.
+    later(&world, 0, 10);
+    later(&world, 0, 3600);
+    assert!(valid(&world, &old));
+    world.with(|state| state.leader = 1);
+    assert_eq!(world.hook(1, &Event::LeaderElected), Outcome::Done);
+    later(&world, 1, 600);
+    assert!(valid(&world, &old) && valid(&world, &new));
+    later(&world, 1, 60);
+    assert!(!valid(&world, &old) && valid(&world, &new));
+    // The next rotation of this leader, which does not know what became of older revisions.
+    turn_on(&world, 1, 5).unwrap();
+    world.with(|state| state.clients.sessions.clear());
+    session(&world, 2, "relation_id_5");
+    later(&world, 1, 10);
+    later(&world, 1, 660);
+    assert_eq!(world.client_users(), ["relation_id_5"]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster_plan::observed::ServiceState;
 use juju::{CheckEvent, Event, RelationEvent};
+use postgresql_k8s::observe::tls::MEMBER;
 use postgresql_k8s::scram;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -171,6 +172,7 @@ impl Life {
         let others: Vec<u32> = self.queues.keys().copied().collect();
         for other in others {
             self.wake(other, Event::RelationJoined(peers()));
+            self.wake(other, Event::RelationChanged(peers()));
         }
         self.queues.insert(ordinal, first_hooks());
     }
@@ -380,6 +382,8 @@ impl Life {
                 );
                 assert!(unit.postgres_runs);
                 assert!(!state.cannot_follow(*ordinal), "unit {ordinal} follows");
+                let file = String::from_utf8_lossy(&unit.files[MEMBER].content);
+                assert_eq!(unit.served.as_deref(), Some(&*file), "shown by {ordinal}");
             }
             let wanted = u64::try_from(state.units.len() - 1).unwrap().max(1);
             assert_eq!(state.dynamic["synchronous_node_count"], wanted);

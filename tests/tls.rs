@@ -219,6 +219,7 @@ fn the_internal_authority_is_rotated_in_steps_that_every_member_follows() {
     world.with(|state| state.tls.now = due);
     let mut most = 0;
     for _ in 0..8 {
+        world.with(support::State::let_patroni_work);
         for ordinal in [2, 0, 1] {
             assert_eq!(world.hook(ordinal, &peers_changed()), Outcome::Done);
             assert_trust(&world);
@@ -244,6 +245,7 @@ fn a_cluster_without_tls_turns_to_it_once_every_member_trusts_the_authority() {
         state.tls.authority.clear();
         for unit in state.units.values_mut() {
             unit.bag.remove("tls-state");
+            unit.served = None;
             for path in [MEMBER, MEMBER_CA, SERVER, SERVER_CA] {
                 unit.files.remove(path);
             }
@@ -456,6 +458,39 @@ fn a_process_that_dies_after_any_effect_loses_no_reload_and_no_trust() {
         if !died {
             assert!(effect > 3, "there was something to die after");
             break;
+        }
+    }
+}
+
+#[test]
+fn a_patroni_started_by_a_process_that_died_shows_the_certificate_that_juju_kept_in_the_end() {
+    for effect in 1.. {
+        let world = World::of(1);
+        world.with(|state| state.dies_after = Some(effect));
+        // What it has made up goes with the process, but Patroni may have read it by then.
+        let outcome = world.hook(0, &peers_created());
+        world.with(|state| {
+            state.dies_after = None;
+            state.let_patroni_work();
+        });
+        // Several hooks within one loop of Patroni.
+        for event in [
+            Event::LeaderElected,
+            pebble_ready(),
+            Event::ConfigChanged,
+            Event::Start,
+        ] {
+            assert_eq!(world.hook(0, &event), Outcome::Done);
+        }
+        world.settle();
+        let shown = world.with(|state| state.units[&0].served.clone()).unwrap();
+        let shown = Certificate::parse(&shown).unwrap().fingerprint();
+        let wanted = leaf(&world, 0, MEMBER).fingerprint();
+        assert_eq!(shown, wanted, "effect {effect}");
+        assert_trust(&world);
+        if outcome == Outcome::Done {
+            assert!(effect > 5, "it has died {effect} times");
+            return;
         }
     }
 }

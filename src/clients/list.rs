@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster_plan::clients::relation_of;
+use cluster_plan::clients::{USER_MARK, relation_of};
 use cluster_plan::names::Member;
 use cluster_plan::observed::{Cluster, SystemUser};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::observe::{self, cluster};
 use crate::ports::{PortResult, Server};
 
 /// Clients' users: name, whether it may log in, attributes, groups, databases whose owner it can
-/// act as, and what is granted to it by name. What is granted inside a database is counted alone.
+/// act as, and what is granted to it by name. What is granted inside a database is counted alone. $1 marks them.
 pub const ROLES: &str = "\
 SELECT r.rolname::text, r.rolcanlogin::text, \
   pg_catalog.concat_ws(',', CASE WHEN r.rolsuper THEN 'superuser' END, \
@@ -34,7 +34,8 @@ SELECT r.rolname::text, r.rolcanlogin::text, \
      WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.refobjid = r.oid \
        AND s.deptype = 'a' AND s.classid <> 'pg_catalog.pg_default_acl'::regclass \
      GROUP BY d.datname) g) \
-FROM pg_catalog.pg_roles r WHERE r.rolname ~ '^relation_id_[0-9]' ORDER BY 1";
+FROM pg_catalog.pg_roles r WHERE r.rolname ~ '^relation_id_[0-9]' \
+  AND pg_catalog.shobj_description(r.oid, 'pg_authid') = $1::text ORDER BY 1";
 
 /// Sessions of clients' users on one member: user, database, how many, and the newest one's start.
 pub const SESSIONS: &str = "\
@@ -70,7 +71,7 @@ pub fn list(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
         .and_then(|p| p.member.clone())
         .and_then(|member| server(&facts, &member))
         .ok_or_else(|| away("there is no primary".to_owned()))?;
-    let roles = hook.ports.database.look(&primary, ROLES, &[]);
+    let roles = hook.ports.database.look(&primary, ROLES, &[USER_MARK]);
     let roles = roles.map_err(|error| away(error.chain()))?;
     let (sessions, silent) = sessions(hook, &facts, &view);
     let mut users: BTreeMap<u64, Vec<Value>> = BTreeMap::new();

@@ -12,32 +12,34 @@ use super::Clients;
 use crate::ports::{Database, PortResult, Server};
 use crate::scram;
 
-/// The users of all clients.
+/// The users of all clients, by what marks them ($1).
 pub const USERS: &str = "SELECT rolname::text FROM pg_catalog.pg_roles \
-     WHERE rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?(__2)?$' ORDER BY 1";
+     WHERE rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?(__2)?$' \
+     AND pg_catalog.shobj_description(oid, 'pg_authid') = $1::text ORDER BY 1";
 
 /// One client: its user ($1), its database ($2) and the roles that matter (a JSON list, $3); $4 is
-/// what marks the owner of a database.
+/// what marks the owner of a database, $5 a client's user.
 pub const CLIENT: &str = "\
 SELECT 'user', r.rolcanlogin::text, r.rolsuper::text, r.rolcreatedb::text, r.rolcreaterole::text, \
   r.rolpassword::text, (SELECT json_agg(g.rolname)::text FROM pg_catalog.pg_auth_members m \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), \
   EXISTS (SELECT 1 FROM pg_catalog.pg_db_role_setting s \
      JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase WHERE s.setrole = r.oid \
-     AND d.datname = $2::text AND ('role=' || $2::text) = ANY (s.setconfig))::text \
+     AND d.datname = $2::text AND ('role=' || $2::text) = ANY (s.setconfig))::text, \
+  (coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') = $5::text)::text \
 FROM pg_catalog.pg_authid r WHERE r.rolname = $1::text \
 UNION ALL \
 SELECT 'role', r.rolname::text, r.rolcanlogin::text, r.rolsuper::text, \
   (coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') = $4::text)::text, \
-  NULL, NULL, NULL \
+  NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_roles r WHERE r.rolname = $2::text \
   OR r.rolname::text IN (SELECT pg_catalog.json_array_elements_text($3::text::json)) \
 UNION ALL \
 SELECT 'database', d.datname::text, (pg_catalog.pg_get_userbyid(d.datdba) = d.datname)::text, \
-  NULL, NULL, NULL, NULL, NULL \
+  NULL, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_database d WHERE d.datname = $2::text \
 UNION ALL \
-SELECT 'version', pg_catalog.current_setting('server_version'), NULL, NULL, NULL, NULL, NULL, NULL";
+SELECT 'version', pg_catalog.current_setting('server_version'), NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Databases in which a user ($1) owns or may do something, each with the role that inherits it.
 pub const OWNED: &str = "\
@@ -58,7 +60,7 @@ type Row = Vec<Option<String>>;
 
 /// The users of all clients.
 pub(super) fn users(database: &dyn Database, server: &Server) -> PortResult<Vec<String>> {
-    let rows = database.look(server, USERS, &[])?;
+    let rows = database.look(server, USERS, &[cluster_plan::clients::USER_MARK])?;
     Ok(rows
         .into_iter()
         .filter_map(|row| row.into_iter().next().flatten())
@@ -93,6 +95,7 @@ impl Clients<'_> {
             &client.database,
             &roles,
             cluster_plan::clients::OWNER_MARK,
+            cluster_plan::clients::USER_MARK,
         ];
         let look = |parameters: &[&str]| -> PortResult<Catalogue> {
             let rows = self.ports.database.look(&self.server, CLIENT, parameters)?;
@@ -106,8 +109,8 @@ impl Clients<'_> {
         if client.login == Login::Second {
             let login = client.login.of(&client.user);
             let [_, rest @ ..] = parameters;
-            let [database, roles, mark] = rest;
-            catalogue.second = look(&[&login, database, roles, mark])?.user;
+            let [database, roles, mark, own] = rest;
+            catalogue.second = look(&[&login, database, roles, mark, own])?.user;
         }
         Ok(catalogue)
     }
@@ -147,6 +150,7 @@ fn note(catalogue: &mut Catalogue, row: Row, password: Option<&SecretString>) {
                 member_of: groups.unwrap_or_default(),
                 password_fits: password.is_some_and(fits),
                 acts_as_owner: text().as_deref() == Some("true"),
+                marked: text().as_deref() == Some("true"),
             });
         }
         (Some("role"), Some(name)) => {

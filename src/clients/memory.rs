@@ -32,6 +32,10 @@ pub struct Known {
     /// Its credentials' secrets, by label, where a revision has gone or a rotation is under way.
     #[serde(rename = "o", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<String, Revisions>,
+    /// Where old credentials are valid still, by label of the credentials' secret: since when, in
+    /// seconds since 1970, only the new ones have been in use.
+    #[serde(rename = "t", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub turning: BTreeMap<String, Option<i64>>,
     /// A database was made for it just now.
     #[serde(skip)]
     pub made: bool,
@@ -52,6 +56,9 @@ pub struct Revisions {
     /// The last one with the credentials that were rotated out.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub old: Option<u64>,
+    /// There were revisions before, of which another leader may have heard that they have gone.
+    #[serde(rename = "i", default, skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
 }
 
 impl Revisions {
@@ -65,6 +72,18 @@ impl Revisions {
         }
     }
 
+    /// This revision is the last one with credentials that are rotated out now.
+    pub fn turn(&mut self, revision: u64) {
+        self.old = Some(revision);
+        self.incomplete = self.gone + 1 < revision;
+    }
+
+    /// That every one of them has gone will be heard, as soon as it is so.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.old.is_some() && !self.incomplete
+    }
+
     /// No client has the credentials any more that were rotated out.
     #[must_use]
     pub fn taken(&self) -> bool {
@@ -76,7 +95,7 @@ impl Known {
     /// A rotation of credentials is under way.
     #[must_use]
     pub fn rotates(&self) -> bool {
-        self.revisions.values().any(|known| known.old.is_some())
+        !self.turning.is_empty() || self.revisions.values().any(|known| known.old.is_some())
     }
 }
 

@@ -1,9 +1,13 @@
 //! New credentials for a client while its old ones stay valid: it has two logins by turns, see
 //! [`Login`]. The old one goes once every unit of the client has the new revision of its secret,
-//! which Juju tells by `secret-remove`, and no session of the old one is left; or when the operator
-//! says so.
+//! which Juju tells the leader by `secret-remove`, and no session of the old one is left. Where that
+//! is not told, for the client takes no secrets or another unit led before, the old one goes when
+//! only the new one has been in use for a while, or when the operator says so. That both are valid
+//! is seen in the catalogue, so whoever leads goes on with it.
 
-use cluster_plan::clients::{Client, Kind, Login, end_sessions, identity, retire};
+use std::collections::BTreeSet;
+
+use cluster_plan::clients::{Client, Kind, Login, USER_MARK, end_sessions, identity, retire};
 use relation_interfaces::Bag;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -17,7 +21,11 @@ use crate::handlers::reconcile::{Wish, reconcile};
 use crate::handlers::{HandlerError, Hook};
 use crate::juju_port::{ActionResult, JujuError, JujuPort, ResultValue};
 use crate::observe::{self, cluster};
-use crate::ports::{PortResult, Server};
+use crate::ports::PortResult;
+
+/// Seconds for which only the new login has to be seen where nothing else tells that the client has
+/// it: more than two of `update-status`, which wakes the leader for another look.
+const QUIET: i64 = 660;
 
 /// Parameters of `rotate-client-credentials`.
 #[derive(Debug, Default, Deserialize)]
@@ -115,7 +123,7 @@ fn logins(hook: &Hook<'_>, number: u64) -> Result<Vec<String>, ActionError> {
         .and_then(|view| view.primary().and_then(|p| p.member.clone()))
         .and_then(|member| super::list::server(&facts, &member))
         .ok_or_else(|| refused("there is no primary"))?;
-    let rows = hook.ports.database.look(&server, ROLES, &[]);
+    let rows = hook.ports.database.look(&server, ROLES, &[USER_MARK]);
     let rows = rows.map_err(|error| refused(error.chain()))?;
     let names = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().flatten();
@@ -190,10 +198,11 @@ impl Clients<'_> {
         }
         client.login = client.login.other();
         let provided = self.provide(relation, client, None)?;
+        now.turning.remove(label);
         // Without a secret nothing tells what the client has taken.
         if let Some(revision) = self.juju.secret_revision(label)? {
             let revisions = now.revisions.entry(label.to_owned()).or_default();
-            revisions.old = Some(revision);
+            revisions.turn(revision);
         }
         tracing::info!("{}: new credentials of {}", relation.id, client.user);
         Ok(provided)
@@ -213,34 +222,41 @@ impl Clients<'_> {
         now: &mut Known,
     ) -> Result<(), Trouble> {
         let forced = self.turn(relation) == Some(Turn::RetireOld);
-        let taken = now
-            .revisions
-            .get(label)
-            .is_some_and(super::memory::Revisions::taken);
-        if !forced && !taken {
-            return Ok(());
-        }
         let old = client.login.other();
         let name = old.of(&client.user);
-        if !forced && self.in_use(&name) {
-            tracing::info!("{}: {name} stays while it has sessions", relation.id);
+        let there = users.iter().any(|user| **user == name);
+        let failed = |error| failed(&relation.endpoint, error);
+        if !there || !self.logs_in(&name).map_err(failed)? {
+            now.turning.remove(label);
+            if let Some(revisions) = now.revisions.get_mut(label) {
+                revisions.old = None;
+            }
             return Ok(());
         }
-        let failed = |error| failed(&relation.endpoint, error);
-        if users.iter().any(|user| **user == name) {
-            let databases = match old {
-                Login::Own => Vec::new(),
-                Login::Second => self.owned(&name).map_err(failed)?,
-            };
-            let databases: Vec<String> = databases.into_iter().map(|(name, _)| name).collect();
-            if forced {
-                self.run(&end_sessions(&name), None).map_err(failed)?;
-                self.end_elsewhere(&name);
-            }
-            for batch in retire(&client.user, old, &databases) {
-                tracing::info!("{}: {}", relation.id, notes(&batch));
-                self.run(&batch, None).map_err(failed)?;
-            }
+        let known = now.revisions.get(label).cloned().unwrap_or_default();
+        let new = client.login.of(&client.user);
+        let unused = || !self.in_use(&name);
+        now.turning.entry(label.to_owned()).or_default();
+        let goes = forced
+            || (known.taken() && unused())
+            || (!known.tells() && self.only_new(label, (&new, &name), now));
+        if !goes {
+            tracing::info!("{}: {name} may log in beside {new} still", relation.id);
+            return Ok(());
+        }
+        now.turning.remove(label);
+        let databases = match old {
+            Login::Own => Vec::new(),
+            Login::Second => self.owned(&name).map_err(failed)?,
+        };
+        let databases: Vec<String> = databases.into_iter().map(|(name, _)| name).collect();
+        if forced {
+            self.run(&end_sessions(&name), None).map_err(failed)?;
+            self.end_elsewhere(&name);
+        }
+        for batch in retire(&client.user, old, &databases) {
+            tracing::info!("{}: {}", relation.id, notes(&batch));
+            self.run(&batch, None).map_err(failed)?;
         }
         if let Some(revisions) = now.revisions.get_mut(label) {
             revisions.old = None;
@@ -248,22 +264,48 @@ impl Clients<'_> {
         Ok(())
     }
 
+    /// The role can be logged in as.
+    fn logs_in(&self, name: &str) -> PortResult<bool> {
+        let rows = self
+            .ports
+            .database
+            .look(&self.server, ROLES, &[USER_MARK])?;
+        let cell = |row: &Vec<Option<String>>, n: usize| row.get(n).cloned().flatten();
+        Ok(rows.iter().any(|row| {
+            cell(row, 0).as_deref() == Some(name) && cell(row, 1).as_deref() == Some("true")
+        }))
+    }
+
+    /// The users that have sessions open; none where some member does not answer.
+    fn in_session(&self) -> Option<BTreeSet<String>> {
+        let mut users = BTreeSet::new();
+        for server in std::iter::once(&self.server).chain(&self.standbys) {
+            match self.ports.database.look(server, SESSIONS, &[]) {
+                Ok(rows) => users.extend(rows.into_iter().filter_map(|r| r.into_iter().next()?)),
+                Err(error) => {
+                    tracing::warn!("cannot see who is logged in: {}", error.chain());
+                    return None;
+                }
+            }
+        }
+        Some(users)
+    }
+
     /// A session of this login is open somewhere, or may be.
     fn in_use(&self, login: &str) -> bool {
-        let open = |server: &Server| -> PortResult<bool> {
-            let rows = self.ports.database.look(server, SESSIONS, &[])?;
-            let mut users = rows.iter().filter_map(|row| row.first()?.as_deref());
-            Ok(users.any(|user| user == login))
-        };
-        std::iter::once(&self.server)
-            .chain(&self.standbys)
-            .any(|server| match open(server) {
-                Ok(open) => open,
-                Err(error) => {
-                    tracing::warn!("cannot see the sessions of {login}: {}", error.chain());
-                    true
-                }
-            })
+        self.in_session().is_none_or(|users| users.contains(login))
+    }
+
+    /// For [`QUIET`] seconds every look has found sessions of the new login and none of the old.
+    fn only_new(&self, label: &str, (new, old): (&str, &str), now: &mut Known) -> bool {
+        let seen = self.in_session();
+        if !seen.is_some_and(|users| users.contains(new) && !users.contains(old)) {
+            now.turning.insert(label.to_owned(), None);
+            return false;
+        }
+        let time = self.ports.clock.now();
+        let since = now.turning.entry(label.to_owned()).or_default();
+        time - *since.get_or_insert(time) >= QUIET
     }
 
     /// Ends a login's sessions on the standbys, as far as these answer.

@@ -11,12 +11,12 @@ use relation_interfaces::postgresql_client::{
     secret_content, secret_label,
 };
 use relation_interfaces::{Bag, RequestError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::{Clients, Known, Relation};
 use crate::apply::verifier_statement;
-use crate::juju_port::JujuError;
+use crate::juju_port::{Content, JujuError};
 use crate::ports::{PortError, PortResult};
 
 /// Why a request is not served.
@@ -56,6 +56,7 @@ impl Clients<'_> {
         let mut now = Known {
             secrets: known.secrets.clone(),
             revisions: known.revisions.clone(),
+            turning: known.turning.clone(),
             ..Known::default()
         };
         match asked {
@@ -149,12 +150,21 @@ impl Clients<'_> {
                 return Ok(Err(error));
             }
         }
+        let label = |request: &Request, group| {
+            secret_label(&relation.endpoint, relation.number, request, group)
+        };
+        let mine = |name: &String| {
+            let mut own = served.iter().map(|(request, ..)| request);
+            own.any(|request| {
+                Group::ALL
+                    .iter()
+                    .any(|group| label(request, *group) == *name)
+            })
+        };
+        now.turning.retain(|name, _| mine(name));
         let kept: Vec<String> = served
             .iter()
-            .flat_map(|(request, _, ids)| {
-                ids.keys()
-                    .map(|g| secret_label(&relation.endpoint, relation.number, request, *g))
-            })
+            .flat_map(|(request, _, ids)| ids.keys().map(|group| label(request, *group)))
             .collect();
         for label in std::mem::take(&mut now.secrets) {
             if !kept.contains(&label) {
@@ -214,16 +224,31 @@ impl Clients<'_> {
                 .map(|(key, value)| (key.to_owned(), value))
                 .collect();
             let label = label(group);
-            ids.insert(
-                group,
-                self.juju.share_secret(&label, &relation.id, &content)?,
-            );
+            let told = own.get(&format!("secret-{}", group.name()));
+            let id = match told {
+                // Its id went into the databag with the grant, in one transaction.
+                Some(id) if self.holds(&label, &content)? => id.clone(),
+                _ => self.juju.share_secret(&label, &relation.id, &content)?,
+            };
+            ids.insert(group, id);
             if !now.secrets.contains(&label) {
                 now.secrets.push(label);
             }
         }
         self.retire_old(relation, &client, (&label(group), users), now)?;
         Ok((answer, ids))
+    }
+
+    /// A secret has this content.
+    fn holds(&self, label: &str, content: &Content) -> Result<bool, JujuError> {
+        let plain = |content: &Content| -> BTreeMap<String, String> {
+            let pairs = content.iter();
+            pairs
+                .map(|(key, value)| (key.clone(), value.expose_secret().to_owned()))
+                .collect()
+        };
+        let now = self.juju.shared_secret(label)?;
+        Ok(now.is_some_and(|now| plain(&now) == plain(content)))
     }
 
     /// The client that a request is about.

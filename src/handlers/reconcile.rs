@@ -1,7 +1,7 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
-use cluster_plan::plan::{Plan, Planned, Problem, Step};
+use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::tls::TlsStep;
 use cluster_plan::{planner, status};
 
@@ -10,6 +10,7 @@ use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
 use crate::extensions;
 use crate::layer;
+use crate::observe::juju::Tellers;
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -21,8 +22,8 @@ pub struct Wish<'a> {
     pub leaving: Option<&'a str>,
     /// Open the ports; once in a pod's life is enough.
     pub open_ports: bool,
-    /// Another unit may tell something new of its volume.
-    pub volumes: bool,
+    /// Who may tell something new of its volume.
+    pub volumes: Tellers<'a>,
     /// What the hook means for clients.
     pub clients: Occasion<'a>,
 }
@@ -39,13 +40,15 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     if wish.open_ports {
         hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
     }
-    if wish.volumes {
-        facts.look_at_disks(hook.juju)?;
-    }
+    facts.look_at_disks(hook.juju, wish.volumes)?;
     for round in 1..=ROUNDS {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;
         let plan = planner::plan(&observation.observed, &observation.desired);
         log(&plan);
+        // Set before the effect: a process that dies after it leaves a hook that finds nothing to do.
+        if plan.steps.iter().any(|planned| shows_later(&planned.step)) {
+            retry_later(hook);
+        }
         let mut applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
             if !applied.stopped && stands(&observation, &plan) {
@@ -56,7 +59,7 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
                 applied.problems.extend(told.problems);
                 applied.stopped = told.later || made.later;
             }
-            return say(hook, &observation, plan, applied);
+            return say(hook, &observation, plan, applied, wish.scope);
         }
     }
     Ok(())
@@ -72,6 +75,24 @@ fn opens_the_way(plan: &Plan) -> bool {
                 | Step::Tls(TlsStep::StoreAuthority)
         )
     })
+}
+
+/// What comes of the step shows later, and nothing is sure to tell of it: which parameters wait for a
+/// restart once Patroni has taken its new configuration, and who is next once a member has restarted;
+/// a unit that has announced its certificates goes on by its own word.
+const fn shows_later(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::ReloadPatroni | Step::PatchDynamic(_) | Step::RestartMember(_)
+    )
+}
+
+/// A leader that wanted to compare the dynamic configuration could not read it.
+fn unread(observation: &Observation, scope: Scope) -> bool {
+    let observed = &observation.observed;
+    let view = observed.cluster.as_ref();
+    let lacks = view.is_some_and(|view| view.primary().is_some() && view.dynamic.is_none());
+    observed.leader && scope.dynamic && lacks
 }
 
 /// The cluster is one that clients can be served from, as far as it answers.
@@ -109,16 +130,15 @@ fn say(
     observation: &Observation,
     mut plan: Plan,
     applied: Applied,
+    scope: Scope,
 ) -> Result<(), HandlerError> {
     for problem in applied.problems {
         plan.problem(problem);
     }
-    let reloads = |p: &Planned| matches!(p.step, Step::ReloadPatroni | Step::PatchDynamic(_));
     if applied.stopped
         || plan.problems.iter().any(Problem::passes_by_itself)
-        // Which parameters wait for a restart shows once Patroni has taken its new configuration,
-        // and a unit that has announced its certificates goes on by its own word.
-        || plan.steps.iter().any(reloads)
+        // Its member may be starting, or show a certificate that is about to be replaced.
+        || unread(observation, scope)
         // Nothing tells when a standby becomes synchronous, and this unit's status depends on it.
         || status::incomplete(&observation.observed)
     {

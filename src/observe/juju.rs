@@ -58,6 +58,18 @@ pub struct JujuFacts {
     pub trust: TrustJuju,
 }
 
+/// Other units that may tell something new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tellers<'a> {
+    /// Nobody.
+    #[default]
+    None,
+    /// One of this name.
+    Unit(&'a str),
+    /// Any of them.
+    All,
+}
+
 /// Why the operator's secret gives no passwords.
 #[derive(Debug, Clone)]
 pub enum NotGiven {
@@ -155,15 +167,24 @@ fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
 }
 
 impl JujuFacts {
-    /// Reads what the other units tell of their volumes, which takes a process for each of them.
+    /// Reads what other units tell of their volumes, which takes a process for each of them.
     ///
     /// # Errors
     /// When Juju can't tell.
-    pub fn look_at_disks(&mut self, juju: &dyn JujuPort) -> Result<(), JujuError> {
+    pub fn look_at_disks(
+        &mut self,
+        juju: &dyn JujuPort,
+        tellers: Tellers<'_>,
+    ) -> Result<(), JujuError> {
         let Some(data) = self.peer_data.as_mut().filter(|_| self.leader) else {
             return Ok(());
         };
-        for peer in &self.peers {
+        let tells = |peer: &&Member| match tellers {
+            Tellers::None => false,
+            Tellers::Unit(unit) => peer.unit() == unit,
+            Tellers::All => true,
+        };
+        for peer in self.peers.iter().filter(tells) {
             let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
             let note = bag.get("disk").map(|text| Note::from_bag(text));
             data.disks.insert(peer.clone(), note.unwrap_or_default());

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
+use cluster_plan::observed::{Observed, ServiceState};
 use cluster_plan::tls::TlsFacts;
 use secrecy::{ExposeSecret, SecretString};
 use tls_interface::{
@@ -240,6 +241,41 @@ fn member_files(
         look.files.push(file(MEMBER, wanted.clone()));
     }
     Ok(wanted)
+}
+
+/// Notes whether a running Patroni shows another certificate than its file holds. It is asked where
+/// that is to be announced, and where it has shown one that nobody trusts.
+pub fn look_at_served(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    files: &[File],
+    observed: &mut Observed,
+) {
+    let active = observed
+        .workload
+        .facts()
+        .is_some_and(|facts| facts.service == ServiceState::Active);
+    let file = files.iter().find(|file| file.path == MEMBER);
+    let (Some(tls), Some(file), true) = (&mut observed.tls, file, active) else {
+        return;
+    };
+    let host = juju.names.host(&juju.me);
+    if !tls.unannounced && !ports.members.distrusted(&host) {
+        return;
+    }
+    let leaf = Certificate::parse(file.content.expose_secret());
+    tls.hidden = match (ports.members.certificate(&host), leaf) {
+        (Ok(Some(shown)), Ok(leaf)) => shown.as_slice() != leaf.der(),
+        (Ok(None), _) => true,
+        (Err(error), _) => {
+            tracing::info!(
+                "cannot see which certificate Patroni shows: {}",
+                error.chain()
+            );
+            true
+        }
+        (_, Err(_)) => false,
+    };
 }
 
 fn all_trust(juju: &JujuFacts, authorities: &Authorities) -> bool {

@@ -1,5 +1,7 @@
 //! Patroni through its REST API.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub struct PatroniMembers<'a> {
     runtime: &'a Runtime,
     password: Option<SecretString>,
     tls: Option<Arc<ClientConfig>>,
+    distrusted: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> PatroniMembers<'a> {
@@ -41,6 +44,7 @@ impl<'a> PatroniMembers<'a> {
             runtime,
             password,
             tls,
+            distrusted: RefCell::default(),
         }
     }
 
@@ -73,8 +77,12 @@ impl<'a> PatroniMembers<'a> {
         F: Future<Output = Result<T, Error>>,
     {
         match question(self.client(host, limit)).await {
-            Err(Error::Unreachable { .. }) if self.tls.is_some() => {
-                question(Self::plain(host, limit)).await
+            Err(error @ Error::Unreachable { .. }) if self.tls.is_some() => {
+                question(Self::plain(host, limit)).await.map_err(|_| error)
+            }
+            Err(error @ Error::Distrusted { .. }) => {
+                self.distrusted.borrow_mut().insert(host.to_owned());
+                Err(error)
             }
             answer => answer,
         }
@@ -83,7 +91,7 @@ impl<'a> PatroniMembers<'a> {
 
 fn error(what: &str, error: Error) -> PortError {
     match error {
-        Error::Unreachable { .. } | Error::TimedOut { .. } => {
+        Error::Unreachable { .. } | Error::Distrusted { .. } | Error::TimedOut { .. } => {
             PortError::Unreachable(NAME, error.into())
         }
         Error::Unauthorized => PortError::Forbidden(NAME, error.into()),
@@ -111,6 +119,18 @@ impl Members for PatroniMembers<'_> {
                 PortError::Unreachable(NAME, "there is no member to ask".into())
             }))
         })
+    }
+
+    fn distrusted(&self, host: &str) -> bool {
+        self.distrusted.borrow().contains(host)
+    }
+
+    fn certificate(&self, host: &str) -> PortResult<Option<Vec<u8>>> {
+        let client = self.client(host, ONE);
+        match self.runtime.block_on(client.certificate()) {
+            Err(Error::Distrusted { .. }) => Ok(None),
+            answer => answer.map_err(|e| error("look at the certificate", e)),
+        }
     }
 
     fn dynamic_config(&self, host: &str) -> PortResult<Value> {

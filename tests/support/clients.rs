@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cluster_plan::clients::OWNER_MARK;
+use cluster_plan::clients::{OWNER_MARK, USER_MARK};
 use juju::{Event, RelationEvent};
 use postgresql_k8s::clients::list::ROLES;
 use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS};
@@ -278,8 +278,10 @@ impl State {
         let text = |value: bool| Some(value.to_string());
         let some = |value: &str| Some(value.to_owned());
         if sql == USERS {
-            let names = self.roles.keys().filter(|n| n.starts_with("relation_id_"));
-            return names.map(|name| vec![some(name)]).collect();
+            assert_eq!(parameters, [USER_MARK]);
+            let users = self.roles.iter();
+            let users = users.filter(|(n, role)| n.starts_with("relation_id_") && role.marked);
+            return users.map(|(name, _)| vec![some(name)]).collect();
         }
         if sql == OWNED {
             let mut databases: BTreeSet<&String> = BTreeSet::new();
@@ -308,7 +310,7 @@ impl State {
             let users = self
                 .roles
                 .iter()
-                .filter(|(n, _)| n.starts_with("relation_id_"));
+                .filter(|(n, role)| n.starts_with("relation_id_") && role.marked);
             return users
                 .map(|(name, role)| {
                     let groups = serde_json::to_string(&role.groups).unwrap();
@@ -329,10 +331,10 @@ impl State {
                 .collect();
         }
         assert_eq!(sql, CLIENT);
-        let [user, database, asked, mark] = parameters else {
-            panic!("four parameters");
+        let [user, database, asked, marks @ ..] = parameters else {
+            panic!("five parameters");
         };
-        assert_eq!(*mark, OWNER_MARK);
+        assert_eq!(marks, [OWNER_MARK, USER_MARK]);
         let asked: Vec<String> = serde_json::from_str(asked).unwrap();
         let mut rows = vec![vec![some("version"), some("15.18 (Debian 15.18-0)")]];
         if let Some(role) = self.roles.get(*user) {
@@ -348,6 +350,7 @@ impl State {
                 role.verifier.clone(),
                 groups,
                 text(self.clients.acting.contains(&acts)),
+                text(role.marked),
             ]);
         }
         for (name, role) in &self.roles {

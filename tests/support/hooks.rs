@@ -126,7 +126,7 @@ impl World {
                     assert_eq!(self.hook(ordinal, &event), Outcome::Done);
                 }
             }
-            if self.with(|state| state.outcome()) == before {
+            if self.with(|state| state.heard() && state.outcome() == before) {
                 return;
             }
         }

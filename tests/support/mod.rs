@@ -111,7 +111,7 @@ pub struct Role {
     pub connects: bool,
     pub createdb: bool,
     pub createrole: bool,
-    /// Made to own a database of clients.
+    /// Its comment says that the charm made it, to own a database of clients or for one of them.
     pub marked: bool,
 }
 
@@ -134,6 +134,10 @@ pub struct Unit {
     pub service: ServiceState,
     /// The `patroni.yml` that the running Patroni has read.
     pub loaded: Option<String>,
+    /// The one it had read before it was told to read again.
+    pub before: Option<String>,
+    /// The certificate that its REST API shows.
+    pub served: Option<String>,
     pub postgres_runs: bool,
     /// The cluster on the volume: system identifier and how far it has come.
     pub volume: Option<(String, u64)>,
@@ -257,6 +261,12 @@ impl State {
         if self.dies_after == Some(self.effects.len()) {
             std::panic::resume_unwind(Box::new(Died));
         }
+    }
+
+    /// Whether each Patroni has done what it was told.
+    pub fn heard(&self) -> bool {
+        let deaf = |unit: &Unit| unit.service == ServiceState::Active && unit.loaded.is_none();
+        !self.units.values().any(deaf)
     }
 
     /// What the world is in the end, for comparing two runs: without what chance decides.

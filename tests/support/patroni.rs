@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use cluster_plan::observed::ServiceState;
 use cluster_plan::planner::PATRONI_YML;
+use postgresql_k8s::observe::tls::{MEMBER, MEMBER_CA};
 use postgresql_k8s::ports::{Members, PortError, PortResult, Registered};
 use postgresql_k8s::scram;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tls_interface::Certificate;
 
+use super::trust::signed;
 use super::{APP, Role, State, World};
 
 /// The REST API as one unit sees it.
@@ -64,7 +67,17 @@ impl State {
                     .get(PATRONI_YML)
                     .expect("patroni.yml before Patroni");
                 assert_eq!((file.mode, file.user.as_str()), (0o600, "postgres"));
-                unit.loaded = Some(String::from_utf8(file.content.clone()).unwrap());
+                let text = String::from_utf8(file.content.clone()).unwrap();
+                let certificate = unit
+                    .files
+                    .get(MEMBER)
+                    .filter(|_| text.contains("certfile:"));
+                let certificate = certificate.map(|file| file.content.clone());
+                // As Patroni 3.0: only beside an unchanged configuration.
+                if unit.before.take().is_none_or(|before| before == text) {
+                    unit.served = certificate.map(|pem| String::from_utf8(pem).unwrap());
+                }
+                unit.loaded = Some(text);
                 changed = true;
             }
             changed |= self.member(ordinal);
@@ -254,6 +267,30 @@ impl Members for FakeMembers<'_> {
                 })
                 .collect();
             Ok(serde_json::from_value(json!({"members": members})).unwrap())
+        })
+    }
+
+    fn distrusted(&self, host: &str) -> bool {
+        self.world.with(|state| {
+            let unit = state.unit(ordinal(host));
+            let trusted = unit.files.get(MEMBER_CA).map(|file| file.content.clone());
+            let (Some(shown), Some(trusted)) = (&unit.served, trusted) else {
+                return false;
+            };
+            let shown = Certificate::parse(shown).unwrap();
+            !signed(&shown, &String::from_utf8(trusted).unwrap())
+        })
+    }
+
+    fn certificate(&self, host: &str) -> PortResult<Option<Vec<u8>>> {
+        let nobody = || PortError::Unreachable("Patroni", "connection refused".into());
+        self.world.with(|state| {
+            let ordinal = ordinal(host);
+            let shown = state
+                .patroni(ordinal)
+                .then(|| state.unit(ordinal).served.clone());
+            let shown = shown.flatten().ok_or_else(nobody)?;
+            Ok(Some(Certificate::parse(&shown).unwrap().der().to_vec()))
         })
     }
 

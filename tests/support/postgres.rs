@@ -62,6 +62,9 @@ impl Database for FakeDatabase<'_> {
                 Some("false".into()),
             ]]);
         }
+        if sql == postgresql_k8s::observe::guests::GUESTS {
+            return Ok(self.world.with(|state| state.guests()));
+        }
         Ok(self.world.with(|state| {
             let text = |value: bool| Some(value.to_string());
             let mut rows = vec![vec![
@@ -262,6 +265,26 @@ impl State {
             }
             _ => panic!("syntax error: {sql}"),
         }
+    }
+
+    /// Users that the charm did not make, as `GUESTS` shows them; they enter what they are in.
+    fn guests(&self) -> Vec<Vec<Option<String>>> {
+        let others = self.roles.iter().filter(|(name, role)| {
+            role.login && !role.marked && SystemUser::from_name(name).is_none()
+        });
+        let rows = others.map(|(name, role)| {
+            let databases = self.databases();
+            let databases: Vec<&String> = databases
+                .iter()
+                .filter(|database| role.groups.contains(*database))
+                .collect();
+            vec![
+                Some(name.clone()),
+                Some(role.superuser.to_string()),
+                Some(serde_json::to_string(&databases).unwrap()),
+            ]
+        });
+        rows.collect()
     }
 
     /// The verifier, or a cheaper one of the same password where that is in the secret.

@@ -93,6 +93,13 @@ pub fn assert_trust(world: &World) {
             };
             let member = leaf(world, server, MEMBER);
             assert!(signed(&member, &trusted), "{other} does not trust {server}");
+            if let Some(shown) = world.with(|state| state.units[&server].served.clone()) {
+                let shown = Certificate::parse(&shown).unwrap();
+                assert!(
+                    signed(&shown, &trusted),
+                    "{other} does not trust what {server} shows"
+                );
+            }
         }
     }
 }
@@ -113,7 +120,7 @@ pub fn settle(world: &World) {
                 assert_trust(world);
             }
         }
-        if files(world) == before {
+        if files(world) == before && world.with(|state| state.heard()) {
             return;
         }
     }

@@ -220,6 +220,8 @@ impl Workload for FakeWorkload<'_> {
                 unit.starts += 1;
                 unit.unread = false;
                 unit.loaded = None;
+                unit.before = None;
+                unit.served = None;
             }
         })?;
         self.effect("replan");
@@ -245,7 +247,8 @@ impl Workload for FakeWorkload<'_> {
     fn signal(&self, _: &str, signal: &str) -> PortResult<()> {
         assert_eq!(signal, "SIGHUP");
         self.unit(|unit| {
-            unit.loaded = None;
+            // What it is told twice within a loop it does once.
+            unit.before = unit.loaded.take().or(unit.before.take());
             unit.unread = false;
         })?;
         self.effect("SIGHUP");

@@ -22,6 +22,10 @@ pub const ANY_DATABASE: &str = "relation_any_database";
 /// What the comment of a role says that owns a database of clients.
 pub const OWNER_MARK: &str = "owner of the database of this name, kept by the charm";
 
+/// What the comment of a client's user says, and of its second login. Others make users of the same
+/// kind of name, as a pooler does with the rights that it was given: those are not the charm's.
+pub const USER_MARK: &str = "user of a client, kept by the charm";
+
 /// How a client stands to its database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Kind {

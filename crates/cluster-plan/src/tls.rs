@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::observed::{Note, Observed, ServiceState};
+use crate::observed::{Observed, ServiceState};
 use crate::plan::{Plan, Problem, Step, Waiting};
 
 /// The file with the key and certificate of the member, which its REST API serves.
@@ -19,6 +19,9 @@ pub struct TlsFacts {
     pub kept: Option<String>,
     /// What the unit announced is not what its files are to be.
     pub unannounced: bool,
+    /// Patroni runs, and does not show its file's certificate: it has not looked for it, or does
+    /// not answer.
+    pub hidden: bool,
     /// An authority is on its way in or out.
     pub turns: bool,
     /// What the provider gave can't be used, or it gives nothing.
@@ -102,14 +105,16 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
         return;
     }
     // Patroni that reads another patroni.yml does not look for a new certificate of its REST API
-    // (seen with 3.0.2): then the next hook has it look again, and announces after that.
-    let hidden = facts.stale_files.contains(MEMBER) || facts.note == Note::Differs;
-    if tls.unannounced && active && hidden && planned(plan, &Step::ReloadPatroni) {
+    // (seen with 3.0.2), and what it is told twice within a loop it does once. So a certificate is
+    // announced when it shows, and until then Patroni is told again.
+    let hidden = active && (tls.hidden || facts.stale_files.contains(MEMBER));
+    let reload = active && (tls.unannounced || tls.hidden);
+    if reload && !planned(plan, &Step::ReloadPatroni) {
+        plan.step(Step::ReloadPatroni, "its certificates have changed");
+    }
+    if tls.unannounced && hidden {
         plan.wait(Waiting::Certificate, "the timer after a reload");
     } else if tls.unannounced {
-        if active && !planned(plan, &Step::ReloadPatroni) {
-            plan.step(Step::ReloadPatroni, "its certificates have changed");
-        }
         plan.step(
             Step::Tls(TlsStep::Announce),
             "the others go on once they know it",

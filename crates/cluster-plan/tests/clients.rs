@@ -39,6 +39,7 @@ fn served(client: &Client) -> Catalogue {
             member_of,
             password_fits: true,
             acts_as_owner: true,
+            marked: true,
         }),
         second: None,
         roles: [(client.database.clone(), marked())].into(),

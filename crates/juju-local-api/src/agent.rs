@@ -124,6 +124,27 @@ pub enum AgentRequest {
     LeaveRelation(u32),
     /// The fault that kills the charm has done so: null.
     FaultUsed,
+    /// A hook's process has ended: null.
+    Ran(Box<HookRan>),
+}
+
+/// What a run of a hook has cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HookRan {
+    /// When it began: RFC 3339, UTC, microseconds.
+    pub begun: String,
+    /// Its name, as in `JUJU_HOOK_NAME`.
+    pub hook: String,
+    /// The relation that it is about.
+    pub relation: Option<u32>,
+    /// From the start of its process until its end.
+    pub wall_ms: f64,
+    /// Processor time of it and of the hook tools that it called.
+    pub cpu_ms: f64,
+    /// Processes of hook tools, by name.
+    pub tools: BTreeMap<String, u32>,
+    /// It ended well.
+    pub passed: bool,
 }
 
 /// A line for debug-log.

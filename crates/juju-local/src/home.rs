@@ -75,6 +75,12 @@ impl Home {
         self.path.join("daemon.pid")
     }
 
+    /// What each run of a hook has cost: a JSON object a line.
+    #[must_use]
+    pub fn hook_runs(&self) -> PathBuf {
+        self.path.join("hooks.jsonl")
+    }
+
     /// What the CLI remembers: the current model, model constraints.
     #[must_use]
     pub fn client_state(&self) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No connection, one that is not trusted, or it broke.
+    /// No connection, or it broke.
     #[error("cannot reach Patroni at {host}")]
     Unreachable {
         /// Host and port.
@@ -14,6 +14,15 @@ pub enum Error {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It shows a certificate that none of the authorities given vouches for, or none for its name.
+    #[error("cannot trust the certificate of Patroni at {host}")]
+    Distrusted {
+        /// Host and port.
+        host: String,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::Error,
     },
     /// No answer in time.
     #[error("Patroni at {host} did not answer within {limit:?}")]
@@ -52,7 +61,10 @@ impl Error {
     /// Whether Patroni itself could not be asked.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Distrusted { .. } | Self::TimedOut { .. }
+        )
     }
 
     /// The HTTP status, where there was an answer with a bad one.

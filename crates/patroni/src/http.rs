@@ -1,17 +1,22 @@
 //! One request over one connection: how a call reaches Patroni and its answer comes back.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::prompt::Prompt;
 use crate::{Client, Error};
@@ -27,10 +32,35 @@ pub(crate) async fn request(
     path: &str,
     body: Option<&Value>,
 ) -> Result<(u16, Vec<u8>), Error> {
-    let unreachable = |source: Source| Error::Unreachable {
+    let stream = connect(client).await?;
+    let answer = match &client.tls {
+        None => exchange(stream, client, method, path, body).await,
+        Some(config) => {
+            let stream = secure(client, config, stream).await?;
+            exchange(stream, client, method, path, body).await
+        }
+    };
+    answer.map_err(|source| unreachable(client, source))
+}
+
+/// The certificate that the member shows, in DER.
+pub(crate) async fn certificate(client: &Client) -> Result<Option<Vec<u8>>, Error> {
+    let Some(config) = &client.tls else {
+        return Ok(None);
+    };
+    let stream = secure(client, config, connect(client).await?).await?;
+    let shown = stream.get_ref().1.peer_certificates();
+    Ok(shown.and_then(|all| all.first()).map(|leaf| leaf.to_vec()))
+}
+
+fn unreachable(client: &Client, source: Source) -> Error {
+    Error::Unreachable {
         host: client.address(),
         source,
-    };
+    }
+}
+
+async fn connect(client: &Client) -> Result<Prompt, Error> {
     let connect = TcpStream::connect((client.host.as_str(), client.port));
     let stream = tokio::time::timeout(client.connect_limit, connect)
         .await
@@ -38,24 +68,30 @@ pub(crate) async fn request(
             host: client.address(),
             limit: client.connect_limit,
         })?
-        .map_err(|e| unreachable(e.into()))?;
+        .map_err(|e| unreachable(client, e.into()))?;
     // Refused by the system only where it has no such option; the call works without.
     let _ = stream.set_nodelay(true);
-    let stream = Prompt(stream);
-    let answer = match &client.tls {
-        None => exchange(stream, client, method, path, body).await,
-        Some(config) => {
-            let name =
-                ServerName::try_from(client.host.clone()).map_err(|e| unreachable(e.into()))?;
-            let connector = tokio_rustls::TlsConnector::from(config.clone());
-            let stream = connector
-                .connect(name, stream)
-                .await
-                .map_err(|e| unreachable(e.into()))?;
-            exchange(stream, client, method, path, body).await
+    Ok(Prompt(stream))
+}
+
+async fn secure(
+    client: &Client,
+    config: &Arc<ClientConfig>,
+    stream: Prompt,
+) -> Result<TlsStream<Prompt>, Error> {
+    let name =
+        ServerName::try_from(client.host.clone()).map_err(|e| unreachable(client, e.into()))?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    connector.connect(name, stream).await.map_err(|error| {
+        let why = error.get_ref().and_then(|e| e.downcast_ref());
+        match why {
+            Some(rustls::Error::InvalidCertificate(why)) => Error::Distrusted {
+                host: client.address(),
+                source: rustls::Error::InvalidCertificate(why.clone()),
+            },
+            _ => unreachable(client, error.into()),
         }
-    };
-    answer.map_err(unreachable)
+    })
 }
 
 /// What moves a connection's bytes; the connection ends with it, also when a call is given up.

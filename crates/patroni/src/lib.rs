@@ -145,6 +145,14 @@ impl Client {
         self.read("/config").await
     }
 
+    /// The certificate that the member shows, in DER; none in plain HTTP.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Distrusted`] for one that is not to be trusted.
+    pub async fn certificate(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.bounded(http::certificate(self)).await
+    }
+
     /// Past changes of timeline (`GET /history`).
     ///
     /// # Errors
@@ -182,7 +190,11 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Vec<u8>), Error> {
-        let bounded = tokio::time::timeout(self.limit, http::request(self, method, path, body));
+        self.bounded(http::request(self, method, path, body)).await
+    }
+
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let bounded = tokio::time::timeout(self.limit, work);
         bounded.await.map_err(|_| Error::TimedOut {
             host: self.address(),
             limit: self.limit,

@@ -66,6 +66,8 @@ async fn a_member_is_trusted_for_its_authority_and_its_name_only() {
     let config = tls_config(ours.pem().as_bytes()).unwrap();
     let client = Client::new("127.0.0.1", port).with_tls(config.clone());
     assert!(client.cluster().await.unwrap().members.is_empty());
+    let shown = client.certificate().await.unwrap().unwrap();
+    assert_eq!(shown[0], 0x30, "it is in DER");
 
     let strangers = tls_config(other.pem().as_bytes()).unwrap();
     for client in [
@@ -74,8 +76,13 @@ async fn a_member_is_trusted_for_its_authority_and_its_name_only() {
     ] {
         let error = client.cluster().await.unwrap_err();
         let why = error.source().map(ToString::to_string).unwrap_or_default();
-        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
-        assert!(why.contains("certificate"), "{why}");
+        assert!(matches!(error, Error::Distrusted { .. }), "{error:?}");
+        assert!(
+            error.is_unreachable() && why.contains("certificate"),
+            "{why}"
+        );
+        let shown = client.certificate().await.unwrap_err();
+        assert!(matches!(shown, Error::Distrusted { .. }), "{shown:?}");
     }
 
     let both = format!("{}{}", other.pem(), ours.pem());

@@ -71,6 +71,12 @@ impl Certificate {
         short_hash(&self.der)
     }
 
+    /// Its bytes.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// As PEM, without an end of line after it.
     #[must_use]
     pub fn pem(&self) -> String {

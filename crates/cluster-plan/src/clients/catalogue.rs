@@ -28,6 +28,8 @@ pub struct UserFacts {
     pub password_fits: bool,
     /// Acts as the owner of its database from its first statement on.
     pub acts_as_owner: bool,
+    /// The charm made it, or has taken it over.
+    pub marked: bool,
 }
 
 /// A role that may be a database's owner.

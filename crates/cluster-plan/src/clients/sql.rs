@@ -1,6 +1,6 @@
 //! The statements, in batches: each runs in one database, as one transaction or alone.
 
-use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK};
+use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK, USER_MARK};
 use crate::roles::{Sql, Statement};
 
 /// The database that is always there.
@@ -137,6 +137,9 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
             format!("{verb} ROLE {user}{attributes}"),
         );
     }
+    if !known.marked {
+        mark(batch, &user);
+    }
     if logs_in && client.login == Login::Own && !known.password_fits {
         batch.statements.push(Statement {
             note: format!("{} gets the password that the client has", client.user),
@@ -153,6 +156,13 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
     }
 }
 
+fn mark(batch: &mut Batch, user: &str) {
+    batch.text(
+        "which is marked as a client's",
+        format!("COMMENT ON ROLE {user} IS {}", literal(USER_MARK)),
+    );
+}
+
 /// The second login, all in one transaction: it may log in only when it acts as its user.
 fn second(client: &Client, catalogue: &Catalogue) -> Batch {
     let mut batch = Batch::new(POSTGRES);
@@ -167,6 +177,9 @@ fn second(client: &Client, catalogue: &Catalogue) -> Batch {
             format!("a second login of {}", client.user),
             format!("CREATE ROLE {login}"),
         );
+    }
+    if !known.is_some_and(|k| k.marked) {
+        mark(&mut batch, &login);
     }
     batch.text("which is in its user", format!("GRANT {user} TO {login}"));
     batch.text(

@@ -6,6 +6,7 @@ use juju_local_api::agent::{AgentRequest, Resolved, UnitView};
 use serde_json::{Value, json};
 
 use super::main_loop::Agent;
+use super::meter::Meter;
 use super::runner::{self, Program};
 use super::scheduler::{self, Done, Event, Hook, HookRelation, Operation};
 use super::tools::HookContext;
@@ -270,6 +271,7 @@ impl Agent {
         };
         let environment = runner::environment(&self.layout, view, &id, &program);
         let module = format!("unit.{}.{}", self.layout.unit, hook.name);
+        let meter = Meter::start();
         let child = runner::start(&self.layout, &environment, &program)
             .map_err(|error| format!("cannot be run: {error}"))?;
         let Some(child) = child else {
@@ -287,6 +289,9 @@ impl Agent {
         let Some(ended) = ended else {
             return Ok(None);
         };
+        let calls = context.as_ref().map(|context| context.calls.clone());
+        let ran = meter.stop(hook, calls.unwrap_or_default(), ended.failure().is_none());
+        let _ = self.controller.tell(AgentRequest::Ran(Box::new(ran))).await;
         if ended.killed {
             let _ = self.controller.tell(AgentRequest::FaultUsed).await;
         }

@@ -3,6 +3,7 @@
 mod client;
 mod hooks;
 mod main_loop;
+mod meter;
 mod runner;
 mod scheduler;
 mod tasks;

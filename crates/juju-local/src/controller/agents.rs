@@ -50,6 +50,13 @@ impl Controller {
                 self.logs.add(model, lines);
                 Ok(Value::Null)
             }
+            AgentRequest::Ran(ran) => {
+                let line = json!({"model": model, "unit": unit, "ran": ran});
+                if let Err(error) = super::logs::keep_run(&self.home.hook_runs(), &line) {
+                    tracing::warn!("cannot keep what a hook of {unit} has cost: {error}");
+                }
+                Ok(Value::Null)
+            }
             AgentRequest::NewSecretId => Ok(json!(super::secrets::new_id())),
             AgentRequest::Dead => {
                 // Its pod goes, and with it whoever waits for the answer.

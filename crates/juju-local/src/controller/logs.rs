@@ -1,14 +1,30 @@
 //! The models' logs: kept in memory up to a bound, and followed.
 
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use juju_local_api::agent::LogLine;
 use juju_local_api::user::DebugLog;
+use serde_json::Value;
 use tokio::sync::watch;
 
 /// Lines kept, over all models.
 const KEPT: usize = 50_000;
+
+/// Bytes of the record of hooks, twice: when it is full, it takes the place of the one before.
+const RUNS_KEPT: u64 = 8 << 20;
+
+/// Appends what a hook has cost.
+pub(super) fn keep_run(path: &Path, line: &Value) -> std::io::Result<()> {
+    if path.metadata().is_ok_and(|meta| meta.len() > RUNS_KEPT) {
+        std::fs::rename(path, path.with_extension("jsonl.1"))?;
+    }
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
 
 /// The logs.
 #[derive(Debug)]
@@ -91,5 +107,31 @@ impl Logs {
             .map(|(_, _, line)| line.clone())
             .collect();
         (last, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn runs_are_kept_line_by_line_and_a_full_record_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hooks.jsonl");
+        for number in 1..=2 {
+            keep_run(&path, &json!({"number": number})).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"number\":1}\n{\"number\":2}\n");
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_len(RUNS_KEPT + 1))
+            .unwrap();
+        keep_run(&path, &json!({"number": 3})).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"number\":3}\n");
+        assert!(path.with_extension("jsonl.1").exists());
     }
 }

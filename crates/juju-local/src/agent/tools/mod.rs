@@ -42,6 +42,8 @@ pub(crate) struct HookContext {
     pub bags: BTreeMap<(u32, String), Bag>,
     /// Units of each relation whose joined hook has run.
     pub members: BTreeMap<u32, BTreeSet<String>>,
+    /// How often each tool was called.
+    pub calls: BTreeMap<String, u32>,
     effects: u32,
     not_leader: bool,
 }
@@ -69,6 +71,7 @@ impl HookContext {
             kill: Arc::default(),
             bags: BTreeMap::new(),
             members: BTreeMap::new(),
+            calls: BTreeMap::new(),
             effects: 0,
             not_leader: false,
         }
@@ -175,6 +178,7 @@ const EFFECTS: &[&str] = &[
 impl Tool<'_> {
     async fn run(&mut self) -> Done {
         let tool = self.call.tool.as_str();
+        *self.context.calls.entry(tool.to_owned()).or_default() += 1;
         if EFFECTS.contains(&tool) {
             self.context.effects += 1;
             if self.context.view.kill_at_effect == Some(self.context.effects) {

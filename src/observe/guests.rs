@@ -1,0 +1,128 @@
+//! Users that the charm did not make: by which rules of `pg_hba.conf` they come in.
+//!
+//! A pooler, a client that may make roles, or an operator makes users. Their rights decide which
+//! databases they enter, but `pg_hba.conf` has to let them as far as that, and poolers wait until it
+//! names them. Each unit asks its own server, and its watcher wakes it when there are others.
+
+use cluster_plan::clients::identifier;
+use cluster_plan::planner::PATRONI_YML;
+
+use super::juju::JujuFacts;
+use crate::ports::{Ports, Server};
+
+/// Name, whether it is a superuser, and the databases that it may enter (a JSON list), of users that
+/// are neither the charm's own, nor a client's of the charm, nor a directory's. The watcher runs it
+/// too, by a shell and within double quotes.
+pub const GUESTS: &str = "\
+SELECT r.rolname::text, r.rolsuper::text, \
+  (SELECT json_agg(d.datname ORDER BY d.datname)::text FROM pg_catalog.pg_database d \
+     WHERE d.datallowconn AND NOT d.datistemplate \
+     AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')) \
+FROM pg_catalog.pg_roles r WHERE r.rolcanlogin \
+  AND r.rolname NOT IN ('operator', 'replication', 'rewind', 'backup', 'monitoring', 'postgres') \
+  AND coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') \
+    <> 'user of a client, kept by the charm' \
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_auth_members m \
+     JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid \
+     AND g.rolname IN ('identity_access', 'internal_access')) ORDER BY 1";
+
+/// The rules: as the own server's catalogue has it, or as they were where that does not answer.
+pub fn rules(juju: &JujuFacts, ports: &Ports<'_>, look: bool) -> Vec<String> {
+    if !juju.peer_data.as_ref().is_some_and(|d| d.initialised) {
+        return Vec::new();
+    }
+    if look {
+        match ports.database.query(&Server::Own, GUESTS) {
+            Ok(rows) => return rows.into_iter().filter_map(rule).collect(),
+            Err(error) => tracing::debug!(
+                "which users others have made cannot be seen: {}",
+                error.chain()
+            ),
+        }
+    }
+    let file = ports.workload.pull(PATRONI_YML).ok().flatten();
+    file.map(|file| kept(&String::from_utf8_lossy(&file)))
+        .unwrap_or_default()
+}
+
+/// The rule for a user. Its password may be of the older kind: poolers make such users.
+fn rule(row: Vec<Option<String>>) -> Option<String> {
+    let mut cells = row.into_iter();
+    let mut next = || cells.next().flatten();
+    let (name, superuser) = (next()?, next()? == "true");
+    let databases: Vec<String> = next()
+        .and_then(|list| serde_json::from_str(&list).ok())
+        .unwrap_or_default();
+    let databases: Vec<String> = databases
+        .iter()
+        .filter(|name| sayable(name))
+        .map(|name| identifier(name))
+        .collect();
+    let databases = match (superuser, databases.is_empty()) {
+        (true, _) => "all".to_owned(),
+        (false, false) => databases.join(","),
+        (false, true) => return None,
+    };
+    sayable(&name).then(|| format!("host {databases} {} 0.0.0.0/0 md5", identifier(&name)))
+}
+
+/// `pg_hba.conf` can name it, and takes it for nothing but a name.
+fn sayable(name: &str) -> bool {
+    !name.starts_with('/') && !name.contains(char::is_control)
+}
+
+/// The rules in a `patroni.yml`: no other one has a name in quotes.
+fn kept(patroni_yml: &str) -> Vec<String> {
+    patroni_yml
+        .lines()
+        .filter_map(|line| line.strip_prefix("    - "))
+        .filter_map(|text| serde_json::from_str::<String>(text).ok())
+        .filter_map(|rule| {
+            let (_, rest) = rule.split_once(' ')?;
+            (rule.starts_with("host") && rest.contains('"')).then(|| format!("host {rest}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_plan::clients::USER_MARK;
+
+    use super::*;
+
+    fn row(cells: [Option<&str>; 3]) -> Vec<Option<String>> {
+        cells.map(|cell| cell.map(str::to_owned)).to_vec()
+    }
+
+    #[test]
+    fn a_user_enters_what_its_rights_let_it_enter() {
+        let some = row([Some("a \"b\""), Some("false"), Some(r#"["app","o\"1"]"#)]);
+        assert_eq!(
+            rule(some).as_deref(),
+            Some(r#"host "app","o""1" "a ""b""" 0.0.0.0/0 md5"#)
+        );
+        let all = row([Some("boss"), Some("true"), None]);
+        assert_eq!(
+            rule(all).as_deref(),
+            Some(r#"host all "boss" 0.0.0.0/0 md5"#)
+        );
+    }
+
+    #[test]
+    fn a_user_that_may_enter_nothing_or_that_no_line_can_name_gets_no_rule() {
+        for cells in [
+            [Some("nobody"), Some("false"), None],
+            [Some("two\nlines"), Some("true"), None],
+            [Some("/^.*$"), Some("true"), None],
+            [Some("u"), Some("false"), Some(r#"["/all"]"#)],
+        ] {
+            assert_eq!(rule(row(cells)), None, "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn the_query_leaves_the_charms_own_clients_out_and_goes_through_a_shell_unharmed() {
+        assert!(GUESTS.contains(&format!("'{USER_MARK}'")));
+        assert!(!GUESTS.contains(['"', '$', '`', '\\', '!']));
+    }
+}
