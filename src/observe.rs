@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod follow;
 pub mod guests;
 pub mod juju;
 pub mod kubernetes;
@@ -111,6 +112,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        following: None,
         unserved_relations: juju.unserved_relations.clone(),
         tls: None,
     };
@@ -156,13 +158,9 @@ pub fn observe(
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
-    if scope.database
-        || observed
-            .peer_data
-            .as_ref()
-            .is_some_and(|data| !data.initialised)
-    {
+    if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
+        observed.following = follow::look(juju, &observed, ports.database);
     }
     Ok(Observation {
         desired: desired(config, dynamic, scope),
