@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod follow;
 pub mod guests;
 pub mod juju;
 pub mod kubernetes;
@@ -111,6 +112,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        following: None,
         unserved_relations: juju.unserved_relations.clone(),
         tls: None,
     };
@@ -141,13 +143,12 @@ pub fn observe(
         _ => Map::new(),
     };
     let mut tls = certificates(juju, ports, &mut observed);
-    let guests = guests::rules(juju, ports, scope.database);
     let files = files(
         juju,
         &observed,
         (&image, &mut tls),
-        (parameters.as_ref(), &guests),
-        &dynamic,
+        (parameters.as_ref(), &dynamic),
+        (ports, scope.database),
     )?;
     if let Workload::Up(facts) = &mut observed.workload
         && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
@@ -157,13 +158,9 @@ pub fn observe(
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
-    if scope.database
-        || observed
-            .peer_data
-            .as_ref()
-            .is_some_and(|data| !data.initialised)
-    {
+    if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
+        observed.following = follow::look(juju, &observed, ports.database);
     }
     Ok(Observation {
         desired: desired(config, dynamic, scope),
@@ -279,8 +276,8 @@ fn files(
     juju: &JujuFacts,
     observed: &Observed,
     (image, tls): (&workload::Image, &mut tls::Look),
-    (parameters, guests): (Option<&Parameters>, &[String]),
-    dynamic: &Map<String, Value>,
+    (parameters, dynamic): (Option<&Parameters>, &Map<String, Value>),
+    (ports, look): (&Ports<'_>, bool),
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
@@ -305,7 +302,7 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
-        guests,
+        guests: &guests::rules(juju, ports, look),
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,
