@@ -182,6 +182,7 @@ impl Apply<'_> {
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
             Step::NoteRead => workload::note_read(ports.workload, &self.observation.files)?,
             Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
+            Step::Reinitialise => ports.members.reinitialise(&names.host(me))?,
             Step::NoteRestarted(members) => {
                 let units: Vec<String> = members.iter().map(Member::unit).collect();
                 self.juju

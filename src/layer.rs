@@ -1,7 +1,7 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::names::{Member, Names};
+use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
 
@@ -75,6 +75,16 @@ fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Lay
     serde_json::from_value(layer).unwrap_or_default()
 }
 
+/// A command that fails while the name of any of the application's Services does not resolve.
+fn names_resolve(names: &Names) -> String {
+    let mut command = format!("getent hosts {}", names.headless());
+    for kind in ServiceKind::ALL {
+        command.push(' ');
+        command.push_str(&names.service(kind));
+    }
+    command
+}
+
 /// The layer as it should be.
 #[must_use]
 pub fn layer(
@@ -134,6 +144,14 @@ pub fn layer(
                 "threshold": 2,
                 // Pebble could not know the authority of Patroni's certificate.
                 "exec": {"command": ready, "user": "postgres", "group": "postgres"},
+            },
+            // Nobody tells of a Service that somebody has deleted, but its name is gone with it.
+            "services": {
+                "override": "replace",
+                "period": "5s",
+                "timeout": "3s",
+                "threshold": 2,
+                "exec": {"command": names_resolve(names), "user": "postgres", "group": "postgres"},
             },
         },
     });

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod follow;
 pub mod guests;
 pub mod juju;
 pub mod kubernetes;
@@ -111,6 +112,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        following: None,
         unserved_relations: juju.unserved_relations.clone(),
         tls: None,
     };
@@ -140,14 +142,7 @@ pub fn observe(
         (Ok(config), Some(parameters)) => dynamic(config, parameters, juju.planned),
         _ => Map::new(),
     };
-    let (mut tls, seen) = match tls::look(juju, ports, address(&observed)) {
-        Ok(looked) => looked,
-        Err(error) => {
-            observed.workload = Workload::Unreachable(error.chain());
-            tls::first(juju, ports.clock.now())
-        }
-    };
-    observed.tls = seen;
+    let mut tls = certificates(juju, ports, &mut observed);
     let files = files(
         juju,
         &observed,
@@ -163,13 +158,9 @@ pub fn observe(
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
-    if scope.database
-        || observed
-            .peer_data
-            .as_ref()
-            .is_some_and(|data| !data.initialised)
-    {
+    if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
+        observed.following = follow::look(juju, &observed, ports.database);
     }
     Ok(Observation {
         desired: desired(config, dynamic, scope),
@@ -179,6 +170,19 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// What is wanted of certificates.
+fn certificates(juju: &JujuFacts, ports: &Ports<'_>, observed: &mut Observed) -> tls::Look {
+    let (look, seen) = match tls::look(juju, ports, address(observed)) {
+        Ok(looked) => looked,
+        Err(error) => {
+            observed.workload = Workload::Unreachable(error.chain());
+            tls::first(juju, ports.clock.now())
+        }
+    };
+    observed.tls = seen;
+    look
 }
 
 /// How full the volume is, where that is asked for or was worth telling last time.

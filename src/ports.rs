@@ -176,6 +176,11 @@ pub trait Members {
     /// # Errors
     /// When the host does not answer or refuses; the text is Patroni's.
     fn restart(&self, host: &str) -> PortResult<()>;
+    /// Makes a member give up its data for a new copy of the leader's. It is begun when this returns.
+    ///
+    /// # Errors
+    /// When the host does not answer or refuses; the text is Patroni's.
+    fn reinitialise(&self, host: &str) -> PortResult<()>;
     /// Moves leadership from `leader` to `candidate`, or to whom Patroni picks.
     ///
     /// # Errors

@@ -284,6 +284,10 @@ impl Life {
                 let percent = self.random.random_range(40..=100);
                 self.fill(unit, percent);
             }
+            98 => {
+                self.story.push("WAL is removed".into());
+                self.world.with(support::State::remove_wal);
+            }
             _ => {
                 self.wake(unit, Event::UpdateStatus);
             }
@@ -377,6 +381,7 @@ impl Life {
                     "unit {ordinal}"
                 );
                 assert!(unit.postgres_runs);
+                assert!(!state.cannot_follow(*ordinal), "unit {ordinal} follows");
                 let file = String::from_utf8_lossy(&unit.files[MEMBER].content);
                 assert_eq!(unit.served.as_deref(), Some(&*file), "shown by {ordinal}");
             }

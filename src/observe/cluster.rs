@@ -38,6 +38,7 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
         members,
         dynamic,
         quorum,
+        paused: view.pause,
         server_version: None,
     })
 }

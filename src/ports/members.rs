@@ -157,6 +157,13 @@ impl Members for PatroniMembers<'_> {
         }
     }
 
+    fn reinitialise(&self, host: &str) -> PortResult<()> {
+        let client = self.client(host, ONE);
+        self.runtime
+            .block_on(client.reinitialize(false))
+            .map_err(|e| error("reinitialise", e))
+    }
+
     fn switchover(&self, host: &str, leader: &str, candidate: Option<&str>) -> PortResult<()> {
         let client = self.client(host, SWITCHOVER);
         self.runtime

@@ -91,6 +91,10 @@ pub struct State {
     pub cheap_passwords: bool,
     /// Commits that a client has heard of, counted.
     pub acknowledged: u64,
+    /// WAL below this is removed everywhere: who has less can't follow.
+    pub oldest_wal: u64,
+    /// Members that have given up their data for a new copy, in order.
+    pub reinitialised: Vec<u32>,
     /// Members that have all of them: Patroni lets no other lead.
     pub synchronous: BTreeSet<u32>,
     /// The parameter that waits was lowered.
@@ -202,6 +206,8 @@ impl World {
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
+            oldest_wal: 0,
+            reinitialised: Vec::new(),
             cheap_passwords: true,
             acknowledged: 0,
             synchronous: BTreeSet::new(),

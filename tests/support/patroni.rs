@@ -167,6 +167,7 @@ impl State {
             .units
             .iter()
             .filter(|(o, unit)| **o != holder && unit.postgres_runs)
+            .filter(|(o, _)| !self.cannot_follow(**o))
             .map(|(o, _)| *o)
             .collect();
         let at = self.units[&holder].volume.as_ref().map_or(0, |v| v.1) + 1;
@@ -182,6 +183,24 @@ impl State {
         self.acknowledged = at;
         self.synchronous = standbys;
         self.synchronous.insert(holder);
+    }
+
+    /// A standby to which no server has the WAL that it needs next.
+    pub fn cannot_follow(&self, ordinal: u32) -> bool {
+        let at = self.units[&ordinal].volume.as_ref().map_or(0, |v| v.1);
+        self.holder.is_some_and(|holder| holder != ordinal) && at < self.oldest_wal
+    }
+
+    /// Checkpoints remove the WAL that no standby that streams needs any more.
+    pub fn remove_wal(&mut self) {
+        let needed = self
+            .units
+            .iter()
+            .filter(|(o, unit)| unit.postgres_runs && !self.cannot_follow(**o))
+            .filter_map(|(_, unit)| Some(unit.volume.as_ref()?.1));
+        if let (Some(_), Some(needed)) = (self.holder, needed.min()) {
+            self.oldest_wal = self.oldest_wal.max(needed);
+        }
     }
 
     fn base_backup(&mut self, ordinal: u32) -> bool {
@@ -228,11 +247,17 @@ impl Members for FakeMembers<'_> {
                 .filter(|(ordinal, unit)| state.patroni(**ordinal) && unit.loaded.is_some())
                 .map(|(ordinal, unit)| {
                     let leads = state.holder == Some(*ordinal);
+                    let standby = if state.cannot_follow(*ordinal) {
+                        "replica"
+                    } else {
+                        "sync_standby"
+                    };
                     json!({
                         "name": format!("{APP}-{ordinal}"),
-                        "role": if leads { "leader" } else { "sync_standby" },
+                        "role": if leads { "leader" } else { standby },
                         "state": match (unit.postgres_runs, leads) {
                             (true, true) => "running",
+                            (true, false) if standby == "replica" => "running",
                             (true, false) => "streaming",
                             _ => "stopped",
                         },
@@ -293,6 +318,23 @@ impl Members for FakeMembers<'_> {
                 state.lowered = false;
             }
             state.effect(format!("restart {ordinal}"));
+        });
+        Ok(())
+    }
+
+    fn reinitialise(&self, host: &str) -> PortResult<()> {
+        self.world.with(|state| {
+            let ordinal = ordinal(host);
+            let holder = state.holder.expect("a leader to copy from");
+            let at = |unit: u32| state.units[&unit].volume.as_ref().map(|v| v.1);
+            assert!(
+                holder != ordinal && at(ordinal) <= at(holder),
+                "not the freshest"
+            );
+            state.unit(ordinal).volume = None;
+            state.unit(ordinal).postgres_runs = false;
+            state.reinitialised.push(ordinal);
+            state.effect(format!("reinitialise {ordinal}"));
         });
         Ok(())
     }

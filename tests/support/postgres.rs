@@ -3,6 +3,7 @@
 
 use cluster_plan::observed::SystemUser;
 use postgresql_k8s::clients::list::SESSIONS;
+use postgresql_k8s::observe::follow;
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -50,7 +51,10 @@ impl FakeDatabase<'_> {
 
 impl Database for FakeDatabase<'_> {
     fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
-        self.enter(server)?;
+        let unit = self.enter(server)?;
+        if sql == follow::STANDBY || sql == follow::UPSTREAM {
+            return Ok(self.world.with(|state| vec![state.following(unit, sql)]));
+        }
         if sql == postgresql_k8s::observe::disk::SLOTS {
             return Ok(vec![vec![
                 Some("old".into()),
@@ -68,16 +72,19 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
-            rows.extend(
-                state.databases().into_iter().enumerate().map(|(id, name)| {
-                    vec![Some("database".into()), Some(name), Some(id.to_string())]
-                }),
-            );
+            rows.extend(state.databases().into_iter().map(|name| {
+                // Others that come and go don't change it.
+                let id = format!("id of {name}");
+                vec![Some("database".into()), Some(name), Some(id)]
+            }));
             rows.extend(
                 state
                     .units
                     .iter()
-                    .filter(|(ordinal, unit)| state.holder != Some(**ordinal) && unit.postgres_runs)
+                    .filter(|(ordinal, unit)| {
+                        let streams = unit.postgres_runs && !state.cannot_follow(**ordinal);
+                        state.holder != Some(**ordinal) && streams
+                    })
                     .map(|(ordinal, _)| {
                         let name = format!("{APP}-{ordinal}");
                         vec![Some("standby".into()), Some(name), text(true)]
@@ -169,6 +176,31 @@ impl Database for FakeDatabase<'_> {
 }
 
 impl State {
+    /// What a standby, or the primary, tells of how it is followed: a byte a segment.
+    fn following(&self, unit: u32, sql: &str) -> Vec<Option<String>> {
+        let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
+        let cells = if sql == follow::STANDBY {
+            let streams = (!self.cannot_follow(unit)).to_string();
+            [
+                streams,
+                "1".into(),
+                at.to_string(),
+                "false".into(),
+                "false".into(),
+            ]
+        } else {
+            let oldest = format!("{:016X}", self.oldest_wal);
+            [
+                "00000001".into(),
+                at.to_string(),
+                "1".into(),
+                oldest,
+                String::new(),
+            ]
+        };
+        cells.map(Some).into()
+    }
+
     fn run(&mut self, sql: &str) {
         let bare = sql.replace('"', "");
         let words: Vec<&str> = bare.split_whitespace().collect();

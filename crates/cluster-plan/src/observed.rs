@@ -36,6 +36,8 @@ pub struct Observed {
     pub cluster: Option<Cluster>,
     /// The database's roles; none where this hook does not look or cannot.
     pub database: Option<Database>,
+    /// Whether the own standby follows the primary; none where it is none, or does not answer.
+    pub following: Option<crate::follow::Following>,
     /// Endpoints with a relation that this charm does not serve yet.
     pub unserved_relations: BTreeSet<String>,
     /// Certificates; none before there is an authority to sign any.
@@ -373,6 +375,8 @@ pub struct Cluster {
     pub dynamic: Option<Value>,
     /// A commit waits for some of the synchronous standbys, whichever answer first.
     pub quorum: bool,
+    /// Maintenance mode: Patroni is told to change nothing.
+    pub paused: bool,
     /// PostgreSQL's version as a number, e.g. 150018.
     pub server_version: Option<u64>,
 }

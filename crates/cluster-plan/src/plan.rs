@@ -55,6 +55,8 @@ pub enum Step {
     NoteRead,
     /// Restart a member's PostgreSQL.
     RestartMember(Member),
+    /// Give up the own member's data for a new copy of the primary's.
+    Reinitialise,
     /// Tell the other units what this unit's pod is made from, which wakes them.
     AnnounceRevision(String),
     /// Let Kubernetes replace pods from this ordinal on.
@@ -100,6 +102,7 @@ impl fmt::Display for Step {
                 f.write_str("note that every volume has room")
             }
             Self::NoteDisks(notes) => write!(f, "note volumes: {}", disk::to_bag(notes)),
+            Self::Reinitialise => f.write_str("reinitialise the own member"),
             Self::AnnounceRevision(revision) => {
                 write!(f, "announce to the other units: made from {revision}")
             }
@@ -175,6 +178,8 @@ pub enum Waiting {
     OwnMember,
     /// A member is missing or does not run.
     AllMembers,
+    /// A new copy of the primary's data.
+    Copy,
     /// A unit that is being refreshed.
     Refreshed,
     /// An authority of certificates is on its way in or out.
@@ -195,6 +200,7 @@ impl fmt::Display for Waiting {
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",
+            Self::Copy => "a new copy of the primary's data",
             Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",
             Self::Certificate => "Patroni to look for its new certificate",
@@ -270,6 +276,20 @@ pub enum Problem {
     SecretUnreadable(String),
     /// The secret of the option `system-users` holds what cannot be taken.
     SecretWrong(String),
+    /// The own member needs WAL that the primary has removed, and must keep its data for now.
+    CannotFollow {
+        /// From where on.
+        at: String,
+        /// Why it keeps its data.
+        why: &'static str,
+    },
+    /// The own member has what the primary has not.
+    Diverged {
+        /// The own member's timeline.
+        timeline: u32,
+        /// Where they part.
+        from: String,
+    },
     /// Extensions that cannot be had as their options say.
     Extension(ExtensionProblem),
 }
@@ -283,6 +303,9 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // Patroni, other members or a person may change that, and nobody tells.
+            | Self::CannotFollow { .. }
+            | Self::Diverged { .. }
             // A grant gives no event.
             | Self::SecretUnreadable(_)
             | Self::Untrusted => true,

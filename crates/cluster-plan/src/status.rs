@@ -1,9 +1,13 @@
 //! What Juju shows of a unit and of the application: the one place where statuses are decided.
 
 use crate::disk::Level;
-use crate::observed::{Observed, Role};
+use crate::observed::{Observed, Role, ServiceState};
 use crate::plan::{Plan, Problem, Waiting};
-use crate::refresh;
+use crate::{follow, refresh};
+
+const COPY: &str = "taking a new copy of the primary's data";
+/// Patroni's word for a member that does so.
+const COPIES: &str = "creating replica";
 
 /// A workload status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,13 +90,21 @@ fn stands(problem: &Problem, observed: &Observed) -> bool {
     !(running && matches!(problem, Problem::Kubernetes(_)))
 }
 
-/// Whether this unit's status tells of members that are missing or not synchronous yet: it is the
-/// leader's or the primary's, which speak for the cluster.
+/// Whether this unit's member does not stream, or its status tells of members that are missing or not
+/// synchronous yet: it is the leader's or the primary's, which speak for the cluster.
 #[must_use]
 pub fn incomplete(observed: &Observed) -> bool {
     let Some(view) = &observed.cluster else {
-        return false;
+        // A Patroni that begins to answer calls nobody.
+        let runs = observed
+            .workload
+            .facts()
+            .is_some_and(|facts| facts.service == ServiceState::Active);
+        return runs && observed.peer_data.as_ref().is_some_and(|d| d.initialised);
     };
+    if follow::lags(observed) {
+        return true;
+    }
     let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&observed.me);
     let planned = usize::try_from(observed.planned).unwrap_or(usize::MAX);
     // A policy may want fewer synchronous standbys than there are; those it wants are told in the
@@ -176,13 +188,19 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     if waits(Waiting::Passwords) {
         return Status::Waiting("waiting for the leader's passwords".into());
     }
+    if waits(Waiting::Copy) {
+        return Status::Waiting(COPY.into());
+    }
     let Some(own) = observed.own_member().filter(|own| own.running()) else {
         let initialised = observed
             .peer_data
             .as_ref()
             .is_some_and(|data| data.initialised);
+        let copies = observed.own_member().is_some_and(|own| own.state == COPIES);
         return Status::Waiting(
-            if initialised {
+            if initialised && copies {
+                COPY
+            } else if initialised {
                 "awaiting for member to start"
             } else {
                 "awaiting for cluster to start"
@@ -272,6 +290,17 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             "storage {percent} % full, the database only reads until it is below {release} %: \
              {filled_by}: make room (BEGIN READ WRITE works) or grow the volume"
         ),
+        Problem::CannotFollow { at, why } => {
+            return Status::Waiting(format!(
+                "needs WAL from {at} on, which the primary has removed; keeps its data as {why}"
+            ));
+        }
+        Problem::Diverged { timeline, from } => {
+            return Status::Waiting(format!(
+                "has data of timeline {timeline} from {from} on that the primary has not: Patroni \
+                 rewinds it"
+            ));
+        }
         Problem::SecretUnreadable(id) => format!(
             "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
         ),

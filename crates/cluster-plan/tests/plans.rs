@@ -73,6 +73,7 @@ fn fresh(leader: bool) -> Observed {
         }))),
         cluster: None,
         database: None,
+        following: None,
         unserved_relations: BTreeSet::new(),
         tls: None,
     }

@@ -1,0 +1,197 @@
+//! Whether a standby can follow the primary; and where it never can again, whether its data may be
+//! given up for a new copy of the primary's.
+//!
+//! Patroni rewinds a member that has diverged, but it leaves one alone that asks for WAL which the
+//! primary has removed: that one asks for ever. Only the charm may say that it starts anew, and only
+//! where all that it holds is proven to be in the primary's own history.
+
+use crate::observed::{Cluster, Observed, Role};
+use crate::plan::{Plan, Problem, Step, Waiting};
+
+/// What the own standby and the primary tell of each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// The own standby.
+    pub standby: Standby,
+    /// The primary; none while the standby streams, or where the primary does not answer.
+    pub primary: Option<Upstream>,
+}
+
+/// A standby that answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standby {
+    /// It streams.
+    pub streams: bool,
+    /// The highest timeline of which it can have anything.
+    pub timeline: u32,
+    /// The end of what it has received or replayed, in bytes.
+    pub position: u64,
+    /// Replay is paused or delayed, so more may lie on its volume than it tells.
+    pub paused: bool,
+    /// It can fetch WAL from an archive.
+    pub archive: bool,
+}
+
+/// The primary, as its standbys need it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// Timeline.
+    pub timeline: u32,
+    /// The end of what is flushed, in bytes.
+    pub position: u64,
+    /// Bytes of a WAL segment.
+    pub segment: u64,
+    /// Number of the oldest segment that it has.
+    pub oldest: u64,
+    /// Timelines that it has left, and where.
+    pub history: Vec<(u32, u64)>,
+}
+
+/// How a standby stands to its primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// The primary has what it needs next.
+    CatchesUp,
+    /// The primary has all that it has, and not what it needs next.
+    Behind,
+    /// It has what the primary has not, from here on.
+    Diverged(u64),
+    /// The facts do not fit each other.
+    Unknown,
+}
+
+impl Upstream {
+    fn relation(&self, standby: &Standby) -> Relation {
+        let known = if standby.timeline == self.timeline {
+            Some(self.position)
+        } else {
+            let left = self.history.iter().find(|(t, _)| *t == standby.timeline);
+            left.map(|(_, at)| *at)
+        };
+        let Some(segment) = standby.position.checked_div(self.segment) else {
+            return Relation::Unknown;
+        };
+        match known {
+            _ if standby.timeline == 0 || standby.position == 0 => Relation::Unknown,
+            // A timeline that the primary never knew.
+            None => Relation::Diverged(0),
+            Some(end) if standby.position > end => Relation::Diverged(end),
+            Some(_) if segment < self.oldest => Relation::Behind,
+            Some(_) => Relation::CatchesUp,
+        }
+    }
+}
+
+/// The history file of a timeline: which timelines were left, and where.
+#[must_use]
+pub fn history(text: &str) -> Vec<(u32, u64)> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, position(words.next()?)?))
+        })
+        .collect()
+}
+
+/// A WAL position as PostgreSQL writes it, `0/5000000`, in bytes.
+#[must_use]
+pub fn position(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let half = |digits: &str| u32::from_str_radix(digits, 16).ok().map(u64::from);
+    Some((half(high)? << 32) | half(low)?)
+}
+
+/// The number of a WAL segment by its file's name without the timeline, `0000000100000042`.
+#[must_use]
+pub fn segment_number(name: &str, segment: u64) -> Option<u64> {
+    let half = |range| u64::from_str_radix(name.get(range)?, 16).ok();
+    let (high, low) = (half(0..8)?, half(8..16)?);
+    Some(high.checked_mul((1_u64 << 32).checked_div(segment)?)? + low)
+}
+
+fn shown(position: u64) -> String {
+    format!("{:X}/{:X}", position >> 32, position & 0xFFFF_FFFF)
+}
+
+/// Whether the own member is a standby that does not stream, so that the charm has to look again.
+#[must_use]
+pub fn lags(observed: &Observed) -> bool {
+    let following = observed.following.as_ref();
+    following.is_some_and(|following| !following.standby.streams)
+}
+
+/// Adds the verdict on the own member.
+pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
+    let Some(Following {
+        standby,
+        primary: Some(primary),
+    }) = &observed.following
+    else {
+        return;
+    };
+    if standby.streams {
+        return;
+    }
+    match primary.relation(standby) {
+        Relation::CatchesUp | Relation::Unknown => {}
+        Relation::Diverged(from) => plan.problem(Problem::Diverged {
+            timeline: standby.timeline,
+            from: shown(from),
+        }),
+        Relation::Behind => {
+            let at = shown(standby.position);
+            match refused(observed, view, standby) {
+                None => {
+                    let why = format!(
+                        "it needs WAL from {at} on, which the primary has removed, and the primary \
+                         has all that it holds"
+                    );
+                    plan.step(Step::Reinitialise, why);
+                    plan.wait(Waiting::Copy, "Patroni's start callback");
+                }
+                Some(why) => plan.problem(Problem::CannotFollow { at, why }),
+            }
+        }
+    }
+}
+
+/// Why a member that can't follow must keep its data for now.
+fn refused(observed: &Observed, view: &Cluster, standby: &Standby) -> Option<&'static str> {
+    let Some(own) = observed.own_member() else {
+        return Some("Patroni does not list it");
+    };
+    if own.role != Role::Replica {
+        return Some("it is a synchronous standby or leads");
+    }
+    if observed.leaving.contains(&observed.me) {
+        return Some("its unit leaves");
+    }
+    if view.paused {
+        return Some("Patroni is paused");
+    }
+    if standby.paused {
+        return Some("its replay is paused or delayed");
+    }
+    if standby.archive {
+        return Some("an archive may have it");
+    }
+    let primary = view.primary().filter(|primary| primary.started());
+    if primary.is_none_or(|primary| primary.member.as_ref() == Some(&observed.me)) {
+        return Some("no primary runs");
+    }
+    // Where no other copy follows the primary, two that start anew at once would leave only one.
+    let synchronous = view
+        .members
+        .iter()
+        .any(|m| m.role == Role::SyncStandby && m.started());
+    let first = view
+        .members
+        .iter()
+        .filter(|m| m.role == Role::Replica && m.started())
+        .filter_map(|m| m.member.as_ref())
+        .min();
+    if !synchronous && first != Some(&observed.me) {
+        return Some("no other standby is synchronous, and one member starts anew at a time");
+    }
+    None
+}

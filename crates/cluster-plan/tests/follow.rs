@@ -1,0 +1,280 @@
+//! A standby that can't follow starts anew only where the primary is proven to have all that it has.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by them"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_plan::disk::Thresholds;
+use cluster_plan::follow::{Following, Standby, Upstream, history, position, segment_number};
+use cluster_plan::names::{Member, Names};
+use cluster_plan::observed::{
+    Cluster, ClusterMember, Observed, PatroniVersion, PeerData, Role, ServiceState, SystemUser,
+    Workload, WorkloadFacts,
+};
+use cluster_plan::options::Config;
+use cluster_plan::plan::{Plan, Problem, Step};
+use cluster_plan::planner::{self, Desired};
+use cluster_plan::status::{self, Status};
+
+const SEGMENT: u64 = 16 * 1024 * 1024;
+
+fn member(ordinal: u32) -> Member {
+    Names::new("pg", "dev").member(ordinal)
+}
+
+/// Unit 2 of three, whose member is in segment 3 of timeline 2; the primary is in segment 40 of
+/// timeline 3, which begins in segment 20, and keeps WAL from segment 10 on.
+fn behind() -> Observed {
+    let roles = [Role::Leader, Role::SyncStandby, Role::Replica];
+    let members = (0..).zip(roles).map(|(ordinal, role)| ClusterMember {
+        member: Some(member(ordinal)),
+        name: member(ordinal).to_string(),
+        role,
+        state: "running".into(),
+        timeline: Some(3),
+        pending_restart: false,
+    });
+    Observed {
+        names: Names::new("pg", "dev"),
+        me: member(2),
+        leader: false,
+        planned: 3,
+        peers: [member(0), member(1)].into(),
+        leaving: BTreeSet::new(),
+        peer_data: Some(PeerData {
+            initialised: true,
+            announced: Some("replica".into()),
+            ..PeerData::default()
+        }),
+        passwords: Some(SystemUser::GENERATED.into()),
+        given: None,
+        workload: Workload::Up(Box::new(WorkloadFacts {
+            postgresql: Some("15.18".into()),
+            patroni: Some(PatroniVersion { major: 3, minor: 0 }),
+            storage_ready: true,
+            configured: true,
+            service: ServiceState::Active,
+            ..WorkloadFacts::default()
+        })),
+        kubernetes: None,
+        cluster: Some(Cluster {
+            members: members.collect(),
+            ..Cluster::default()
+        }),
+        database: None,
+        following: Some(Following {
+            standby: Standby {
+                streams: false,
+                timeline: 2,
+                position: 3 * SEGMENT + 100,
+                paused: false,
+                archive: false,
+            },
+            primary: Some(Upstream {
+                timeline: 3,
+                position: 40 * SEGMENT,
+                segment: SEGMENT,
+                oldest: 10,
+                history: vec![(1, SEGMENT), (2, 20 * SEGMENT)],
+            }),
+        }),
+        unserved_relations: BTreeSet::new(),
+        tls: None,
+    }
+}
+
+fn plan(observed: &Observed) -> Plan {
+    let desired = Desired {
+        config: Config::new(&BTreeMap::new()),
+        dynamic: serde_json::Map::new(),
+        thresholds: Thresholds::default(),
+        publish_version: false,
+    };
+    planner::plan(observed, &desired)
+}
+
+fn reinitialises(observed: &Observed) -> bool {
+    plan(observed)
+        .steps
+        .iter()
+        .any(|p| p.step == Step::Reinitialise)
+}
+
+fn with(change: impl FnOnce(&mut Observed)) -> Observed {
+    let mut observed = behind();
+    change(&mut observed);
+    observed
+}
+
+fn standby(change: impl FnOnce(&mut Standby)) -> Observed {
+    with(|observed| change(&mut observed.following.as_mut().unwrap().standby))
+}
+
+fn upstream(change: impl FnOnce(&mut Upstream)) -> Observed {
+    with(|o| change(o.following.as_mut().unwrap().primary.as_mut().unwrap()))
+}
+
+fn view(change: impl FnOnce(&mut Cluster)) -> Observed {
+    with(|observed| change(observed.cluster.as_mut().unwrap()))
+}
+
+#[test]
+fn a_member_whose_next_wal_is_removed_starts_anew() {
+    let plan = plan(&behind());
+    let step = plan
+        .steps
+        .iter()
+        .find(|p| p.step == Step::Reinitialise)
+        .unwrap();
+    assert!(step.why.contains("WAL from 0/3000064 on"), "{}", step.why);
+    // Also on the primary's own timeline.
+    assert!(reinitialises(&standby(|s| s.timeline = 3)));
+}
+
+#[test]
+fn a_member_that_streams_or_can_catch_up_is_left_alone() {
+    for observed in [
+        standby(|s| s.streams = true),
+        standby(|s| s.position = 10 * SEGMENT),
+        upstream(|u| u.oldest = 3),
+        with(|o| o.following.as_mut().unwrap().primary = None),
+        with(|o| o.following = None),
+    ] {
+        let plan = plan(&observed);
+        assert!(plan.steps.is_empty() && plan.problems.is_empty(), "{plan}");
+    }
+}
+
+#[test]
+fn a_member_that_has_anything_which_the_primary_has_not_keeps_it() {
+    for observed in [
+        // Beyond where the primary left that timeline.
+        standby(|s| s.position = 20 * SEGMENT + 1),
+        // The same although the primary has removed all of it.
+        with(|o| {
+            let following = o.following.as_mut().unwrap();
+            following.standby.position = 20 * SEGMENT + 1;
+            following.primary.as_mut().unwrap().oldest = 39;
+        }),
+        // Beyond the primary on the primary's own timeline.
+        with(|o| {
+            let following = o.following.as_mut().unwrap();
+            following.standby.timeline = 3;
+            following.standby.position = 40 * SEGMENT + 1;
+        }),
+        // Of a timeline that the primary never knew.
+        standby(|s| s.timeline = 7),
+        upstream(|u| u.history = vec![(1, SEGMENT)]),
+    ] {
+        let plan = plan(&observed);
+        assert!(plan.steps.is_empty(), "{plan}");
+        assert!(
+            matches!(plan.problems[..], [Problem::Diverged { .. }]),
+            "{plan}"
+        );
+    }
+}
+
+#[test]
+fn facts_that_tell_nothing_prove_nothing() {
+    for observed in [
+        standby(|s| s.position = 0),
+        standby(|s| s.timeline = 0),
+        upstream(|u| u.segment = 0),
+    ] {
+        assert!(!reinitialises(&observed));
+    }
+}
+
+#[test]
+fn a_member_keeps_its_data_where_anything_else_speaks_against_it() {
+    let cases = [
+        (
+            view(|v| v.members[2].role = Role::SyncStandby),
+            "synchronous",
+        ),
+        (view(|v| drop(v.members.pop())), "does not list"),
+        (
+            view(|v| v.members[0].state = "starting".into()),
+            "no primary",
+        ),
+        (view(|v| v.paused = true), "paused"),
+        (standby(|s| s.paused = true), "replay"),
+        (standby(|s| s.archive = true), "archive"),
+        (with(|o| o.leaving = [member(2)].into()), "leaves"),
+    ];
+    for (observed, why) in cases {
+        let plan = plan(&observed);
+        assert!(
+            plan.steps.iter().all(|p| p.step != Step::Reinitialise),
+            "{plan}"
+        );
+        let Status::Waiting(told) = status::judge(&observed, &plan).unit else {
+            unreachable!("waiting: {why}");
+        };
+        assert!(told.contains(why) && told.contains("0/3000064"), "{told}");
+    }
+    assert!(
+        !reinitialises(&view(|v| v.members[0].role = Role::Replica)),
+        "nobody leads"
+    );
+}
+
+#[test]
+fn where_no_standby_follows_one_member_starts_anew_at_a_time() {
+    let neither = |me: u32| {
+        view(|v| v.members[1].role = Role::Replica).also(|observed| observed.me = member(me))
+    };
+    assert!(reinitialises(&neither(1)));
+    assert!(!reinitialises(&neither(2)));
+    // One that does not run is not waited for.
+    let mut observed = neither(2);
+    observed.cluster.as_mut().unwrap().members[1].state = "stopped".into();
+    assert!(reinitialises(&observed));
+}
+
+trait Also: Sized {
+    fn also(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+impl Also for Observed {}
+
+#[test]
+fn a_member_that_takes_a_copy_says_so() {
+    let observed = view(|v| v.members[2].state = "creating replica".into());
+    let told = status::judge(&observed, &Plan::default()).unit;
+    assert_eq!(
+        told,
+        Status::Waiting("taking a new copy of the primary's data".into())
+    );
+    let observed = behind();
+    assert_eq!(status::judge(&observed, &plan(&observed)).unit, told);
+    assert!(status::incomplete(&observed), "the charm looks again");
+}
+
+#[test]
+fn a_unit_whose_patroni_does_not_answer_looks_again() {
+    let silent = with(|observed| observed.cluster = None);
+    assert!(status::incomplete(&silent));
+    // Before there is a cluster its start callback tells.
+    let first = silent.also(|o| o.peer_data.as_mut().unwrap().initialised = false);
+    assert!(!status::incomplete(&first));
+}
+
+#[test]
+fn positions_segments_and_histories_are_read_as_postgresql_writes_them() {
+    assert_eq!(position("1/5000000"), Some((1 << 32) + 0x500_0000));
+    assert_eq!(position("5000000"), None);
+    assert_eq!(segment_number("0000000100000002", SEGMENT), Some(258));
+    assert_eq!(segment_number("00000001000000", SEGMENT), None);
+    assert_eq!(segment_number("0000000100000002", 0), None);
+    let text = "1\t0/5000000\tno recovery target specified\n\n2\t0/6000000\tx\n";
+    assert_eq!(history(text), [(1, 0x500_0000), (2, 0x600_0000)]);
+}

@@ -1,0 +1,89 @@
+//! Whether the own standby follows the primary: what it has, and what the primary still has for it.
+
+use cluster_plan::follow::{self, Following, Standby, Upstream};
+use cluster_plan::observed::Observed;
+
+use super::database;
+use super::juju::JujuFacts;
+use crate::ports::{Database, PortResult, Server};
+
+/// Of the own standby. A WAL receiver that has just been started may be refused in the next moment.
+/// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
+pub const STANDBY: &str = "\
+WITH here AS (SELECT \
+    (greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()) - '0/0')::bigint AS at, \
+    pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size), \
+  file AS (SELECT (at - 1) / size / (4294967296 / size) AS high, (at - 1) / size % (4294967296 / size) AS low FROM here) \
+SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.pg_stat_activity a USING (pid) \
+    WHERE r.status = 'streaming' AND a.backend_start < pg_catalog.clock_timestamp() - interval '2 s')::text, \
+  greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()), \
+    (SELECT max(('x' || substr(name, 1, 8))::bit(32)::bigint) FROM pg_catalog.pg_ls_waldir() \
+       WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) = \
+         upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))))::text, \
+  at::text, \
+  (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::text, \
+  (pg_catalog.current_setting('restore_command') <> '')::text \
+FROM here, file";
+
+/// Of the primary: timeline, position, size of a segment, name of the oldest one, history.
+pub const UPSTREAM: &str = "\
+WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline) \
+SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, \
+  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text, \
+  (SELECT min(substr(name, 9) COLLATE \"C\") FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'), \
+  CASE WHEN timeline <> '00000001' \
+    THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END \
+FROM now";
+
+/// The facts; none where the own member is no standby that answers.
+pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Option<Following> {
+    let primary = database::server(juju, observed)?;
+    let own = observed.own_member()?;
+    if matches!(primary, Server::Own) || !own.running() {
+        return None;
+    }
+    let standby = standby(&told(port.query(&Server::Own, STANDBY))?)?;
+    // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
+    let primary = (!standby.streams)
+        .then(|| upstream(&told(port.query(&primary, UPSTREAM))?))
+        .flatten();
+    Some(Following { standby, primary })
+}
+
+fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>>> {
+    match rows {
+        Ok(rows) => rows.into_iter().next(),
+        Err(error) => {
+            tracing::debug!("cannot tell whether the standby follows: {}", error.chain());
+            None
+        }
+    }
+}
+
+fn standby(cells: &[Option<String>]) -> Option<Standby> {
+    let [streams, timeline, position, paused, archive] = cells else {
+        return None;
+    };
+    let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
+    Some(Standby {
+        streams: truth(streams)?,
+        timeline: timeline.as_deref()?.parse().ok()?,
+        position: position.as_deref()?.parse().ok()?,
+        paused: truth(paused)?,
+        archive: truth(archive)?,
+    })
+}
+
+fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
+    let [timeline, position, segment, oldest, history] = cells else {
+        return None;
+    };
+    let segment = segment.as_deref()?.parse().ok()?;
+    Some(Upstream {
+        timeline: u32::from_str_radix(timeline.as_deref()?, 16).ok()?,
+        position: position.as_deref()?.parse().ok()?,
+        segment,
+        oldest: follow::segment_number(oldest.as_deref()?, segment)?,
+        history: follow::history(history.as_deref().unwrap_or_default()),
+    })
+}

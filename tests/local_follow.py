@@ -1,0 +1,96 @@
+"""A standby is cut off while a client writes. Back in time it goes on by itself; back when the primary
+has removed the WAL that it needs, it says so and takes a new copy of the primary's data, and nobody
+else does. No acknowledged write is lost."""
+
+import subprocess
+import sys
+
+from scenario import APP, Cluster, Failed, check, until
+from writing import promote, writing
+
+# Seconds until a standby that came back follows again.
+RECOVERY = 90
+SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
+VERDICT = "reinitialise the own member"
+
+
+def whole(cluster):
+    """Three units stand, and commits wait for both standbys."""
+    return cluster.stands(3) and cluster.sql(SYNCHRONOUS) == "2"
+
+
+def verdicts(cluster):
+    """Units that were reinitialised."""
+    log = cluster.juju("debug-log", "--replay", "--no-tail").splitlines()
+    unit, found = "", []
+    for line in log:
+        if line.startswith("unit-"):
+            unit = line.split(":")[0]
+        if VERDICT in line:
+            found.append(unit)
+    return found
+
+
+def cut_off(cluster, standby):
+    """Nobody reaches the standby, and the primary knows."""
+    cluster.juju("fault", "cut", standby)
+    until(60, "the primary has given it up", lambda: cluster.sql(SYNCHRONOUS) == "1")
+
+
+def back_in_time(cluster, standby):
+    cut_off(cluster, standby)
+    cluster.sql("create table meanwhile as select generate_series(1, 1000) as n")
+    cluster.juju("fault", "heal")
+    took = until(RECOVERY, "the standby follows again", lambda: whole(cluster))
+    check(f"back in time, a standby follows by itself after {took:.1f} s", verdicts(cluster) == [])
+
+
+def remove_wal(cluster, successor):
+    """Another primary, which keeps for the standby only what is written from then on, removes all WAL
+    that was written before."""
+    cluster.sql("create table more as select generate_series(1, 1000) as n")
+    old = cluster.sql("select substr(pg_walfile_name(pg_current_wal_lsn()), 9)")
+    # Before it leads, so that the standby's last segment is not the one it begins with.
+    cluster.sql("select pg_switch_wal()")
+    promote(cluster, successor)
+
+    def removed():
+        cluster.sql("select pg_switch_wal()")
+        cluster.sql("checkpoint")
+        return cluster.sql(f"select count(*) from pg_ls_waldir() where substr(name, 9) = '{old}'") == "0"
+
+    until(60, "the primary has removed its WAL", removed)
+
+
+def back_too_late(cluster, standby, successor):
+    cut_off(cluster, standby)
+    remove_wal(cluster, successor)
+    cluster.juju("fault", "heal")
+    until(RECOVERY, "its unit says what it does", lambda: cluster.units()[standby]
+          == ("waiting", "taking a new copy of the primary's data"), every=0.05)
+    took = until(RECOVERY, "the standby follows again", lambda: whole(cluster))
+    check(f"back too late, a standby starts anew and follows {took:.1f} s later, and it alone",
+          verdicts(cluster) == [f"unit-{standby.replace('/', '-')}"], verdicts(cluster))
+    rows = "select (select count(*) from more) + (select count(*) from meanwhile)"
+    check("it has what was written meanwhile", all(
+        cluster.inside(unit, f"su postgres -c \"psql -h /var/run/postgresql -U operator -d postgres"
+                             f" -XAtc '{rows}'\"") == "2000" for unit in cluster.units()))
+
+
+def main():
+    with Cluster() as cluster:
+        cluster.juju("model-config", "update-status-hook-interval=60m")
+        cluster.deploy(3, "--config", "durability_wal_keep_size=0")
+        until(120, "three units stand", lambda: whole(cluster))
+        primary = cluster.primary()
+        successor, standby = [unit for unit in sorted(cluster.units()) if unit != primary]
+        with writing(cluster, "a standby comes back", None):
+            back_in_time(cluster, standby)
+            back_too_late(cluster, standby, successor)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Failed, subprocess.TimeoutExpired) as error:
+        sys.exit(f"FAILED: {error}")
