@@ -1,8 +1,8 @@
 //! Extensions by option, in every database and in template1.
 //!
-//! Only the leader sees to them. It remembers for which options, databases and primary they are as
-//! they should be, so that a hook looks into the databases only when one of these has changed, or
-//! while something is in the way.
+//! Only the leader sees to them. It remembers for which options and primary they are as they should
+//! be, and in which databases, so that a hook looks into all of them only when the former have
+//! changed or while something is in the way, and else into those alone that are new.
 
 use std::collections::BTreeSet;
 
@@ -37,8 +37,12 @@ const MADE: &str = "extensions";
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Memory {
+    /// What holds for all databases.
     #[serde(rename = "d")]
     digest: String,
+    /// Marks of the databases that are as they should be.
+    #[serde(rename = "s", default)]
+    settled: BTreeSet<String>,
     #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
     problems: Vec<ExtensionProblem>,
 }
@@ -78,14 +82,28 @@ pub fn reconcile(
     else {
         return Ok(outcome(memory, false));
     };
-    let now = stand(&wanted, &made, observation, &database.databases);
-    if memory.digest == now && memory.problems.is_empty() {
+    let same = memory.digest == stand(&wanted, &made, observation) && memory.problems.is_empty();
+    let marks = || {
+        database
+            .databases
+            .iter()
+            .map(|(name, id)| digest(&[name, id]))
+    };
+    let due: Vec<&str> = database
+        .databases
+        .keys()
+        .map(String::as_str)
+        .zip(marks())
+        .filter(|(_, mark)| !same || !memory.settled.contains(mark))
+        .map(|(name, _)| name)
+        .collect();
+    if same && due.is_empty() {
         return Ok(Outcome::default());
     }
     let work = Work {
         database: ports.database,
         server: &server,
-        databases: database.databases.keys().map(String::as_str).collect(),
+        databases: due,
     };
     match work.settle(&wanted, &made) {
         Ok((changes, problems)) => {
@@ -94,7 +112,8 @@ pub fn reconcile(
                 juju.set_peer(Bag::Application, MADE, &list.join(","))?;
             }
             memory = Memory {
-                digest: stand(&wanted, &changes.made, observation, &database.databases),
+                digest: stand(&wanted, &changes.made, observation),
+                settled: marks().collect(),
                 problems,
             };
             let new = serde_json::to_string(&memory).unwrap_or_default();
@@ -132,22 +151,14 @@ fn made(juju: &dyn JujuPort) -> Result<BTreeSet<String>, JujuError> {
         .collect())
 }
 
-/// A name for all that the extensions depend on. Another primary may lack the last of what was
-/// made, since the charm does not wait for standbys.
-fn stand(
-    wanted: &[Extension],
-    made: &BTreeSet<String>,
-    observation: &Observation,
-    databases: &std::collections::BTreeMap<String, String>,
-) -> String {
+/// A name for all that the extensions of every database depend on. Another primary may lack the last
+/// of what was made, since the charm does not wait for standbys.
+fn stand(wanted: &[Extension], made: &BTreeSet<String>, observation: &Observation) -> String {
     let primary = crate::apply::primary(observation).map(ToString::to_string);
     let mut texts = vec![primary.as_deref().unwrap_or_default()];
     texts.extend(wanted.iter().map(|extension| extension.name));
     texts.push("/");
     texts.extend(made.iter().map(String::as_str));
-    for (name, id) in databases {
-        texts.extend([name.as_str(), id]);
-    }
     digest(&texts)
 }
 

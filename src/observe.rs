@@ -142,21 +142,13 @@ pub fn observe(
         (Ok(config), Some(parameters)) => dynamic(config, parameters, juju.planned),
         _ => Map::new(),
     };
-    let (mut tls, seen) = match tls::look(juju, ports, address(&observed)) {
-        Ok(looked) => looked,
-        Err(error) => {
-            observed.workload = Workload::Unreachable(error.chain());
-            tls::first(juju, ports.clock.now())
-        }
-    };
-    observed.tls = seen;
-    let guests = guests::rules(juju, ports, scope.database);
+    let mut tls = certificates(juju, ports, &mut observed);
     let files = files(
         juju,
         &observed,
         (&image, &mut tls),
-        (parameters.as_ref(), &guests),
-        &dynamic,
+        (parameters.as_ref(), &dynamic),
+        (ports, scope.database),
     )?;
     if let Workload::Up(facts) = &mut observed.workload
         && let Err(error) = workload::compare(ports.workload, facts, &files, &layer)
@@ -178,6 +170,19 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// What is wanted of certificates.
+fn certificates(juju: &JujuFacts, ports: &Ports<'_>, observed: &mut Observed) -> tls::Look {
+    let (look, seen) = match tls::look(juju, ports, address(observed)) {
+        Ok(looked) => looked,
+        Err(error) => {
+            observed.workload = Workload::Unreachable(error.chain());
+            tls::first(juju, ports.clock.now())
+        }
+    };
+    observed.tls = seen;
+    look
 }
 
 /// How full the volume is, where that is asked for or was worth telling last time.
@@ -271,8 +276,8 @@ fn files(
     juju: &JujuFacts,
     observed: &Observed,
     (image, tls): (&workload::Image, &mut tls::Look),
-    (parameters, guests): (Option<&Parameters>, &[String]),
-    dynamic: &Map<String, Value>,
+    (parameters, dynamic): (Option<&Parameters>, &Map<String, Value>),
+    (ports, look): (&Ports<'_>, bool),
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![render::callback(), render::watch(), render::disk_below()];
     let (Some(passwords), Some(parameters), Some(major)) =
@@ -297,7 +302,7 @@ fn files(
         bootstrap: may.then_some(dynamic),
         major,
         preload: &image.preload,
-        guests,
+        guests: &guests::rules(juju, ports, look),
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,

@@ -80,6 +80,26 @@ fn nothing_is_looked_up_while_nothing_changes() {
 }
 
 #[test]
+fn a_new_database_beside_a_hundred_others_is_the_only_one_that_is_looked_into() {
+    let world = cluster();
+    set(&world, "plugin_hstore_enable", true);
+    let add = |name: String| {
+        world.with(|state| state.clients.databases.insert(name, "x".into()));
+        let before = world.with(|state| state.extensions.looks);
+        assert_eq!(world.hook(0, &notice()), Outcome::Done);
+        world.with(|state| state.extensions.looks) - before
+    };
+    let looks: Vec<usize> = (0..100).map(|n| add(format!("d{n}"))).collect();
+    assert!(looks.windows(2).all(|two| two[0] == two[1]), "{looks:?}");
+    // What the image has, and what the database has.
+    assert_eq!(looks[0], 2);
+    assert_eq!(has(&world, "hstore").len(), 103);
+    // An option that is new concerns all of them.
+    set(&world, "plugin_uuid_ossp_enable", true);
+    assert_eq!(has(&world, "uuid-ossp").len(), 103);
+}
+
+#[test]
 fn one_that_the_image_lacks_is_named_and_the_others_are_made() {
     let world = cluster();
     world.with(|state| {

@@ -17,7 +17,7 @@ from scenario import APP, MODEL, Cluster, Failed, check, until
 
 PACKAGES = ("ops", "yaml", "_yaml", "websocket", "opentelemetry", "typing_extensions", "dpcharmlibs",
             "cryptography", "cffi", "_cffi_backend", "pydantic", "pydantic_core", "annotated_types",
-            "typing_inspection", "psycopg", "psycopg_binary")
+            "typing_inspection", "psycopg", "psycopg_binary", "pgsql", "pgconnstr")
 CHARM = pathlib.Path(__file__).parent / "charms" / "db-client"
 
 
@@ -189,6 +189,10 @@ def adopted(cluster, charm):
         "create extension citext",
     ):
         cluster.sql_in("old", statement)
+    cluster.sql("create role relation_id_98 login in role relation_access")
+    cluster.sql("grant connect on database old to relation_id_98")
+    cluster.sql_in("old", "grant create on schema public to relation_id_98")
+    cluster.sql_in("old", "set role relation_id_98; create table pooled (n int); insert into pooled values (9)")
     cluster.client("heir", charm, shape="secrets", database="old")
     until(60, "the heir has the database", lambda: cluster.has_database("heir"))
     check("a database that was there is adopted",
@@ -197,6 +201,9 @@ def adopted(cluster, charm):
                       "drop view seen", "alter type mood add value 'good'", "drop function one()",
                       "create table mine (n citext)"):
         check(f"its client may {statement}", cluster.run_sql("heir", statement) == [])
+    check("who a pooler had let in keeps what it made",
+          cluster.sql_in("old", "set role relation_id_98; select n from pooled") == "9")
+    cluster.sql_in("old", "drop owned by relation_id_98; drop role relation_id_98")
     cluster.juju("remove-application", "heir", "--no-prompt")
     until(60, "the heir is gone", lambda: len(cluster.users()) == 4)
 
@@ -221,6 +228,16 @@ def legacy(cluster, charm):
     cluster.juju("integrate", "old-admin:legacy", f"{APP}:db-admin")
     until(60, "the admin has its database", lambda: cluster.has_database("old-admin"))
     check("one of db-admin is one", cluster.run_sql("old-admin", "create role mine") == [])
+    cluster.juju("deploy", str(charm), "old-library", "--config", "database=app", "--config", "shape=pgsql")
+    cluster.juju("integrate", "old-library:legacy", f"{APP}:db")
+    until(60, "one on the old published library has its database", lambda: cluster.has_database("old-library"))
+    check("it reads, writes and reads on a replica",
+          cluster.run_sql("old-library", "insert into notes (text) values ('y')") == []
+          and cluster.run_sql("old-library", "select pg_is_in_recovery()",
+                              endpoint="read-only-endpoints") == [[True]])
+    cluster.sql_in("app", "delete from notes where text = 'y'")
+    cluster.juju("remove-application", "old-library", "--no-prompt")
+    until(60, "and goes", lambda: len(cluster.users()) == 2)
     cluster.juju("remove-relation", "old-client:legacy", APP)
     until(60, "its user is gone", lambda: len(cluster.users()) == 1)
     check("the data stays", cluster.run_sql("old-admin", "select count(*) from notes") == [[3]])

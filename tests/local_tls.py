@@ -4,6 +4,7 @@ fails, no PostgreSQL is restarted, no other member leads, no replication is brok
 a charm on the published library. No private key is where it could be read."""
 
 import base64
+import json
 import pathlib
 import re
 import shutil
@@ -31,18 +32,20 @@ TRUST = (
 )
 
 
+LIBRARIES = pathlib.Path.home() / ".cache" / "postgresql-k8s" / "tls-provider-libraries"
+
+
 def charm_with_libraries(folder):
     """The provider's charm, with the published libraries beside it."""
     charm = pathlib.Path(folder) / PROVIDER
     shutil.copytree(CHARM, charm)
-    cache = pathlib.Path.home() / ".cache" / "postgresql-k8s" / "tls-provider-libraries"
-    if not (cache / "charmlibs").exists():
+    if not (LIBRARIES / "charmlibs").exists():
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--target", str(cache),
+            [sys.executable, "-m", "pip", "install", "-q", "--target", str(LIBRARIES),
              "charmlibs-interfaces-tls-certificates"],
             check=True,
         )
-    shutil.copytree(cache, charm / "venv", ignore=shutil.ignore_patterns("__pycache__", "bin"))
+    shutil.copytree(LIBRARIES, charm / "venv", ignore=shutil.ignore_patterns("__pycache__", "bin"))
     return charm
 
 
@@ -125,6 +128,26 @@ def step(cluster, client, before, what, seconds):
           f"\nbefore {before}\nnow {now}")
 
 
+def validated(cluster):
+    """What each unit asks for, by the published library's own model."""
+    sys.path.insert(0, str(LIBRARIES))
+    from charmlibs.interfaces.tls_certificates import CertificateSigningRequest, _tls_certificates
+
+    model = _tls_certificates._RequirerData  # The library has no public name for it.
+    told = json.loads(cluster.juju("show-unit", f"{PROVIDER}/0", "--format", "json"))[f"{PROVIDER}/0"]
+    (relation,) = [r for r in told["relation-info"] if r["endpoint"] == "certificates"]
+    check("the application itself asks for nothing", not relation["application-data"], str(relation))
+    for unit, bag in relation["related-units"].items():
+        asked = {key: text for key, text in bag["data"].items() if not key.endswith(("-address", "-subnets"))}
+        keys = {field.alias or name for name, field in model.model_fields.items()}
+        check(f"{unit} writes no key that the library's model does not know", set(asked) <= keys, str(set(asked)))
+        (request,) = model.load(bag["data"]).certificate_signing_requests
+        said = CertificateSigningRequest.from_string(request.certificate_signing_request)
+        host = f"{unit.replace('/', '-')}.{APP}-endpoints.{MODEL}.svc.cluster.local"
+        check(f"the library reads the request of {unit}",
+              not request.ca and said.common_name and {host, PRIMARY} <= set(said.sans_dns or []), str(said.sans_dns))
+
+
 def private_lines(cluster):
     """A line of each private key on the units' volumes."""
     lines = set()
@@ -192,6 +215,7 @@ def main():
         cluster.juju("integrate", f"{PROVIDER}:certificates", f"{APP}:certificates")
         took = until(REACHES, "all serve certificates", lambda: cluster.all_of("test authority 1"))
         step(cluster, client, before, "TLS turned on", took)
+        validated(cluster)
 
         first = pathlib.Path(folder) / "first.pem"
         both = pathlib.Path(folder) / "both.pem"

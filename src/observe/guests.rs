@@ -26,6 +26,9 @@ FROM pg_catalog.pg_roles r WHERE r.rolcanlogin \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid \
      AND g.rolname IN ('identity_access', 'internal_access')) ORDER BY 1";
 
+/// Most users with a rule: who may make roles could make more than a server starts with in time.
+const MOST: usize = 1000;
+
 /// The rules: as the own server's catalogue has it, or as they were where that does not answer.
 pub fn rules(juju: &JujuFacts, ports: &Ports<'_>, look: bool) -> Vec<String> {
     if !juju.peer_data.as_ref().is_some_and(|d| d.initialised) {
@@ -33,7 +36,15 @@ pub fn rules(juju: &JujuFacts, ports: &Ports<'_>, look: bool) -> Vec<String> {
     }
     if look {
         match ports.database.query(&Server::Own, GUESTS) {
-            Ok(rows) => return rows.into_iter().filter_map(rule).collect(),
+            Ok(rows) => {
+                if rows.len() > MOST {
+                    tracing::warn!(
+                        "of {} users that others made the first {MOST} by name may enter",
+                        rows.len()
+                    );
+                }
+                return rows.into_iter().take(MOST).filter_map(rule).collect();
+            }
             Err(error) => tracing::debug!(
                 "which users others have made cannot be seen: {}",
                 error.chain()

@@ -72,11 +72,11 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
-            rows.extend(
-                state.databases().into_iter().enumerate().map(|(id, name)| {
-                    vec![Some("database".into()), Some(name), Some(id.to_string())]
-                }),
-            );
+            rows.extend(state.databases().into_iter().map(|name| {
+                // Others that come and go don't change it.
+                let id = format!("id of {name}");
+                vec![Some("database".into()), Some(name), Some(id)]
+            }));
             rows.extend(
                 state
                     .units

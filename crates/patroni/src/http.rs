@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -48,9 +48,12 @@ pub(crate) async fn certificate(client: &Client) -> Result<Option<Vec<u8>>, Erro
     let Some(config) = &client.tls else {
         return Ok(None);
     };
-    let stream = secure(client, config, connect(client).await?).await?;
+    let mut stream = secure(client, config, connect(client).await?).await?;
     let shown = stream.get_ref().1.peer_certificates();
-    Ok(shown.and_then(|all| all.first()).map(|leaf| leaf.to_vec()))
+    let shown = shown.and_then(|all| all.first()).map(|leaf| leaf.to_vec());
+    // An end without a word is a fault in Patroni's log.
+    let _ = stream.shutdown().await;
+    Ok(shown)
 }
 
 fn unreachable(client: &Client, source: Source) -> Error {

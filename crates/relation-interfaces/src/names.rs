@@ -6,7 +6,7 @@ use crate::{RequestError, shown};
 pub const LONGEST: usize = 63;
 
 /// Databases that no client gets, and names that the roles of a cluster have.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 15] = [
     "postgres",
     "template0",
     "template1",
@@ -20,6 +20,8 @@ const RESERVED: [&str; 13] = [
     "monitoring",
     "all",
     "sameuser",
+    "samerole",
+    "samegroup",
 ];
 
 /// Prefixes that PostgreSQL or the charm keep for themselves.

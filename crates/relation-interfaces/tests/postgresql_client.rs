@@ -180,6 +180,7 @@ fn what_is_wrong_is_named() {
         ),
         (vec![("database", "postgres")], "it is reserved"),
         (vec![("database", "Template1")], "it is reserved"),
+        (vec![("database", "samerole")], "it is reserved"),
         (
             vec![("database", "pg_catalog")],
             "starts with what is reserved",

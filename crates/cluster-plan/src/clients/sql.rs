@@ -311,9 +311,15 @@ fn schema_public(owner: &str) -> String {
 
 fn adopt(owner: &str) -> String {
     let owner = literal(owner);
-    // `format` quotes every name again where it runs.
+    // `format` quotes every name again where it runs. Whom a pooler has let in owns nothing there
+    // afterwards, so it becomes a member of who does.
     let body = format!(
         "DECLARE item record; BEGIN FOR item IN \
+         SELECT r.rolname AS name FROM pg_roles r WHERE r.rolname ~ '^relation_id_' AND NOT r.rolsuper \
+           AND EXISTS (SELECT 1 FROM pg_database d, aclexplode(d.datacl) a \
+             WHERE d.datname = current_database() AND a.grantee = r.oid) \
+         LOOP EXECUTE format('GRANT %I TO %I', {owner}, item.name); END LOOP; \
+         FOR item IN \
          SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' \
            WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind, \
            c.oid::regclass::text AS name, 1 AS step, c.relowner AS owner, c.oid AS id, \

@@ -53,7 +53,10 @@ pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) 
             break;
         }
     }
-    stream.write_all(text.as_bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
+    // A client that only wanted to see the certificate has gone by now.
+    if !seen.is_empty() {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
     String::from_utf8(seen).unwrap()
 }

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import ops
+import pgsql
 import psycopg
 from dpcharmlibs.interfaces import (
     RequirerCommonModel,
@@ -19,6 +20,8 @@ SECRETS = ["username", "password", "tls", "tls-ca", "uris", "read-only-uris"]
 
 class Client(ops.CharmBase):
     """Asks, waits, and runs SQL on request."""
+
+    state = ops.StoredState()
 
     def __init__(self, framework):
         super().__init__(framework)
@@ -35,8 +38,15 @@ class Client(ops.CharmBase):
             framework.observe(self.on[RELATION].relation_created, self.ask)
             framework.observe(self.on[RELATION].relation_changed, self.changed)
         framework.observe(self.on[RELATION].relation_broken, self.broken)
-        framework.observe(self.on[LEGACY].relation_created, self.ask_legacy)
-        framework.observe(self.on[LEGACY].relation_changed, self.changed)
+        if self.shape == "pgsql":
+            self.state.set_default(master=None, standbys=[])
+            self.old = pgsql.PostgreSQLClient(self, LEGACY)
+            framework.observe(self.old.on.database_relation_joined, self.name_database)
+            framework.observe(self.old.on.master_changed, self.master_changed)
+            framework.observe(self.old.on.standby_changed, self.standbys_changed)
+        else:
+            framework.observe(self.on[LEGACY].relation_created, self.ask_legacy)
+            framework.observe(self.on[LEGACY].relation_changed, self.changed)
         framework.observe(self.on[LEGACY].relation_broken, self.broken)
         framework.observe(self.on.config_changed, self.config_changed)
         framework.observe(self.on.sql_action, self.sql)
@@ -67,6 +77,23 @@ class Client(ops.CharmBase):
         """The legacy interface."""
         if self.unit.is_leader():
             event.relation.data[self.app]["database"] = self.config["database"]
+
+    def name_database(self, event):
+        """By the old library: the leader names the database, the others wait until it has."""
+        if self.unit.is_leader():
+            event.database = self.config["database"]
+        elif event.database != self.config["database"]:
+            event.defer()
+
+    def master_changed(self, event):
+        """The old library says where writes are taken."""
+        if event.database == self.config["database"]:
+            self.state.master = event.master.conn_str if event.master else None
+            self.changed(event)
+
+    def standbys_changed(self, event):
+        """And where reads are."""
+        self.state.standbys = [standby.conn_str for standby in event.standbys or []]
 
     def config_changed(self, event):
         """A request may be changed after it was made."""
@@ -123,8 +150,12 @@ class Client(ops.CharmBase):
 
     def legacy_credentials(self, relation):
         """What a connection string says, once this unit may use it."""
-        bag = relation.data[relation.app]
-        if self.unit.name not in bag.get("allowed-units", "").split(","):
+        bag = dict(relation.data[relation.app])
+        if self.shape == "pgsql":
+            if not self.state.master:
+                return {}
+            bag |= {"master": self.state.master, "standbys": (self.state.standbys or [""])[0]}
+        elif self.unit.name not in bag.get("allowed-units", "").split(","):
             return {}
         found = psycopg.conninfo.conninfo_to_dict(bag["master"])
         standbys = psycopg.conninfo.conninfo_to_dict(bag.get("standbys") or bag["master"])
