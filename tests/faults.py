@@ -4,9 +4,11 @@ most; then the faults stop, everything is active again within a bound, and a che
 was acknowledged and read with what is there.
 
 usage: tests/faults.py [--seed N] [--seconds N] [--rounds N | --hours H] [--out FOLDER] [--units N]
-                       [--dynamic JSON]
+                       [--dynamic JSON] [--during scale,restart,refresh]
 
-A round is one seed: the rounds' seeds count up from the first. Each leaves history.jsonl,
+A round is one seed: the rounds' seeds count up from the first. With --during each round's faults strike
+while the application is changed so, a kind a round in turn, and the change must be complete in the end.
+Each leaves history.jsonl,
 faults.jsonl and verdict.json in its folder, and all together report.html."""
 
 import argparse
@@ -19,6 +21,7 @@ import sys
 import threading
 import time
 
+from changes import KINDS, Change
 from scenario import APP, MODEL, TARGET, JUJU, Cluster, Failed, check, until
 
 # Seconds from the end of the last fault until all units are active and writes are taken.
@@ -242,24 +245,33 @@ def keep_logs(cluster, folder):
             file.write(text)
 
 
-def round_of(cluster, seed, seconds, folder, units):
+def round_of(cluster, seed, seconds, folder, units, during=None):
     """One seed's faults: what is wrong, as text, empty if nothing is."""
     os.makedirs(folder, exist_ok=True)
     plan = json.loads(chaos("plan", seed, seconds))
-    print(f"--- seed {seed}: {len(plan)} faults in {seconds} s", flush=True)
+    print(f"--- seed {seed}: {len(plan)} faults in {seconds} s{f', during {during}' if during else ''}",
+          flush=True)
     wrong = []
     with Load.on(cluster, folder, "--seed", seed, "--limit", seconds + 600) as load:
         striker = Striker(cluster, load, folder)
+        change = Change(cluster, during, units, seed) if during else None
         try:
+            if change:
+                change.start()
             striker.follow(plan)
         finally:
             striker.stop()
         quiet = micros()
         try:
+            if change:
+                change.complete()
+                ended = (micros() - quiet) / 1e6
+                print(f"        the change is complete {ended:.1f} s after the last fault", flush=True)
             password = cluster.password()
             took = until(RECOVERY, f"{units} units stand and take writes",
                          lambda: whole(cluster, units, password) and load.last()[0] > quiet)
-            print(f"        {took:.1f} s after the last fault everything is active", flush=True)
+            after = "the change" if change else "the last fault"
+            print(f"        {took:.1f} s after {after} everything is active", flush=True)
             until(60, "writes go on", lambda: load.last()[0] > quiet + 1_000_000)
         except (Failed, subprocess.TimeoutExpired) as error:
             wrong.append(str(error))
@@ -299,8 +311,13 @@ def arguments():
     parser.add_argument("--hours", type=float, help="instead of --rounds")
     parser.add_argument("--units", type=int, default=3)
     parser.add_argument("--dynamic", help="of Patroni's dynamic configuration, as JSON")
+    parser.add_argument("--during", type=lambda text: text.split(","), default=[],
+                        help=f"of {', '.join(KINDS)}")
     parser.add_argument("--out", default=os.path.join(TARGET, "soak", time.strftime("%Y%m%d-%H%M%S")))
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not set(args.during) <= set(KINDS):
+        parser.error(f"--during takes {', '.join(KINDS)}")
+    return args
 
 
 def main():
@@ -319,7 +336,8 @@ def main():
         seed = args.seed
         while time.monotonic() < end if end else seed < args.seed + args.rounds:
             folder = os.path.join(args.out, f"seed-{seed}")
-            wrong = round_of(cluster, seed, args.seconds, folder, args.units)
+            during = args.during[(seed - args.seed) % len(args.during)] if args.during else None
+            wrong = round_of(cluster, seed, args.seconds, folder, args.units, during)
             folders.append(folder)
             broken += [seed] if wrong else []
             chaos("report", os.path.join(args.out, "report.html"), *folders)
