@@ -4,30 +4,16 @@
 # than before (a standby has none), or there are other users that the charm did not make, or these
 # may enter other databases. Where PostgreSQL does not answer, all stays as it was.
 psql=$1
-ask() {
-  "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "$1" 2>/dev/null
-}
-standbys() {
-  ask "
+look() {
+  "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "
     SELECT string_agg(application_name || '=' || sync_state, ',' ORDER BY application_name)
-    FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'"
-}
-users() {
-  ask "@GUESTS@"
-}
-notify() {
-  "${PEBBLE_BIN:-/charm/bin/pebble}" notify "postgresql-k8s.charm/$1" "$2"
+    FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'" -c "@GUESTS@" 2>/dev/null
 }
 last=
-last_users=
 while :; do
-  if now=$(standbys) && [ "$now" != "$last" ]; then
+  if now=$(look) && [ "$now" != "$last" ]; then
     last=$now
-    notify standbys "streaming=$now"
-  fi
-  if now=$(users) && [ "$now" != "$last_users" ]; then
-    last_users=$now
-    notify users "users=$(printf '%s' "$now" | cksum)"
+    "${PEBBLE_BIN:-/charm/bin/pebble}" notify postgresql-k8s.charm/standbys "seen=$(printf '%s' "$now" | cksum)"
   fi
   sleep 2
 done

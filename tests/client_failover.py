@@ -53,6 +53,13 @@ class Both(Clients):
         told = json.loads(self.action(f"{APP}/2", "list-clients")["clients"])
         return {entry["application"]: entry for entry in told}
 
+    def pooled(self):
+        """A user that the charm did not make, as a pooler makes them, comes in over TLS."""
+        done = self.call("net", "--", "env", "PGPASSWORD=of-a-pooler", "PGSSLMODE=require", "PGCONNECT_TIMEOUT=2",
+                         "psql", "-X", "-h", f"{APP}-primary.{MODEL}.svc.cluster.local", "-U", "pooled",
+                         "-d", "app", "-qAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()", check=False)
+        return done.stdout.strip() == "t"
+
     def leader(self):
         """The unit that leads the application."""
         units = self.status()["units"]
@@ -85,6 +92,16 @@ def related(cluster, folder):
           cluster.rows(FAR, "select t from far") == [["before"]])
 
 
+def pooled(cluster):
+    cluster.sql("create role pooled login password 'of-a-pooler'")
+    cluster.sql("grant connect on database app to pooled")
+    took = until(20, "a user that others made comes in", cluster.pooled)
+    print(f"    a user that others made comes in after {took:.1f} s")
+    for unit in cluster.units():
+        until(20, f"{unit} would let it in if it led", lambda: '"pooled"' in cluster.inside(
+            unit, "cat /var/lib/postgresql/data/pgdata/pg_hba.conf"))
+
+
 def rotated(cluster):
     entry = cluster.listed()["near"]
     check("list-clients tells its database", entry["users"][0]["databases"] == ["app"], entry)
@@ -109,6 +126,7 @@ def primary_lost(cluster):
     for name in ("near", FAR):
         until(60, f"{name} goes on", lambda: cluster.rows(name, f"insert into {name} (t) values ('after')") == [])
         print(f"    {name} writes {time.monotonic() - begun:.1f} s after the primary was killed")
+    check("and who others made", cluster.pooled())
     until(120, "all units are back", lambda: cluster.stands(3))
     for name in ("near", FAR):
         kept = [t for (t,) in cluster.rows(name, f"select t from {name} order by n")]
@@ -127,6 +145,7 @@ def gone(cluster):
 def main():
     with tempfile.TemporaryDirectory() as folder, Both() as cluster:
         related(cluster, folder)
+        pooled(cluster)
         rotated(cluster)
         primary_lost(cluster)
         gone(cluster)

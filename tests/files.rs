@@ -47,7 +47,7 @@ fn file(
     .unwrap()
     .clone();
     render::patroni_yml(&PatroniFile {
-        guests: &[],
+        guests: &[r#"host "shop" "guest" 0.0.0.0/0 md5"#.to_owned()],
         me: &names.member(0),
         names: &names,
         passwords: &all,
@@ -106,9 +106,9 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
         .map(|rule| rule.as_str().unwrap())
         .collect();
     assert!(
-        rules
-            .iter()
-            .all(|rule| !rule.contains("trust") && !rule.contains("md5")),
+        rules.iter().all(
+            |rule| !rule.contains("trust") && (!rule.contains("md5") || rule.contains("guest"))
+        ),
         "{rules:?}"
     );
     let replication: Vec<_> = rules
@@ -119,6 +119,15 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
         replication.iter().all(|rule| rule.contains("127.0.0.1/32")
             || rule.contains(".postgresql-k8s-endpoints.m.svc")),
         "{replication:?}"
+    );
+    // Users that others made come last, and over TLS where clients have to.
+    let guest = r#"hostssl "shop" "guest" 0.0.0.0/0 md5"#;
+    assert_eq!(rules.last(), Some(&guest));
+    let read = yaml(&vec!["x".repeat(8); 5], &BTreeMap::new(), false);
+    let rules = read["postgresql"]["pg_hba"].as_array().unwrap();
+    assert_eq!(
+        rules.last().unwrap(),
+        r#"host "shop" "guest" 0.0.0.0/0 md5"#
     );
 }
 

@@ -97,6 +97,9 @@ impl State {
                 .map(|(ordinal, _)| *ordinal);
             changed |= freshest.is_some();
             self.holder = freshest;
+            // Whoever leads has its own WAL; another's that was lost with it counts no more.
+            let at = freshest.and_then(|holder| Some(self.units[&holder].volume.as_ref()?.1));
+            self.oldest_wal = self.oldest_wal.min(at.unwrap_or(self.oldest_wal));
         }
         changed
     }
