@@ -29,7 +29,9 @@ def no_trust(cluster):
 
 
 def kubernetes_fails(cluster):
-    for how in ("500", "403", "hang", "down"):
+    # The one that moves the lead comes last: Patroni 3.0 may mistake who led in an earlier outage for the
+    # leader (docs/SAFETY.md).
+    for how in ("500", "hang", "down", "403"):
         with Writer(cluster) as writer:
             cluster.juju("fault", "kubernetes-api", how)
             # A hook in the middle of it: it must end, and change nothing.
@@ -39,10 +41,14 @@ def kubernetes_fails(cluster):
             until(60, "35 s pass", lambda: time.monotonic() - begun > 35)
             words = {word for word, _ in statuses(cluster)}
             cluster.juju("fault", "kubernetes-api", "up")
+            # A gap shows once it has ended.
+            before = len(writer.acknowledged)
+            until(60, "writes are taken", lambda: len(writer.acknowledged) > before + 1)
         check(f"Kubernetes API: {how}: no unit in error, {sorted(words)}", "error" not in words)
         until(60, "all is well again", lambda: cluster.stands(3))
-        check(f"Kubernetes API: {how}: writes went on (longest gap {writer.gap():.1f} s)",
-              writer.gap() < 20 and not writer.lost(), str(writer.lost()[:5]))
+        # One that refuses is no outage for Patroni: the primary may not renew its lease, so it ends.
+        check(f"Kubernetes API: {how}: no write is lost, longest time without one {writer.gap():.1f} s",
+              (writer.gap() < 20 or how == "403") and not writer.lost(), str(writer.lost()[:5]))
         cluster.juju("config", APP, "--reset", "logging_log_connections")
         until(60, "all is well again", lambda: cluster.stands(3))
 
