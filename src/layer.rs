@@ -20,21 +20,27 @@ pub const WATCH_SERVICE: &str = "standbys";
 pub const RETRY_LABEL: &str = "retry";
 /// The one-shot service that wakes the charm a little later.
 pub const RETRY: &str = "retry";
-/// Seconds until it does: a little more than Patroni's `loop_wait`.
-pub const RETRY_AFTER: u32 = 11;
+/// Seconds until it does.
+pub const RETRY_AFTER: i64 = 11;
 
+const NOTIFY: &str = "/charm/bin/pebble notify";
 /// Key of the notice that the timers send.
 const RETRY_NOTICE: &str = "postgresql-k8s.charm/retry";
 
 /// A timer in the workload's Pebble: started when something outside could not be reached, it wakes
-/// the charm once, without waiting for `update-status`.
+/// the charm without waiting for `update-status`; also after so many seconds already, where it is
+/// known how soon there may be something to see.
 #[must_use]
-pub fn retry() -> pebble::Layer {
+pub fn retry(soon: Option<i64>) -> pebble::Layer {
+    let wait = match soon {
+        Some(soon) => format!("sleep {soon}; {NOTIFY} {RETRY_NOTICE}; sleep {RETRY_AFTER}"),
+        None => format!("sleep {RETRY_AFTER}"),
+    };
     timer(
         RETRY,
         "postgresql-k8s retry",
         "wakes the charm after an outage",
-        &format!("sleep {RETRY_AFTER}"),
+        &wait,
     )
 }
 
@@ -63,7 +69,7 @@ fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Lay
             service: {
                 "override": "replace",
                 "summary": purpose,
-                "command": format!("/bin/sh -c '{wait}; exec /charm/bin/pebble notify {RETRY_NOTICE}'"),
+                "command": format!("/bin/sh -c '{wait}; exec {NOTIFY} {RETRY_NOTICE}'"),
                 "startup": "disabled",
                 "user": "postgres",
                 "group": "postgres",

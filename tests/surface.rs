@@ -65,7 +65,7 @@ fn picture() -> String {
                 Some(15),
                 Thresholds::default(),
             ),
-            layer::retry(),
+            layer::retry(Some(4)),
             layer::renewal(0),
         ];
         for layer in &layers {

@@ -46,8 +46,9 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         let plan = planner::plan(&observation.observed, &observation.desired);
         log(&plan);
         // Set before the effect: a process that dies after it leaves a hook that finds nothing to do.
-        if plan.steps.iter().any(|planned| shows_later(&planned.step)) {
-            retry_later(hook);
+        if shows_later(&plan) {
+            let config = observation.desired.config.as_ref();
+            retry(hook, config.ok().map(|config| config.loop_wait() + 1));
         }
         let mut applied = apply::apply(&plan, &observation, &mut facts, hook.juju, hook.ports)?;
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
@@ -77,14 +78,16 @@ fn opens_the_way(plan: &Plan) -> bool {
     })
 }
 
-/// What comes of the step shows later, and nothing is sure to tell of it: which parameters wait for a
+/// What comes of it shows later, and nothing is sure to tell of it: which parameters wait for a
 /// restart once Patroni has taken its new configuration, and who is next once a member has restarted;
 /// a unit that has announced its certificates goes on by its own word.
-const fn shows_later(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::ReloadPatroni | Step::PatchDynamic(_) | Step::RestartMember(_)
-    )
+fn shows_later(plan: &Plan) -> bool {
+    plan.steps.iter().any(|planned| {
+        matches!(
+            planned.step,
+            Step::ReloadPatroni | Step::PatchDynamic(_) | Step::RestartMember(_)
+        )
+    })
 }
 
 /// A leader that wanted to compare the dynamic configuration could not read it.
@@ -115,12 +118,17 @@ fn log(plan: &Plan) {
 /// its return runs pebble-ready. A timer that runs already starts anew: what this hook has begun may
 /// not show yet when the former one ends.
 pub(super) fn retry_later(hook: &Hook<'_>) {
+    retry(hook, None);
+}
+
+/// The same, and a first time after so many seconds.
+fn retry(hook: &Hook<'_>, soon: Option<i64>) {
     let workload = hook.ports.workload;
     let set = workload
-        .add_layer(layer::RETRY_LABEL, &layer::retry())
+        .add_layer(layer::RETRY_LABEL, &layer::retry(soon))
         .and_then(|()| workload.restart(layer::RETRY));
     match set {
-        Ok(()) => tracing::info!("looks again in {} s", layer::RETRY_AFTER),
+        Ok(()) => tracing::info!("looks again in {} s", soon.unwrap_or(layer::RETRY_AFTER)),
         Err(error) => tracing::warn!("cannot set the timer to look again: {}", error.chain()),
     }
 }
@@ -135,13 +143,13 @@ fn say(
     for problem in applied.problems {
         plan.problem(problem);
     }
-    if applied.stopped
+    let again = applied.stopped
         || plan.problems.iter().any(Problem::passes_by_itself)
         // Its member may be starting, or show a certificate that is about to be replaced.
         || unread(observation, scope)
         // Nothing tells when a standby becomes synchronous, and this unit's status depends on it.
-        || status::incomplete(&observation.observed)
-    {
+        || status::incomplete(&observation.observed);
+    if again && !shows_later(&plan) {
         retry_later(hook);
     }
     let statuses = status::judge(&observation.observed, &plan);

@@ -30,6 +30,12 @@ impl Config {
         .collect()
     }
 
+    /// Seconds between Patroni's looks: what it is told shows after one of them.
+    #[must_use]
+    pub fn loop_wait(&self) -> i64 {
+        self.seconds().1
+    }
+
     /// A leader must be able to try its key twice before it runs out, so says Patroni's manual; it
     /// would silently use other values.
     pub(super) fn unsafe_timing(&self) -> Option<OptionError> {
