@@ -1,5 +1,7 @@
 //! What Juju shows of a unit and of the application: the one place where statuses are decided.
 
+use serde_json::Value;
+
 use crate::disk::Level;
 use crate::observed::{Observed, Role, ServiceState};
 use crate::plan::{Plan, Problem, Waiting};
@@ -125,16 +127,16 @@ pub fn incomplete(observed: &Observed) -> bool {
 fn guarantee(observed: &Observed) -> String {
     let view = observed.cluster.as_ref();
     let synchronous = observed.synchronous();
-    let strict = view
-        .and_then(|view| {
-            view.dynamic
-                .as_ref()?
-                .get("synchronous_mode_strict")?
-                .as_bool()
-        })
-        .unwrap_or(true);
-    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
-        return format!("commits wait for a quorum of {synchronous} standbys");
+    let dynamic = |key: &str| view.and_then(|view| view.dynamic.as_ref()?.get(key));
+    let strict = dynamic("synchronous_mode_strict").and_then(Value::as_bool);
+    let strict = strict.unwrap_or(true);
+    // Of a quorum, whichever so many answer first.
+    let any = dynamic("synchronous_node_count")
+        .and_then(Value::as_u64)
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| view.is_some_and(|view| view.quorum) && *count < synchronous);
+    if let Some(any) = any {
+        return format!("commits wait for any {any} of {synchronous} standbys");
     }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),

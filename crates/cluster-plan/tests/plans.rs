@@ -545,9 +545,15 @@ fn a_refresh_goes_on_only_when_it_was_agreed_to_and_all_stand() {
 fn a_quorum_is_told_as_one() {
     let mut observed = running(true, Role::Leader, 3);
     observed.cluster.as_mut().unwrap().quorum = true;
-    let application = judge(&observed, &plan(&observed, &desired())).application;
-    let told = "commits wait for a quorum of 2 standbys";
-    assert_eq!(application, Some(Status::Active(told.into())));
+    for (count, told) in [
+        (1, "commits wait for any 1 of 2 standbys"),
+        (2, "commits wait for 2 standbys"),
+    ] {
+        let view = observed.cluster.as_mut().unwrap();
+        view.dynamic.as_mut().unwrap()["synchronous_node_count"] = json!(count);
+        let application = judge(&observed, &plan(&observed, &desired())).application;
+        assert_eq!(application, Some(Status::Active(told.into())));
+    }
 }
 
 #[test]
