@@ -550,7 +550,7 @@ fn a_quorum_is_told_as_one() {
         (2, "commits wait for 2 standbys"),
     ] {
         let view = observed.cluster.as_mut().unwrap();
-        view.dynamic.as_mut().unwrap()["synchronous_node_count"] = json!(count);
+        view.dynamic = Some(json!({"synchronous_node_count": count}));
         let application = judge(&observed, &plan(&observed, &desired())).application;
         assert_eq!(application, Some(Status::Active(told.into())));
     }
