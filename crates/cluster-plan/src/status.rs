@@ -131,12 +131,15 @@ fn guarantee(observed: &Observed) -> String {
     let strict = dynamic("synchronous_mode_strict").and_then(Value::as_bool);
     let strict = strict.unwrap_or(true);
     // Of a quorum, whichever so many answer first.
-    let any = dynamic("synchronous_node_count")
-        .and_then(Value::as_u64)
-        .and_then(|count| usize::try_from(count).ok())
-        .filter(|count| view.is_some_and(|view| view.quorum) && *count < synchronous);
-    if let Some(any) = any {
-        return format!("commits wait for any {any} of {synchronous} standbys");
+    let any = dynamic("synchronous_node_count").and_then(Value::as_u64);
+    let any = any.and_then(|count| usize::try_from(count).ok());
+    if synchronous > 1 && view.is_some_and(|view| view.quorum) {
+        match any {
+            Some(any) if any >= synchronous => {}
+            Some(any) => return format!("commits wait for any {any} of {synchronous} standbys"),
+            // A hook that has not asked.
+            None => return format!("commits wait for some of {synchronous} standbys"),
+        }
     }
     match (synchronous, observed.planned) {
         (0, 1) => String::new(),

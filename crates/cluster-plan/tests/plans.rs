@@ -548,9 +548,10 @@ fn a_quorum_is_told_as_one() {
     for (count, told) in [
         (1, "commits wait for any 1 of 2 standbys"),
         (2, "commits wait for 2 standbys"),
+        (0, "commits wait for some of 2 standbys"),
     ] {
         let view = observed.cluster.as_mut().unwrap();
-        view.dynamic = Some(json!({"synchronous_node_count": count}));
+        view.dynamic = (count > 0).then(|| json!({"synchronous_node_count": count}));
         let application = judge(&observed, &plan(&observed, &desired())).application;
         assert_eq!(application, Some(Status::Active(told.into())));
     }
