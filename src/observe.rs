@@ -86,7 +86,7 @@ pub fn observe(
 ) -> Result<Observation, RenderError> {
     let me = &juju.me;
     // Until there is a cluster, what lies on the volumes decides who may bootstrap it.
-    let initialised = juju.peer_data.as_ref().is_some_and(|d| d.initialised);
+    let initialised = juju.initialised();
     let image = workload::image(ports.workload, scope.workload_version, !initialised);
     let leader_label = patroni_version(&image).map_or("primary", PatroniVersion::leader_label);
     let (kubernetes, machine) = kubernetes::look(juju, ports.kubernetes, leader_label);

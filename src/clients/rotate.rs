@@ -21,7 +21,7 @@ use crate::handlers::reconcile::{Wish, reconcile};
 use crate::handlers::{HandlerError, Hook};
 use crate::juju_port::{ActionResult, JujuError, JujuPort, ResultValue};
 use crate::observe::{self, cluster};
-use crate::ports::PortResult;
+use crate::ports::{Database, PortResult, Server};
 
 /// Seconds for which only the new login has to be seen where nothing else tells that the client has
 /// it: more than two of `update-status`, which wakes the leader for another look.
@@ -123,13 +123,18 @@ fn logins(hook: &Hook<'_>, number: u64) -> Result<Vec<String>, ActionError> {
         .and_then(|view| view.primary().and_then(|p| p.member.clone()))
         .and_then(|member| super::list::server(&facts, &member))
         .ok_or_else(|| refused("there is no primary"))?;
-    let rows = hook.ports.database.look(&server, ROLES, &[USER_MARK]);
-    let rows = rows.map_err(|error| refused(error.chain()))?;
+    let mut names = valid(hook.ports.database, &server).map_err(|error| refused(error.chain()))?;
+    names.retain(|name| cluster_plan::clients::relation_of(name) == Some(number));
+    Ok(names)
+}
+
+/// The logins of all clients' users that are valid, by name.
+fn valid(database: &dyn Database, server: &Server) -> PortResult<Vec<String>> {
+    let rows = database.look(server, ROLES, &[USER_MARK])?;
     let names = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().flatten();
         let (name, login) = (cells.next()?, cells.next()?);
-        let own = cluster_plan::clients::relation_of(&name) == Some(number);
-        (own && login == "true").then_some(name)
+        (login == "true").then_some(name)
     });
     Ok(names.collect())
 }
@@ -225,8 +230,9 @@ impl Clients<'_> {
         let old = client.login.other();
         let name = old.of(&client.user);
         let there = users.iter().any(|user| **user == name);
+        let logs_in = || Ok(valid(self.ports.database, &self.server)?.contains(&name));
         let failed = |error| failed(&relation.endpoint, error);
-        if !there || !self.logs_in(&name).map_err(failed)? {
+        if !there || !logs_in().map_err(failed)? {
             now.turning.remove(label);
             if let Some(revisions) = now.revisions.get_mut(label) {
                 revisions.old = None;
@@ -262,18 +268,6 @@ impl Clients<'_> {
             revisions.old = None;
         }
         Ok(())
-    }
-
-    /// The role can be logged in as.
-    fn logs_in(&self, name: &str) -> PortResult<bool> {
-        let rows = self
-            .ports
-            .database
-            .look(&self.server, ROLES, &[USER_MARK])?;
-        let cell = |row: &Vec<Option<String>>, n: usize| row.get(n).cloned().flatten();
-        Ok(rows.iter().any(|row| {
-            cell(row, 0).as_deref() == Some(name) && cell(row, 1).as_deref() == Some("true")
-        }))
     }
 
     /// The users that have sessions open; none where some member does not answer.

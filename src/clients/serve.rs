@@ -6,12 +6,13 @@ use cluster_plan::clients::{
     Batch, Client, Grant, Kind, Login, check, identity, remove, serve, user_name,
 };
 use cluster_plan::roles::Sql;
+use juju::SecretContent;
 use relation_interfaces::postgresql_client::{
     self as interface, Answer, Ask, Group, Request, SecretIds, Told, Version, answer, parse,
     secret_content, secret_label,
 };
 use relation_interfaces::{Bag, RequestError};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::{Clients, Known, Relation};
@@ -241,14 +242,9 @@ impl Clients<'_> {
 
     /// A secret has this content.
     fn holds(&self, label: &str, content: &Content) -> Result<bool, JujuError> {
-        let plain = |content: &Content| -> BTreeMap<String, String> {
-            let pairs = content.iter();
-            pairs
-                .map(|(key, value)| (key.clone(), value.expose_secret().to_owned()))
-                .collect()
-        };
-        let now = self.juju.shared_secret(label)?;
-        Ok(now.is_some_and(|now| plain(&now) == plain(content)))
+        let secret = |content: Content| content.into_iter().collect::<SecretContent>();
+        let now = self.juju.shared_secret(label)?.map(secret);
+        Ok(now.is_some_and(|now| now.same(&secret(content.clone()))))
     }
 
     /// The client that a request is about.

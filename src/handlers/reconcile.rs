@@ -100,9 +100,7 @@ fn unread(observation: &Observation, scope: Scope) -> bool {
 
 /// The cluster is one that clients can be served from, as far as it answers.
 fn stands(observation: &Observation, plan: &Plan) -> bool {
-    let initialised = observation.observed.peer_data.as_ref();
-    initialised.is_some_and(|data| data.initialised)
-        || plan.steps.iter().any(|p| p.step == Step::MarkInitialised)
+    observation.observed.initialised() || plan.steps.iter().any(|p| p.step == Step::MarkInitialised)
 }
 
 fn log(plan: &Plan) {

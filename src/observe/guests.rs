@@ -31,7 +31,7 @@ const MOST: usize = 1000;
 
 /// The rules: as the own server's catalogue has it, or as they were where that does not answer.
 pub fn rules(juju: &JujuFacts, ports: &Ports<'_>, look: bool) -> Vec<String> {
-    if !juju.peer_data.as_ref().is_some_and(|d| d.initialised) {
+    if !juju.initialised() {
         return Vec::new();
     }
     if look {

@@ -167,6 +167,12 @@ fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
 }
 
 impl JujuFacts {
+    /// The cluster has been bootstrapped, by the application's own word.
+    #[must_use]
+    pub fn initialised(&self) -> bool {
+        self.peer_data.as_ref().is_some_and(|data| data.initialised)
+    }
+
     /// Reads what other units tell of their volumes, which takes a process for each of them.
     ///
     /// # Errors

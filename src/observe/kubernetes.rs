@@ -51,8 +51,9 @@ fn facts(
             }
         }
     }
-    let initialised = juju.peer_data.as_ref().is_some_and(|data| data.initialised);
-    if !initialised && let Some(registered) = port.endpoints(&format!("{scope}-config"))? {
+    if !juju.initialised()
+        && let Some(registered) = port.endpoints(&format!("{scope}-config"))?
+    {
         let ours = port.stateful_set_created(names.app())?;
         // Both are the API server's own stamps in UTC, so their text sorts as their time does.
         facts.registered_before_us = ours.is_some_and(|ours| registered.created < ours);

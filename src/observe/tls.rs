@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
-use cluster_plan::observed::{Observed, ServiceState};
+use cluster_plan::observed::Observed;
 use cluster_plan::tls::TlsFacts;
 use secrecy::{ExposeSecret, SecretString};
 use tls_interface::{
@@ -216,13 +216,13 @@ fn member_files(
     let current = &authorities.current;
     let there = workload.pull(MEMBER)?;
     let there = there.map(|bytes| SecretString::from(String::from_utf8_lossy(&bytes).into_owned()));
-    let initialised = juju.peer_data.as_ref().is_some_and(|d| d.initialised);
     let announced = juju
         .tls
         .own
         .as_ref()
         .is_some_and(|own| own.member.is_some());
-    look.serves = there.is_some() || announced || !initialised || all_trust(juju, authorities);
+    look.serves =
+        there.is_some() || announced || !juju.initialised() || all_trust(juju, authorities);
     if !look.serves {
         return Ok(SecretString::default());
     }
@@ -251,10 +251,7 @@ pub fn look_at_served(
     files: &[File],
     observed: &mut Observed,
 ) {
-    let active = observed
-        .workload
-        .facts()
-        .is_some_and(|facts| facts.service == ServiceState::Active);
+    let active = observed.patroni_runs();
     let file = files.iter().find(|file| file.path == MEMBER);
     let (Some(tls), Some(file), true) = (&mut observed.tls, file, active) else {
         return;

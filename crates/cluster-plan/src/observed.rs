@@ -45,6 +45,19 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The cluster has been bootstrapped, by the application's own word.
+    #[must_use]
+    pub fn initialised(&self) -> bool {
+        self.peer_data.as_ref().is_some_and(|data| data.initialised)
+    }
+
+    /// Patroni's service runs.
+    #[must_use]
+    pub fn patroni_runs(&self) -> bool {
+        let facts = self.workload.facts();
+        facts.is_some_and(|facts| facts.service == ServiceState::Active)
+    }
+
     /// The member as Patroni sees it.
     #[must_use]
     pub fn own_member(&self) -> Option<&ClusterMember> {

@@ -179,8 +179,7 @@ fn workload(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         return; // nothing to run on yet; a running member keeps its last good configuration
     }
     files_and_services(plan, facts, observed.leaving.contains(&observed.me));
-    let initialised = observed.peer_data.as_ref().is_some_and(|d| d.initialised);
-    if facts.volume == Some(Volume::Empty) && !initialised && !registered(observed) {
+    if facts.volume == Some(Volume::Empty) && !observed.initialised() && !registered(observed) {
         match membership::bootstrap(observed) {
             Bootstrap::May => {}
             Bootstrap::MustNot(_) => {

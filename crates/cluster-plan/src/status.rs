@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::disk::Level;
-use crate::observed::{Observed, Role, ServiceState};
+use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
 use crate::{follow, refresh};
 
@@ -98,11 +98,7 @@ fn stands(problem: &Problem, observed: &Observed) -> bool {
 pub fn incomplete(observed: &Observed) -> bool {
     let Some(view) = &observed.cluster else {
         // A Patroni that begins to answer calls nobody.
-        let runs = observed
-            .workload
-            .facts()
-            .is_some_and(|facts| facts.service == ServiceState::Active);
-        return runs && observed.peer_data.as_ref().is_some_and(|d| d.initialised);
+        return observed.patroni_runs() && observed.initialised();
     };
     if follow::lags(observed) {
         return true;
@@ -197,10 +193,7 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
         return Status::Waiting(COPY.into());
     }
     let Some(own) = observed.own_member().filter(|own| own.running()) else {
-        let initialised = observed
-            .peer_data
-            .as_ref()
-            .is_some_and(|data| data.initialised);
+        let initialised = observed.initialised();
         let copies = observed.own_member().is_some_and(|own| own.state == COPIES);
         return Status::Waiting(
             if initialised && copies {
