@@ -190,6 +190,7 @@ impl Apply<'_> {
             }
             Step::Tls(step) => tls::apply(self, step)?,
             Step::PatchDynamic(patch) => self.patch_dynamic(patch)?,
+            Step::RemindPatroni(key) => ports.kubernetes.write_sync_key(&names.sync(), key)?,
             Step::ChangeDatabase(statements) => self.change_database(statements)?,
         }
         Ok(())

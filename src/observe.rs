@@ -112,6 +112,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        sync_key: None,
         following: None,
         unserved_relations: juju.unserved_relations.clone(),
         tls: None,
@@ -161,6 +162,7 @@ pub fn observe(
     if scope.database || juju.peer_data.is_some() && !initialised {
         observed.database = database::look(juju, &observed, ports.database);
         observed.following = follow::look(juju, &observed, ports.database);
+        observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     }
     Ok(Observation {
         desired: desired(config, dynamic, scope),

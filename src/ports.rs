@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use cluster_plan::names::ServiceKind;
+use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -215,6 +216,16 @@ pub trait Kubernetes {
     /// # Errors
     /// When the API does not answer or refuses.
     fn endpoints(&self, name: &str) -> PortResult<Option<Registered>>;
+    /// Patroni's key of synchronous standbys, which that Endpoints object holds.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn sync_key(&self, name: &str) -> PortResult<Option<SyncKey>>;
+    /// Writes its standbys, unless it has been written since.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses, or has a newer one.
+    fn write_sync_key(&self, name: &str, key: &SyncKey) -> PortResult<()>;
     /// Deletes an Endpoints object and the Service of its name; what is gone already is fine.
     ///
     /// # Errors

@@ -110,28 +110,18 @@ def kept(writer):
     check(f"no acknowledged row of {len(writer.acknowledged)} is lost", not lost, str(lost[:10]))
 
 
-def synchronous(cluster):
-    """How many standbys the primary has synchronous."""
-    return int(cluster.sql("select count(*) from pg_stat_replication where sync_state = 'sync'"))
-
-
 def restarted(cluster, setting, value):
     """All members have the parameter's new value, and the cluster is whole; who has not is told."""
     values = everywhere(cluster, setting)
     if values != {value}:
         raise Failed(f"{setting} is {sorted(values)}: {cluster.units()}")
-    return whole(cluster, 3)
+    return cluster.whole(3)
 
 
 def everywhere(cluster, setting):
     """A parameter's values on the members."""
     hosts = [f"{unit.replace('/', '-')}.{APP}-endpoints" for unit in cluster.units()]
     return {cluster.sql(f"show {setting}", service=host) for host in hosts}
-
-
-def whole(cluster, units):
-    """All units stand and all standbys are synchronous."""
-    return cluster.stands(units) and synchronous(cluster) == units - 1
 
 
 def main():
@@ -142,7 +132,7 @@ def main():
         cluster.juju("model-config", "update-status-hook-interval=60m")
         with Crashes(cluster, seed) as crashes:
             cluster.deploy(3)
-            converges(cluster, "three units stand", lambda: whole(cluster, 3), crashes)
+            converges(cluster, "three units stand", lambda: cluster.whole(3), crashes)
         with Writer(cluster) as writer:
             with Crashes(cluster, seed + 1) as crashes:
                 cluster.juju("config", APP, "experimental_max_connections=150")
@@ -156,7 +146,7 @@ def main():
                 def changes_hands():
                     if not crashes.kills:
                         cluster.juju("fault", "steal-leadership", f"{APP}/{next(turns)}")
-                    return crashes.kills and whole(cluster, 3)
+                    return crashes.kills and cluster.whole(3)
 
                 converges(cluster, "leadership has moved, and all units stand", changes_hands, crashes)
         kept(writer)
@@ -164,7 +154,7 @@ def main():
         with Writer(cluster) as writer:
             with Crashes(cluster, seed + 4) as crashes:
                 cluster.juju("scale-application", APP, "2")
-                converges(cluster, "two units stand", lambda: whole(cluster, 2), crashes)
+                converges(cluster, "two units stand", lambda: cluster.whole(2), crashes)
         kept(writer)
 
 
@@ -176,7 +166,7 @@ def new_password(cluster):
     def agrees():
         retried(cluster)
         password = cluster.password(leader)
-        return cluster.sql("select 1", password=password) == "1" and whole(cluster, 3)
+        return cluster.sql("select 1", password=password) == "1" and cluster.whole(3)
 
     effect, killed = 1, True
     while killed:

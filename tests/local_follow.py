@@ -1,22 +1,17 @@
-"""A standby is cut off while a client writes. Back in time it goes on by itself; back when the primary
-has removed the WAL that it needs, it says so and takes a new copy of the primary's data, and nobody
-else does. No acknowledged write is lost."""
+"""A standby is cut off while a client writes. Back in time it goes on by itself. Back for a moment, it
+does not stop writes. Back when the primary has removed the WAL that it needs, it says so and takes a
+new copy of the primary's data, and nobody else does. No acknowledged write is lost."""
 
 import subprocess
 import sys
 
-from scenario import APP, Cluster, Failed, check, until
+from scenario import APP, SYNCHRONOUS, Cluster, Failed, check, until
 from writing import promote, writing
 
 # Seconds until a standby that came back follows again.
 RECOVERY = 90
-SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
 VERDICT = "reinitialise the own member"
-
-
-def whole(cluster):
-    """Three units stand, and commits wait for both standbys."""
-    return cluster.stands(3) and cluster.sql(SYNCHRONOUS) == "2"
+REMINDED = "let Patroni set its synchronous standbys anew"
 
 
 def verdicts(cluster):
@@ -41,8 +36,31 @@ def back_in_time(cluster, standby):
     cut_off(cluster, standby)
     cluster.sql("create table meanwhile as select generate_series(1, 1000) as n")
     cluster.juju("fault", "heal")
-    took = until(RECOVERY, "the standby follows again", lambda: whole(cluster))
+    took = until(RECOVERY, "the standby follows again", lambda: cluster.whole(3))
     check(f"back in time, a standby follows by itself after {took:.1f} s", verdicts(cluster) == [])
+
+
+def back_for_a_moment(cluster, standby):
+    """PostgreSQL waits for the standby, and Patroni's next loop, which would note that, finds it gone."""
+    password = cluster.password()
+
+    def awaited():
+        names = cluster.sql("show synchronous_standby_names", password=password)
+        return standby.replace("/", "-") in names
+
+    cut_off(cluster, standby)
+    until(60, "commits wait for the others", lambda: not awaited())
+    cluster.juju("fault", "heal")
+    until(RECOVERY, "commits wait for the standby", awaited, every=0.02)
+    cluster.juju("fault", "cut", standby)
+    # As if the connection had been reset: the primary would find out 10 s later.
+    cluster.sql("select pg_terminate_backend(pid) from pg_stat_replication"
+                f" where application_name = '{standby.replace('/', '-')}'", password=password)
+    took = until(RECOVERY, "commits wait for the others again", lambda: not awaited())
+    check(f"a standby that came for a moment is awaited no longer {took:.1f} s after it went",
+          REMINDED in cluster.juju("debug-log", "--replay", "--no-tail"))
+    cluster.juju("fault", "heal")
+    until(RECOVERY, "the standby follows again", lambda: cluster.whole(3))
 
 
 def remove_wal(cluster, successor):
@@ -68,7 +86,7 @@ def back_too_late(cluster, standby, successor):
     cluster.juju("fault", "heal")
     until(RECOVERY, "its unit says what it does", lambda: cluster.units()[standby]
           == ("waiting", "taking a new copy of the primary's data"), every=0.05)
-    took = until(RECOVERY, "the standby follows again", lambda: whole(cluster))
+    took = until(RECOVERY, "the standby follows again", lambda: cluster.whole(3))
     check(f"back too late, a standby starts anew and follows {took:.1f} s later, and it alone",
           verdicts(cluster) == [f"unit-{standby.replace('/', '-')}"], verdicts(cluster))
     rows = "select (select count(*) from more) + (select count(*) from meanwhile)"
@@ -81,11 +99,12 @@ def main():
     with Cluster() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(3, "--config", "durability_wal_keep_size=0")
-        until(120, "three units stand", lambda: whole(cluster))
+        until(120, "three units stand", lambda: cluster.whole(3))
         primary = cluster.primary()
         successor, standby = [unit for unit in sorted(cluster.units()) if unit != primary]
         with writing(cluster, "a standby comes back", None):
             back_in_time(cluster, standby)
+            back_for_a_moment(cluster, standby)
             back_too_late(cluster, standby, successor)
 
 

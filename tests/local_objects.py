@@ -20,7 +20,6 @@ SCOPE = f"patroni-{APP}"
 ENDPOINTS = [SCOPE, f"{SCOPE}-config", f"{SCOPE}-sync"]
 SERVICES = [f"{APP}-primary", f"{APP}-replicas"]
 HEADLESS = f"{APP}-endpoints"
-SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
 
 
 def kubernetes(cluster, method, path, body=None):
@@ -94,7 +93,7 @@ def whole(cluster, before=None):
     same = not before or (now["initialize"] == before["initialize"]
                           and json.loads(now["config"]) == json.loads(before["config"])
                           and now["renewTime"] > before["renewTime"])
-    return same and cluster.stands(3) and cluster.sql(SYNCHRONOUS) == "2"
+    return same and cluster.whole(3)
 
 
 def main():

@@ -10,12 +10,6 @@ from writing import promote, writing
 # Seconds for which writes may stop, once, when the primary is removed on purpose: with five others
 # at once, of nine on two busy cores, it was 5.2 and 6.9.
 GAP = 10
-SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
-
-
-def stands(cluster, count):
-    """So many units, and commits wait for all others."""
-    return cluster.stands(count) and cluster.sql(SYNCHRONOUS) == str(count - 1)
 
 
 def rows(cluster):
@@ -25,11 +19,11 @@ def rows(cluster):
 
 def grow(cluster):
     cluster.deploy(1)
-    until(120, "one unit stands", lambda: stands(cluster, 1))
+    until(120, "one unit stands", lambda: cluster.whole(1))
     cluster.sql("create table kept as select generate_series(1, 1000) as n")
     for more, count, limit in ((2, 3, 120), (6, 9, 240)):
         cluster.juju("add-unit", APP, "-n", str(more))
-        took = until(limit, f"{count} units stand", lambda: stands(cluster, count))
+        took = until(limit, f"{count} units stand", lambda: cluster.whole(count))
         check(f"{count} units stand, {count - 1} synchronous standbys, {took:.0f} s",
               rows(cluster) == "1000")
 
@@ -39,10 +33,10 @@ def shrink(cluster):
     for less, count in ((6, 3), (2, 1)):
         last = f"{APP}/{count + less - 1}"
         promote(cluster, last)
-        until(60, "all units stand", lambda: stands(cluster, count + less))
+        until(60, "all units stand", lambda: cluster.whole(count + less))
         with writing(cluster, f"from {count + less} to {count} units", GAP):
             cluster.juju("remove-unit", APP, "--num-units", str(less), "--no-prompt")
-            until(180, f"{count} units stand", lambda: stands(cluster, count))
+            until(180, f"{count} units stand", lambda: cluster.whole(count))
     check("all rows are there", rows(cluster) == "1000")
 
 
@@ -50,7 +44,7 @@ def to_none_and_back(cluster):
     cluster.juju("remove-unit", APP, "--num-units", "1", "--no-prompt")
     until(60, "no unit is left", lambda: not cluster.units())
     cluster.juju("add-unit", APP, "-n", "3")
-    until(180, "three units stand again", lambda: stands(cluster, 3))
+    until(180, "three units stand again", lambda: cluster.whole(3))
     check("from none to three units: all rows are there", rows(cluster) == "1000")
 
 

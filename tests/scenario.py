@@ -13,6 +13,8 @@ import time
 
 APP = "postgresql-k8s"
 MODEL = "t"
+# How many standbys commits wait for.
+SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
 TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
 JUJU = os.path.realpath(os.path.join(TARGET, "release", "juju-local"))
 
@@ -49,11 +51,13 @@ class Cluster:
         if kind:
             for command in (["status"], ["debug-log", "--replay", "--no-tail"]):
                 done = self.call(*command, check=False)
-                print("\n".join(done.stdout.splitlines()[-60:]))
+                told = [line for line in done.stdout.splitlines() if "operation ran " not in line]
+                print("\n".join(told[-80:]))
             for unit in json.loads(self.call("status", "--format", "json", check=False).stdout or "{}") \
                     .get("applications", {}).get(APP, {}).get("units") or {}:
-                print(f"--- Patroni of {unit}")
-                print(self.inside(unit, "cat /var/log/postgresql/patroni* | tail -n 25"))
+                print(f"--- Patroni and PostgreSQL of {unit}")
+                print(self.inside(unit, "cd /var/log/postgresql; tail -qn 15 postgresql*;"
+                                        " grep -hv 'no action. I am\\|Lock owner' patroni* | tail -n 25"))
         self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -100,6 +104,10 @@ class Cluster:
         units = self.units()
         whole = len(units) == count and all(word == "active" for word, _ in units.values())
         return whole and [message for _, message in units.values()].count("Primary") == 1
+
+    def whole(self, count):
+        """So many units stand, and commits wait for all others."""
+        return self.stands(count) and self.sql(SYNCHRONOUS) == str(count - 1)
 
     def action(self, unit, name, **params):
         """Results of an action; Failed with its message."""

@@ -284,6 +284,11 @@ impl Life {
                 let percent = self.random.random_range(40..=100);
                 self.fill(unit, percent);
             }
+            98 if self.chance(50) => {
+                self.story
+                    .push(format!("{unit} comes for a moment, where it is away"));
+                self.world.with(|state| state.come_and_go(unit));
+            }
             98 => {
                 self.story.push("WAL is removed".into());
                 self.world.with(support::State::remove_wal);

@@ -85,7 +85,10 @@ fn shows_later(plan: &Plan) -> bool {
     plan.steps.iter().any(|planned| {
         matches!(
             planned.step,
-            Step::ReloadPatroni | Step::PatchDynamic(_) | Step::RestartMember(_)
+            Step::ReloadPatroni
+                | Step::PatchDynamic(_)
+                | Step::RestartMember(_)
+                | Step::RemindPatroni(_)
         )
     })
 }

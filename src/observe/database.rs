@@ -7,7 +7,8 @@ use super::juju::JujuFacts;
 use crate::ports::{Database, Server};
 use crate::scram;
 
-/// One row a role, one a database, one a standby that streams, and one that tells of PUBLIC's rights on the database `postgres`.
+/// One row a role, one a database, one a standby that streams,
+/// one a member that commits wait for though it does not, and one that tells of PUBLIC's rights on the database `postgres`.
 const CATALOGUE: &str = "\
 SELECT 'role', r.rolname, r.rolcanlogin::text, r.rolsuper::text, r.rolpassword, \
   (SELECT string_agg(g.rolname, ',') FROM pg_catalog.pg_auth_members m \
@@ -24,7 +25,13 @@ SELECT 'database', d.datname, d.oid::text, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_database d WHERE d.datallowconn \
 UNION ALL \
 SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::text, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
+FROM pg_catalog.pg_stat_replication WHERE state = 'streaming' \
+UNION ALL \
+SELECT 'awaited', name[1], NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.current_setting('synchronous_standby_names') AS names, \
+  pg_catalog.regexp_matches(names, '\"([^\"]+)\"', 'g') AS name \
+WHERE names !~* '^ *any' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_replication \
+  WHERE state = 'streaming' AND application_name = name[1])";
 
 /// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
 #[must_use]
@@ -89,6 +96,9 @@ pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Optio
                 facts
                     .streaming
                     .insert(name, next().as_deref() == Some("true"));
+            }
+            (Some("awaited"), Some(name)) => {
+                facts.awaited.insert(name);
             }
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
             _ => {}

@@ -1,9 +1,10 @@
 //! The Kubernetes objects: labels, Services, what Patroni registered, and the pod's size.
 
 use cluster_plan::names::ServiceKind;
-use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts};
+use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts, Observed};
 use cluster_plan::options::Machine;
 use cluster_plan::refresh::Rollout;
+use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::juju::JujuFacts;
@@ -23,6 +24,24 @@ pub fn look(
         Ok((facts, machine)) => (Seen::Answers(Box::new(facts)), machine),
         Err(error @ PortError::Forbidden(..)) => (Seen::Forbidden(error.chain()), None),
         Err(error) => (Seen::Failing(error.chain()), None),
+    }
+}
+
+/// Who may be promoted, where commits wait for a member that does not stream.
+pub fn look_at_sync_key(
+    juju: &JujuFacts,
+    port: &dyn Kubernetes,
+    observed: &Observed,
+) -> Option<SyncKey> {
+    if observed.database.as_ref()?.awaited.is_empty() {
+        return None;
+    }
+    match port.sync_key(&juju.names.sync()) {
+        Ok(key) => key,
+        Err(error) => {
+            tracing::warn!("cannot read who may be promoted: {}", error.chain());
+            None
+        }
     }
 }
 

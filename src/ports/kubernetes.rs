@@ -4,9 +4,12 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Endpoints, Node, Pod, Service};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams,
+};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -20,6 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 const NAME: &str = "the Kubernetes API";
 /// Label that Juju gives every pod of an application.
 const APP_LABEL: &str = "app.kubernetes.io/name";
+/// Annotation in which Patroni keeps the names of its synchronous standbys.
+const SYNC_STANDBY: &str = "sync_standby";
 
 /// A client in the pod, made at its first use.
 pub struct ClusterApi<'a> {
@@ -152,6 +157,40 @@ impl Kubernetes for ClusterApi<'_> {
                 .creation_timestamp()
                 .map_or_else(String::new, |time| time.0.to_string()),
         }))
+    }
+
+    fn sync_key(&self, name: &str) -> PortResult<Option<SyncKey>> {
+        let found = self.run(&format!("get Endpoints {name}"), async |client| {
+            Api::<Endpoints>::namespaced(client, &self.namespace)
+                .get_metadata_opt(name)
+                .await
+        })?;
+        let key = |object: PartialObjectMeta<Endpoints>| {
+            let standbys = object.annotations().get(SYNC_STANDBY);
+            let standbys = standbys.map(String::as_str).unwrap_or_default().split(',');
+            Some(SyncKey {
+                leader: object.annotations().get("leader")?.clone(),
+                members: standbys
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+                version: object.resource_version()?,
+            })
+        };
+        Ok(found.and_then(key))
+    }
+
+    fn write_sync_key(&self, name: &str, key: &SyncKey) -> PortResult<()> {
+        let patch = json!({"metadata": {
+            "resourceVersion": key.version,
+            "annotations": {SYNC_STANDBY: key.standbys()},
+        }});
+        self.run(&format!("annotate Endpoints {name}"), async |client| {
+            Api::<Endpoints>::namespaced(client, &self.namespace)
+                .patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+                .map(drop)
+        })
     }
 
     fn delete_registration(&self, name: &str) -> PortResult<()> {

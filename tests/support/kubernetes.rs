@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cluster_plan::names::ServiceKind;
+use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postgresql_k8s::ports::{
@@ -113,6 +114,35 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         assert!(name.ends_with("-config"), "{name}");
         Ok(self.world.with(|state| state.registered.clone()))
+    }
+
+    fn sync_key(&self, name: &str) -> PortResult<Option<SyncKey>> {
+        self.up()?;
+        assert_eq!(name, format!("patroni-{APP}-sync"));
+        Ok(self.world.with(|state| {
+            let leader = format!("{APP}-{}", state.holder?);
+            let mut members = state.synchronous_standbys();
+            members.extend(state.reminded.then(|| leader.clone()));
+            Some(SyncKey {
+                leader,
+                members,
+                version: "7".into(),
+            })
+        }))
+    }
+
+    fn write_sync_key(&self, _: &str, key: &SyncKey) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            let mut others = key.members.clone();
+            assert!(others.remove(&key.leader), "a difference for Patroni");
+            let now = state.synchronous_standbys();
+            assert_eq!(others, now, "nobody else may be promoted than before");
+            assert_eq!(key.version, "7");
+            state.reminded = true;
+            state.effect("remind Patroni");
+        });
+        Ok(())
     }
 
     fn delete_registration(&self, name: &str) -> PortResult<()> {

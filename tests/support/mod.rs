@@ -99,6 +99,10 @@ pub struct State {
     pub synchronous: BTreeSet<u32>,
     /// The parameter that waits was lowered.
     pub lowered: bool,
+    /// Standbys that came and went again before Patroni's key had them: commits wait for them.
+    pub forgotten: BTreeSet<u32>,
+    /// The key of synchronous standbys holds the leader's name too.
+    pub reminded: bool,
 }
 
 /// A role in the database.
@@ -206,6 +210,8 @@ impl World {
             database_away: false,
             restarts: Vec::new(),
             lowered: false,
+            forgotten: BTreeSet::new(),
+            reminded: false,
             oldest_wal: 0,
             reinitialised: Vec::new(),
             cheap_passwords: true,

@@ -96,11 +96,20 @@ impl State {
                 })
                 .map(|(ordinal, _)| *ordinal);
             changed |= freshest.is_some();
+            // A new leader sets its standbys anew.
+            self.forgotten.clear();
+            self.reminded = false;
             self.holder = freshest;
             // Whoever leads has its own WAL; another's that was lost with it counts no more.
             let at = freshest.and_then(|holder| Some(self.units[&holder].volume.as_ref()?.1));
             self.oldest_wal = self.oldest_wal.min(at.unwrap_or(self.oldest_wal));
         }
+        if std::mem::take(&mut self.reminded) {
+            self.forgotten.clear();
+        }
+        let mut forgotten = std::mem::take(&mut self.forgotten);
+        forgotten.retain(|ordinal| !self.streams(*ordinal));
+        self.forgotten = forgotten;
         changed
     }
 
@@ -168,10 +177,9 @@ impl State {
         };
         let standbys: BTreeSet<u32> = self
             .units
-            .iter()
-            .filter(|(o, unit)| **o != holder && unit.postgres_runs)
-            .filter(|(o, _)| !self.cannot_follow(**o))
-            .map(|(o, _)| *o)
+            .keys()
+            .copied()
+            .filter(|o| self.streams(*o))
             .collect();
         let at = self.units[&holder].volume.as_ref().map_or(0, |v| v.1) + 1;
         for ordinal in standbys.iter().chain([&holder]) {
@@ -180,12 +188,31 @@ impl State {
             }
         }
         let strict = self.dynamic["synchronous_mode_strict"] == json!(true);
-        if strict && standbys.is_empty() {
+        if strict && standbys.is_empty() || !self.forgotten.is_empty() {
             return; // the client hears nothing
         }
         self.acknowledged = at;
         self.synchronous = standbys;
         self.synchronous.insert(holder);
+    }
+
+    /// A standby that streams from the primary.
+    pub fn streams(&self, ordinal: u32) -> bool {
+        let runs = self.units.get(&ordinal).is_some_and(|u| u.postgres_runs);
+        runs && self.holder != Some(ordinal) && !self.cannot_follow(ordinal)
+    }
+
+    /// Names in Patroni's key of synchronous standbys.
+    pub fn synchronous_standbys(&self) -> BTreeSet<String> {
+        let streaming = self.units.keys().filter(|o| self.streams(**o));
+        streaming.map(|o| format!("{APP}-{o}")).collect()
+    }
+
+    /// A standby that is away comes for a moment, and goes.
+    pub fn come_and_go(&mut self, ordinal: u32) {
+        if self.holder.is_some() && !self.streams(ordinal) && self.holder != Some(ordinal) {
+            self.forgotten.insert(ordinal);
+        }
     }
 
     /// A standby to which no server has the WAL that it needs next.

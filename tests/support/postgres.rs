@@ -81,15 +81,16 @@ impl Database for FakeDatabase<'_> {
                 state
                     .units
                     .iter()
-                    .filter(|(ordinal, unit)| {
-                        let streams = unit.postgres_runs && !state.cannot_follow(**ordinal);
-                        state.holder != Some(**ordinal) && streams
-                    })
+                    .filter(|(ordinal, _)| state.streams(**ordinal))
                     .map(|(ordinal, _)| {
                         let name = format!("{APP}-{ordinal}");
                         vec![Some("standby".into()), Some(name), text(true)]
                     }),
             );
+            rows.extend(state.forgotten.iter().map(|ordinal| {
+                let name = format!("{APP}-{ordinal}");
+                vec![Some("awaited".into()), Some(name)]
+            }));
             rows.extend(state.roles.iter().map(|(name, role)| {
                 let groups: Vec<_> = role.groups.iter().cloned().collect();
                 vec![

@@ -21,4 +21,5 @@ pub mod refresh;
 pub mod restarts;
 pub mod roles;
 pub mod status;
+pub mod synchronous;
 pub mod tls;

@@ -80,6 +80,12 @@ impl Names {
         format!("{}-endpoints", self.app)
     }
 
+    /// Name of the Endpoints object that holds Patroni's key of synchronous standbys.
+    #[must_use]
+    pub fn sync(&self) -> String {
+        format!("{}-sync", self.scope())
+    }
+
     /// Fully qualified name of a Service.
     #[must_use]
     pub fn service_fqdn(&self, kind: ServiceKind) -> String {

@@ -36,6 +36,8 @@ pub struct Observed {
     pub cluster: Option<Cluster>,
     /// The database's roles; none where this hook does not look or cannot.
     pub database: Option<Database>,
+    /// Who may be promoted; looked at only where commits wait for a member that does not stream.
+    pub sync_key: Option<crate::synchronous::SyncKey>,
     /// Whether the own standby follows the primary; none where it is none, or does not answer.
     pub following: Option<crate::follow::Following>,
     /// Endpoints with a relation that this charm does not serve yet.
@@ -473,6 +475,8 @@ pub struct Database {
     pub databases: BTreeMap<String, String>,
     /// Members that stream from the primary, by name, and whether commits wait for them.
     pub streaming: BTreeMap<String, bool>,
+    /// Members by name that commits wait for though they do not stream.
+    pub awaited: BTreeSet<String>,
 }
 
 /// A role.

@@ -10,6 +10,7 @@ use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::roles::Statement;
+use crate::synchronous::SyncKey;
 use crate::tls::TlsStep;
 
 /// One effect.
@@ -67,6 +68,8 @@ pub enum Step {
     NoteRestarted(BTreeSet<Member>),
     /// Change Patroni's dynamic configuration by this merge patch.
     PatchDynamic(Value),
+    /// Write Patroni's key of synchronous standbys, so that it sets them anew.
+    RemindPatroni(SyncKey),
     /// Run statements in the primary's database.
     ChangeDatabase(Vec<Statement>),
     /// An effect of certificates alone.
@@ -139,6 +142,11 @@ impl fmt::Display for Step {
             Self::PatchDynamic(patch) => {
                 write!(f, "patch Patroni's dynamic configuration: {patch}")
             }
+            Self::RemindPatroni(key) => write!(
+                f,
+                "let Patroni set its synchronous standbys anew (/sync: {})",
+                key.standbys()
+            ),
             Self::ChangeDatabase(statements) => {
                 let notes: Vec<_> = statements.iter().map(|s| s.note.as_str()).collect();
                 write!(f, "in the database: {}", notes.join("; "))

@@ -9,7 +9,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{disk, follow, outlook, refresh, restarts, roles, tls};
+use crate::{disk, follow, outlook, refresh, restarts, roles, synchronous, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -366,6 +366,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         return plan.wait(Waiting::Primary, "Patroni's role-change callback");
     }
     follow::plan(plan, observed, view);
+    synchronous::plan(plan, observed, view);
     if let (true, Some(current)) = (observed.leader, &view.dynamic)
         && let Some(patch) =
             membership::merge_difference(current, &wanted(observed, view, desired, plan))

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
-use crate::{follow, refresh};
+use crate::{follow, refresh, synchronous};
 
 const COPY: &str = "taking a new copy of the primary's data";
 /// Patroni's word for a member that does so.
@@ -69,7 +69,11 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .and_then(|cluster| cluster.primary())
         {
             Some(_) => {
-                let guarantee = guarantee(observed);
+                let guarantee = if synchronous::stuck(plan) {
+                    "writes wait for a standby that has gone: Patroni is told".into()
+                } else {
+                    guarantee(observed)
+                };
                 refresh::tell(observed, &guarantee)
                     .or_else(|| storage(plan))
                     .unwrap_or(Status::Active(guarantee))

@@ -1,0 +1,93 @@
+//! A standby that comes and goes before Patroni's key has it: commits wait for it, and Patroni would
+//! leave it so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    unused_imports,
+    reason = "a test fails by them"
+)]
+
+mod support;
+
+use cluster_plan::observed::ServiceState;
+use juju::Event;
+use support::{KubeFault, Outcome, World, notice, pebble_ready, peers_created};
+
+/// Three units that stand; the third one's PostgreSQL goes, and came for a moment since.
+fn came_and_went() -> World {
+    let world = World::of(3);
+    for ordinal in 0..3 {
+        for event in [
+            Event::Install,
+            peers_created(),
+            Event::LeaderElected,
+            pebble_ready(),
+        ] {
+            if ordinal == 0 || event != Event::LeaderElected {
+                assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+            }
+        }
+    }
+    world.settle();
+    world.with(|state| {
+        state.unit(2).postgres_runs = false;
+        state.unit(2).service = ServiceState::Inactive;
+        state.let_patroni_work();
+        state.come_and_go(2);
+        assert!(!takes_writes(state), "commits wait for the one that went");
+    });
+    world
+}
+
+fn takes_writes(state: &mut support::State) -> bool {
+    let before = state.acknowledged;
+    state.write();
+    state.acknowledged > before
+}
+
+#[test]
+fn patroni_is_reminded_and_writes_go_on() {
+    let world = came_and_went();
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let (word, message) = world.with(|state| state.app_status.clone());
+    assert_eq!(word, "active");
+    let told = "writes wait for a standby that has gone: Patroni is told";
+    assert_eq!(message, told);
+    world.with(|state| {
+        assert!(state.unit(0).timer, "somebody looks again");
+        state.let_patroni_work();
+        assert!(takes_writes(state));
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let (_, message) = world.with(|state| state.app_status.clone());
+    assert_eq!(message, "commits wait for 1 standby");
+}
+
+#[test]
+fn patroni_is_reminded_once() {
+    let world = came_and_went();
+    for reminds in [true, false] {
+        assert_eq!(world.hook(0, &notice()), Outcome::Done);
+        let effects = world.with(|state| state.effects.clone());
+        assert_eq!(effects.contains(&"remind Patroni".to_owned()), reminds);
+    }
+}
+
+#[test]
+fn without_the_kubernetes_api_it_is_left_for_later() {
+    let world = came_and_went();
+    world.with(|state| state.kube_fault = Some(KubeFault::Internal));
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    world.with(|state| {
+        assert!(!state.reminded);
+        assert!(state.unit(0).timer, "somebody looks again");
+        state.kube_fault = None;
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    world.with(|state| assert!(state.reminded));
+}
