@@ -53,9 +53,16 @@ class Load:
 
     def __init__(self, prefix, env, folder, *args):
         self.history = os.path.join(folder, "history.jsonl")
-        self.process = subprocess.Popen(
-            [*prefix, CHAOS, "load", self.history, *map(str, args)],
-            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.told = os.path.join(folder, "load.txt")
+        with open(self.told, "w", encoding="utf-8") as told:
+            self.process = subprocess.Popen(
+                [*prefix, CHAOS, "load", self.history, *map(str, args)],
+                env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True)
+
+    def why(self):
+        """What it said of its end."""
+        with open(self.told, encoding="utf-8") as told:
+            return told.read().strip()
 
     @classmethod
     def on(cls, cluster, folder, *args):
@@ -67,7 +74,7 @@ class Load:
 
     def __enter__(self):
         if self.process.stdout.readline().strip() != "ready":
-            raise Failed("the workload did not begin")
+            raise Failed(f"the workload did not begin: {self.why()}")
         until(30, "the first write is acknowledged", self.last)
         return self
 
@@ -75,7 +82,7 @@ class Load:
         self.process.stdin.close()
         try:
             if self.process.wait(120) != 0:
-                raise Failed(f"the workload ended with {self.process.returncode}")
+                raise Failed(f"the workload ended with {self.process.returncode}: {self.why()}")
         finally:
             self.process.kill()
 
