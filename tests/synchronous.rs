@@ -18,8 +18,8 @@ use cluster_plan::observed::ServiceState;
 use juju::Event;
 use support::{KubeFault, Outcome, World, notice, pebble_ready, peers_created};
 
-/// Three units that stand; the third one's PostgreSQL goes, and came for a moment since.
-fn came_and_went() -> World {
+/// Three units that stand.
+fn stands() -> World {
     let world = World::of(3);
     for ordinal in 0..3 {
         for event in [
@@ -34,6 +34,12 @@ fn came_and_went() -> World {
         }
     }
     world.settle();
+    world
+}
+
+/// The third one's PostgreSQL goes, and came for a moment since.
+fn came_and_went() -> World {
+    let world = stands();
     world.with(|state| {
         state.unit(2).postgres_runs = false;
         state.unit(2).service = ServiceState::Inactive;
@@ -76,6 +82,18 @@ fn patroni_is_reminded_once() {
         let effects = world.with(|state| state.effects.clone());
         assert_eq!(effects.contains(&"remind Patroni".to_owned()), reminds);
     }
+}
+
+#[test]
+fn a_unit_that_was_removed_is_forgotten_too() {
+    let world = stands();
+    world.with(|state| state.come_and_go(3));
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    world.with(|state| {
+        assert!(state.unit(0).timer, "somebody looks again");
+        state.let_patroni_work();
+        assert!(takes_writes(state));
+    });
 }
 
 #[test]

@@ -119,8 +119,10 @@ pub fn incomplete(observed: &Observed) -> bool {
     let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
     // Once those that leave have ended the policy follows, and nobody tells of that.
     let leaving = view.members.len() > planned;
+    let database = observed.database.as_ref();
+    let awaits = database.is_some_and(|database| !database.awaited.is_empty());
     (observed.leader || leads)
-        && (observed.standing() < planned || observed.synchronous() < wanted || leaving)
+        && (observed.standing() < planned || observed.synchronous() < wanted || leaving || awaits)
 }
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.

@@ -22,7 +22,7 @@ use cluster_plan::outlook::Change;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::refresh::{FORMAT, Rollout};
-use cluster_plan::status::{Status, judge};
+use cluster_plan::status::{Status, incomplete, judge};
 use cluster_plan::tls::{MEMBER, TlsFacts, TlsStep};
 use serde_json::{Map, json};
 
@@ -310,6 +310,20 @@ fn statuses_tell_role_and_missing_members() {
         status(Role::StandbyLeader, 3),
         Status::Active("Standby".into())
     );
+}
+
+#[test]
+fn somebody_looks_again_while_commits_wait_for_a_member_that_does_not_stream() {
+    let mut observed = running(true, Role::Leader, 3);
+    let streaming = [1, 2].map(|n| (member(n).to_string(), true)).into();
+    observed.database = Some(Database {
+        streaming,
+        ..Database::default()
+    });
+    assert!(!incomplete(&observed));
+    let gone = member(3).to_string();
+    observed.database.as_mut().unwrap().awaited.insert(gone);
+    assert!(incomplete(&observed));
 }
 
 #[test]
