@@ -112,6 +112,7 @@ pub fn observe(
         kubernetes: Some(kubernetes),
         cluster: None,
         database: None,
+        shut_out: false,
         sync_key: None,
         following: None,
         unserved_relations: juju.unserved_relations.clone(),
@@ -160,7 +161,10 @@ pub fn observe(
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
-        observed.database = database::look(juju, &observed, ports.database);
+        match database::look(juju, &observed, ports.database) {
+            Ok(facts) => observed.database = facts,
+            Err(database::ShutOut) => observed.shut_out = true,
+        }
         observed.following = follow::look(juju, &observed, ports.database);
         observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     }

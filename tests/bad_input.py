@@ -35,7 +35,7 @@ def kubernetes_fails(cluster):
         with Writer(cluster) as writer:
             cluster.juju("fault", "kubernetes-api", how)
             # A hook in the middle of it: it must end, and change nothing.
-            cluster.juju("config", APP, "logging_log_connections=true")
+            cluster.juju("config", APP, "logging_log_connections=false")
             begun = time.monotonic()
             # Longer than Patroni's ttl: without failsafe mode the primary would be demoted.
             until(60, "35 s pass", lambda: time.monotonic() - begun > 35)
@@ -56,13 +56,13 @@ def kubernetes_fails(cluster):
 def pebble_hangs(cluster):
     standby = next(unit for unit, (_, message) in cluster.units().items() if not message)
     cluster.juju("fault", "signal", standby, "pebble", "--container", "postgresql", "--signal", "STOP")
-    cluster.juju("config", APP, "logging_log_connections=true")
+    cluster.juju("config", APP, "logging_log_connections=false")
     until(60, "the unit says what it waits for", lambda: cluster.units()[standby]
           == ("waiting", "waiting for Pebble in container postgresql"))
     cluster.juju("fault", "signal", standby, "pebble", "--container", "postgresql", "--signal", "CONT")
     # A Pebble that goes on gives no event; the next hook sees it. A reset alone could come before
     # the first change was seen, and then there would be none.
-    cluster.juju("config", APP, "logging_log_disconnections=true")
+    cluster.juju("config", APP, "logging_log_disconnections=false")
     until(60, "all is well again", lambda: cluster.stands(3))
     cluster.juju("config", APP, "--reset", "logging_log_connections,logging_log_disconnections")
     check("a Pebble that hangs is waited for, by its own unit alone", True)

@@ -20,7 +20,7 @@ use postgresql_k8s::handlers::actions::{self, SetPassword};
 use postgresql_k8s::scram;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use support::{Outcome, World, notice, pebble_ready, peers_created};
+use support::{Outcome, World, notice, pebble_ready, peers_changed, peers_created};
 
 /// Three units, led by unit 0; the operator's secret gives these.
 fn cluster(given: &[(&str, &str)]) -> World {
@@ -117,6 +117,28 @@ fn a_leader_that_is_not_the_primary_changes_them_too() {
     for (name, password) in ALL {
         assert_everywhere(&world, SystemUser::from_name(name).unwrap(), password);
     }
+}
+
+#[test]
+fn a_leader_that_the_primary_shuts_out_wakes_the_primarys_unit() {
+    let world = cluster(&[]);
+    world.with(|state| state.leader = 1);
+    world.settle();
+    let kept = world.with(|state| {
+        let other = scram::verifier_of_rounds(&"of a dead process".into(), &[7; 16], 1);
+        state.role("operator").verifier = Some(other.expose_secret().to_owned());
+        let kept = state.secret.as_ref().unwrap().get(SystemUser::Operator);
+        kept.unwrap().expose_secret().to_owned()
+    });
+    let said = |world: &World| world.with(|state| state.unit(1).bag.clone());
+    let before = said(&world);
+    assert_eq!(world.hook(1, &Event::UpdateStatus), Outcome::Done);
+    assert_ne!(said(&world), before, "Juju wakes the others");
+    world.with(|state| assert!(state.unit(1).timer, "it looks again by itself"));
+    assert_eq!(world.hook(0, &peers_changed()), Outcome::Done);
+    assert_everywhere(&world, SystemUser::Operator, &kept);
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert_eq!(said(&world), before, "a next time wakes them again");
 }
 
 #[test]

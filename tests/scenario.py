@@ -51,13 +51,13 @@ class Cluster:
         if kind:
             for command in (["status"], ["debug-log", "--replay", "--no-tail"]):
                 done = self.call(*command, check=False)
-                told = [line for line in done.stdout.splitlines() if "operation ran " not in line]
-                print("\n".join(told[-80:]))
+                print("\n".join(done.stdout.splitlines()[-100:]))
             for unit in json.loads(self.call("status", "--format", "json", check=False).stdout or "{}") \
                     .get("applications", {}).get(APP, {}).get("units") or {}:
                 print(f"--- Patroni and PostgreSQL of {unit}")
-                print(self.inside(unit, "cd /var/log/postgresql; tail -qn 15 postgresql*;"
-                                        " grep -hv 'no action. I am\\|Lock owner' patroni* | tail -n 25"))
+                print(self.inside(unit, "cd /var/log/postgresql; grep -h 'ERROR\\|FATAL\\|PANIC' postgresql* | tail -n 15;"
+                                        " grep -h 'INFO\\|WARN\\|ERROR' patroni*"
+                                        " | grep -v 'no action. I am\\|Lock owner' | tail -n 25"))
         self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
         shutil.rmtree(self.home, ignore_errors=True)
 

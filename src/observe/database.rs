@@ -4,7 +4,7 @@
 use cluster_plan::observed::{Database as Facts, Observed, RoleFacts, SystemUser};
 
 use super::juju::JujuFacts;
-use crate::ports::{Database, Server};
+use crate::ports::{Database, PortError, Server};
 use crate::scram;
 
 /// One row a role, one a database, one a standby that streams,
@@ -50,21 +50,40 @@ pub fn server(juju: &JujuFacts, observed: &Observed) -> Option<Server> {
     Some(Server::Host(juju.names.fqdn(primary), password))
 }
 
+/// The primary does not take the password that the secret has for `operator`.
+#[derive(Debug, Clone, Copy)]
+pub struct ShutOut;
+
 /// The facts; none where this unit has no business with them or the primary does not answer.
-pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Option<Facts> {
-    let server = server(juju, observed)?;
+///
+/// # Errors
+/// Where the primary refuses the password.
+pub fn look(
+    juju: &JujuFacts,
+    observed: &Observed,
+    port: &dyn Database,
+) -> Result<Option<Facts>, ShutOut> {
+    let Some(server) = server(juju, observed) else {
+        return Ok(None);
+    };
     // The leader keeps the roles; the primary's own unit heals passwords, which may be what keeps
     // the leader out.
     if !juju.leader && !matches!(server, Server::Own) {
-        return None;
+        return Ok(None);
     }
-    let rows = match port.query(&server, CATALOGUE) {
-        Ok(rows) => rows,
+    match port.query(&server, CATALOGUE) {
+        Ok(rows) => Ok(Some(facts(juju, rows))),
         Err(error) => {
             tracing::warn!("cannot look into the database: {}", error.chain());
-            return None;
+            match error {
+                PortError::Forbidden(..) => Err(ShutOut),
+                _ => Ok(None),
+            }
         }
-    };
+    }
+}
+
+fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
     let mut facts = Facts::default();
     for row in rows {
         let mut cells = row.into_iter();
@@ -104,7 +123,7 @@ pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Optio
             _ => {}
         }
     }
-    Some(facts)
+    facts
 }
 
 fn fits(juju: &JujuFacts, role: &str, stored: Option<&str>) -> Option<bool> {

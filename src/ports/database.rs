@@ -5,6 +5,7 @@ use std::time::Duration;
 use cluster_plan::names::{POSTGRESQL_PORT, SHARED_SOCKETS};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
@@ -90,6 +91,9 @@ impl<'a> PostgresDatabase<'a> {
         };
         match self.runtime.block_on(bounded) {
             Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
+                Err(PortError::Forbidden(NAME, error.into()))
+            }
             Ok(Err(error)) if error.as_db_error().is_some() => {
                 Err(PortError::Failed(what.to_owned(), error.into()))
             }

@@ -40,7 +40,10 @@ impl FakeDatabase<'_> {
                     if scram::fits(password, &verifier) {
                         Ok(unit)
                     } else {
-                        Err(refused("password authentication failed"))
+                        Err(PortError::Forbidden(
+                            "PostgreSQL",
+                            "password authentication failed".into(),
+                        ))
                     }
                 }
                 Server::Own => Err(refused("no such socket")),

@@ -36,6 +36,8 @@ pub struct Observed {
     pub cluster: Option<Cluster>,
     /// The database's roles; none where this hook does not look or cannot.
     pub database: Option<Database>,
+    /// The primary refused the password that the secret has for `operator`.
+    pub shut_out: bool,
     /// Who may be promoted; looked at only where commits wait for a member that does not stream.
     pub sync_key: Option<crate::synchronous::SyncKey>,
     /// Whether the own standby follows the primary; none where it is none, or does not answer.

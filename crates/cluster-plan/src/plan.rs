@@ -180,6 +180,8 @@ pub enum Waiting {
     PeerRelation,
     /// The leader has not stored the passwords yet.
     Passwords,
+    /// The database has another password of `operator` than the secret.
+    OperatorPassword,
     /// Pebble in the workload container does not answer.
     Pebble,
     /// The own member has not started.
@@ -205,6 +207,9 @@ impl fmt::Display for Waiting {
         f.write_str(match self {
             Self::PeerRelation => "the peer relation",
             Self::Passwords => "the leader's passwords",
+            Self::OperatorPassword => {
+                "the primary's unit to give operator the password of the secret"
+            }
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",

@@ -344,7 +344,9 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             ""
         };
         let standbys = standbys(observed, role);
-        let state = format!("{role}{standbys}{waits}");
+        // Only the primary's own unit can mend that, and nothing but this wakes it.
+        let shut_out = if observed.shut_out { ", shut out" } else { "" };
+        let state = format!("{role}{standbys}{waits}{shut_out}");
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
         }
@@ -358,6 +360,9 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
             Step::AnnounceRevision(revision.clone()),
             "the leader lets the next unit be refreshed when this one stands",
         );
+    }
+    if observed.shut_out {
+        plan.wait(Waiting::OperatorPassword, "a timer");
     }
     let Some(view) = &observed.cluster else {
         return;

@@ -96,7 +96,7 @@ fn stands(problem: &Problem, observed: &Observed) -> bool {
     !(running && matches!(problem, Problem::Kubernetes(_)))
 }
 
-/// Whether this unit's member does not stream, or its status tells of members that are missing or not
+/// Whether this unit's member does not stream, the database refuses it, or its status tells of members that are missing or not
 /// synchronous yet: it is the leader's or the primary's, which speak for the cluster.
 #[must_use]
 pub fn incomplete(observed: &Observed) -> bool {
@@ -104,7 +104,7 @@ pub fn incomplete(observed: &Observed) -> bool {
         // A Patroni that begins to answer calls nobody.
         return observed.patroni_runs() && observed.initialised();
     };
-    if follow::lags(observed) {
+    if follow::lags(observed) || observed.shut_out {
         return true;
     }
     let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&observed.me);

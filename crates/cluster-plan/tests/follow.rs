@@ -82,6 +82,7 @@ fn behind() -> Observed {
                 history: vec![(1, SEGMENT), (2, 20 * SEGMENT)],
             }),
         }),
+        shut_out: false,
         sync_key: None,
         unserved_relations: BTreeSet::new(),
         tls: None,

@@ -74,6 +74,7 @@ fn fresh(leader: bool) -> Observed {
         cluster: None,
         database: None,
         following: None,
+        shut_out: false,
         sync_key: None,
         unserved_relations: BTreeSet::new(),
         tls: None,
