@@ -24,7 +24,7 @@ def no_trust(cluster):
     cluster.juju("deploy", packed_charm(), APP, "-n", "3")
     until(60, "the units say what to run", lambda: statuses(cluster) == {("blocked", UNTRUSTED)})
     cluster.juju("trust", APP, "--scope=cluster")
-    until(120, "trusted, the units stand", lambda: cluster.stands(3))
+    until(120, "trusted, the units stand", lambda: cluster.whole(3))
     check("without trust the status says what to run; trusted, the cluster comes up", True)
 
 

@@ -78,7 +78,7 @@ def related(cluster, folder):
     cluster.far("deploy", str(client), FAR, "--config", "shape=secrets")
     cluster.far("consume", f"admin/{MODEL}.db")
     cluster.far("integrate", f"{FAR}:database", "db")
-    until(180, "three units stand", lambda: cluster.stands(3))
+    until(180, "three units stand", lambda: cluster.whole(3))
     took = until(60, "both clients have a database", lambda: cluster.has_database("near")
                  and cluster.far_message() == "has a database")
     print(f"    {took:.1f} s after the cluster stood")

@@ -337,7 +337,7 @@ def main():
     with Cluster() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(args.units)
-        until(180, "the units stand", lambda: cluster.stands(args.units))
+        until(180, "the units stand", lambda: cluster.whole(args.units))
         if args.dynamic:
             set_dynamic(cluster, args.dynamic)
         seed = args.seed

@@ -104,7 +104,7 @@ def first_life(cluster, charm):
     cluster.juju("model-config", "update-status-hook-interval=60m")
     cluster.deploy(2)
     cluster.client("library", charm)
-    until(180, "the units stand", lambda: cluster.stands(2))
+    until(180, "the units stand", lambda: cluster.whole(2))
     took = until(30, "the client has its database", lambda: cluster.has_database("library"))
     check(f"a client that asked before the cluster stood is answered {took:.1f} s after", took < 10)
     told = cluster.told("library")

@@ -49,7 +49,7 @@ def main():
     with Cluster() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(3)
-        until(120, "the units stand", lambda: cluster.stands(3))
+        until(120, "the units stand", lambda: cluster.whole(3))
         secret = cluster.juju("add-secret", "system", *passwords("first")).strip()
         cluster.juju("config", APP, f"system-users={secret}")
         leader = next(u for u, s in cluster.status()["units"].items() if s.get("leader"))

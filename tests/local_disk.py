@@ -44,7 +44,7 @@ def main():
 def scenario(cluster, storage):
     cluster.juju("model-config", "update-status-hook-interval=60m")
     cluster.deploy(1, "--config", "durability_wal_keep_size=16")
-    until(90, "the unit stands", lambda: cluster.stands(1))
+    until(90, "the unit stands", lambda: cluster.whole(1))
     password = cluster.password()
     says = lambda: cluster.units(told_storage=True)[UNIT]
     app = lambda: cluster.status()["application-status"]

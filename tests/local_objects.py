@@ -14,8 +14,6 @@ from writing import writing
 
 # Seconds until every unit is active and every commit waits for both standbys again.
 RECOVERY = 60
-# Seconds for which a client that keeps its session may not write: it should notice nothing.
-GAP = 5
 SCOPE = f"patroni-{APP}"
 ENDPOINTS = [SCOPE, f"{SCOPE}-config", f"{SCOPE}-sync"]
 SERVICES = [f"{APP}-primary", f"{APP}-replicas"]
@@ -106,7 +104,7 @@ def main():
         for _ in range(rounds):
             for what, strike in WAYS.items():
                 before = kept(cluster)
-                with writing(cluster, what, GAP):
+                with writing(cluster, what, 0):
                     strike(cluster)
                     took = until(RECOVERY, f"{what}: all is as it was", lambda: whole(cluster, before))
                 check(f"{what}: all is as it was after {took:.1f} s", True)

@@ -229,7 +229,7 @@ def main():
     with Cluster() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(1)
-        until(90, "the unit stands", lambda: cluster.stands(1))
+        until(90, "the unit stands", lambda: cluster.whole(1))
         every_option(cluster, options)
         other_options(cluster)
         wrong_values(cluster)

@@ -11,8 +11,6 @@ import tempfile
 from scenario import APP, Cluster, Failed, check, packed_charm, until
 from writing import promote, writing
 
-# Seconds for which a prepared refresh may stop writes, once; about 2.8 on two free cores.
-GAP = 5
 CHARM = f"/var/lib/juju/agents/unit-{APP}-%s/charm"
 
 
@@ -118,7 +116,7 @@ def prepared(cluster, folder, before):
     until(60, "three units stand", lambda: whole(cluster))
     prepare(cluster)
     until(30, "the status tells so", lambda: told(cluster)[1].startswith("prepared for juju"))
-    with writing(cluster, "refresh", GAP):
+    with writing(cluster, "refresh", 1):
         first_unit(cluster, folder, "second", before)
         until(90, "the status tells to resume", lambda: "run resume-upgrade" in told(cluster)[1])
         check("the primary stays where it is meanwhile", cluster.primary() == f"{APP}/0")
@@ -129,7 +127,7 @@ def prepared(cluster, folder, before):
 def taken_back(cluster, revisions):
     """A revision that does not bring its member up, and the way back."""
     prepare(cluster)
-    with writing(cluster, "rollback", GAP):
+    with writing(cluster, "rollback", 1):
         first_unit(cluster, revisions.make("broken", disabled=True), "broken", "second")
         text = "or go back by juju refresh to the former revision"
         until(90, "the status tells the way back", lambda: text in told(cluster)[1])

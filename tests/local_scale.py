@@ -7,10 +7,6 @@ import sys
 from scenario import APP, Cluster, Failed, check, until
 from writing import promote, writing
 
-# Seconds for which writes may stop, once, when the primary is removed on purpose: with five others
-# at once, of nine on two busy cores, it was 5.2 and 6.9.
-GAP = 10
-
 
 def rows(cluster):
     """What was written at first, as the primary has it."""
@@ -34,7 +30,7 @@ def shrink(cluster):
         last = f"{APP}/{count + less - 1}"
         promote(cluster, last)
         until(60, "all units stand", lambda: cluster.whole(count + less))
-        with writing(cluster, f"from {count + less} to {count} units", GAP):
+        with writing(cluster, f"from {count + less} to {count} units", 1):
             cluster.juju("remove-unit", APP, "--num-units", str(less), "--no-prompt")
             until(180, f"{count} units stand", lambda: cluster.whole(count))
     check("all rows are there", rows(cluster) == "1000")

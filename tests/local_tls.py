@@ -200,7 +200,7 @@ def main():
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(3)
         cluster.juju("deploy", str(charm), PROVIDER)
-        until(180, "three units stand", lambda: cluster.stands(3))
+        until(180, "three units stand", lambda: cluster.whole(3))
         until(60, "both standbys replicate", lambda: cluster.sql(
             "select count(*) from pg_stat_replication where state = 'streaming'") == "2")
         members(cluster)

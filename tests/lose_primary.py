@@ -26,7 +26,7 @@ def main():
     with Cluster() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(3)
-        until(120, "three units stand", lambda: cluster.stands(3))
+        until(120, "three units stand", lambda: cluster.whole(3))
         ways = {
             "PostgreSQL is killed": lambda unit: cluster.juju(
                 "fault", "signal", unit, "postgres -D", "--container", "postgresql"
