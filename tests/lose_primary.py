@@ -8,7 +8,7 @@ import sys
 from scenario import Cluster, Failed, Writer, check, until
 
 # Seconds, from when writes are taken again.
-TRUTH = 10
+TRUTH = 60
 
 
 def tells_the_truth(cluster, count):
