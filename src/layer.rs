@@ -101,7 +101,8 @@ pub fn layer(
     disk: Thresholds,
 ) -> pebble::Layer {
     let programs = format!("/usr/lib/postgresql/{}/bin", major.unwrap_or_default());
-    let ready = format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql");
+    let ready =
+        format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql -U operator -d postgres");
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",

@@ -292,10 +292,11 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
 
 /// Operating system users and the roles that they come in as by a local socket: the charm is root
 /// in its container, Patroni and pgBackRest are `postgres` in the workload's.
-const PG_IDENT: [&str; 3] = [
+const PG_IDENT: [&str; 4] = [
     "charm postgres operator",
     "charm root operator",
     "charm postgres backup",
+    "charm postgres replication",
 ];
 
 /// Who may come in, and how. Never `trust`. With a provider's certificate clients have to use TLS;
@@ -307,6 +308,8 @@ fn pg_hba(wanted: &PatroniFile<'_>) -> Vec<String> {
         "local all operator peer map=charm",
         "local all backup peer map=charm",
         "local all monitoring scram-sha-256",
+        // Patroni asks its own member for the timeline, also one that has yet to hear of a password.
+        "local replication replication peer map=charm",
         "host all operator 0.0.0.0/0 scram-sha-256",
         "host all rewind 0.0.0.0/0 scram-sha-256",
         "host all +internal_access 0.0.0.0/0 scram-sha-256",

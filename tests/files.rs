@@ -120,6 +120,9 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
             || rule.contains(".postgresql-k8s-endpoints.m.svc")),
         "{replication:?}"
     );
+    // Patroni asks its own member by its operating system user: no password parts the two.
+    assert!(rules.contains(&"local replication replication peer map=charm"));
+    assert_eq!(read["postgresql"]["use_unix_socket_repl"], true);
     // Users that others made come last, and over TLS where clients have to.
     let guest = r#"hostssl "shop" "guest" 0.0.0.0/0 md5"#;
     assert_eq!(rules.last(), Some(&guest));

@@ -55,9 +55,9 @@ class Cluster:
             for unit in json.loads(self.call("status", "--format", "json", check=False).stdout or "{}") \
                     .get("applications", {}).get(APP, {}).get("units") or {}:
                 print(f"--- Patroni and PostgreSQL of {unit}")
-                print(self.inside(unit, "cd /var/log/postgresql; grep -h 'ERROR\\|FATAL\\|PANIC' postgresql* | tail -n 15;"
+                print(self.inside(unit, "cd /var/log/postgresql; grep -h 'ERROR\\|FATAL\\|PANIC' postgresql* | grep -v 'no pg_hba.conf entry' | tail -n 15;"
                                         " grep -h 'INFO\\|WARN\\|ERROR' patroni*"
-                                        " | grep -v 'no action. I am\\|Lock owner' | tail -n 25"))
+                                        " | grep -v 'no action. I am\\|Lock owner\\|wake-charm' | tail -n 25"))
         self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
