@@ -15,6 +15,10 @@ APP = "postgresql-k8s"
 MODEL = "t"
 # How many standbys commits wait for.
 SYNCHRONOUS = "select count(*) from pg_stat_replication where state='streaming' and sync_state='sync'"
+# The ends of PostgreSQL's and Patroni's logs, without what each client and each loop says.
+LAST_WORDS = r"""cd /var/log/postgresql
+grep -hv 'LOCATION:\|connection received\|connection auth\|disconnection:' postgresql* | tail -n 40
+grep -h 'INFO\|WARN\|ERROR' patroni* | grep -v 'no action. I am\|Lock owner\|wake-charm' | tail -n 40"""
 TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
 JUJU = os.path.realpath(os.path.join(TARGET, "release", "juju-local"))
 
@@ -55,9 +59,7 @@ class Cluster:
             for unit in json.loads(self.call("status", "--format", "json", check=False).stdout or "{}") \
                     .get("applications", {}).get(APP, {}).get("units") or {}:
                 print(f"--- Patroni and PostgreSQL of {unit}")
-                print(self.inside(unit, "cd /var/log/postgresql; grep -h 'ERROR\\|FATAL\\|PANIC' postgresql* | grep -v 'no pg_hba.conf entry' | tail -n 15;"
-                                        " grep -h 'INFO\\|WARN\\|ERROR' patroni*"
-                                        " | grep -v 'no action. I am\\|Lock owner\\|wake-charm' | tail -n 25"))
+                print(self.inside(unit, LAST_WORDS))
         self.call("destroy-controller", "--no-prompt", "--destroy-storage", check=False, model=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
