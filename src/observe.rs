@@ -15,7 +15,7 @@ pub mod workload;
 use cluster_plan::disk::{Level, Thresholds};
 use cluster_plan::membership::{self, Bootstrap};
 use cluster_plan::names::Member;
-use cluster_plan::observed::{Observed, PatroniVersion, Workload};
+use cluster_plan::observed::{Observed, PatroniVersion, ServiceState, Workload};
 use cluster_plan::options::{Config, Machine, OptionError, Parameters};
 use cluster_plan::planner::Desired;
 use secrecy::SecretString;
@@ -89,7 +89,10 @@ pub fn observe(
     let initialised = juju.initialised();
     let image = workload::image(ports.workload, scope.workload_version, !initialised);
     let leader_label = patroni_version(&image).map_or("primary", PatroniVersion::leader_label);
-    let (kubernetes, machine) = kubernetes::look(juju, ports.kubernetes, leader_label);
+    let down = image
+        .as_ref()
+        .is_ok_and(|(_, facts)| facts.service != ServiceState::Active);
+    let (kubernetes, machine) = kubernetes::look(juju, ports.kubernetes, leader_label, down);
     let config = options(juju, ports, &image, machine.as_ref());
     let (config, parameters) = match config {
         Ok((config, parameters)) => (Ok(config), parameters),
@@ -165,7 +168,7 @@ pub fn observe(
             Ok(facts) => observed.database = facts,
             Err(database::ShutOut) => observed.shut_out = true,
         }
-        observed.following = follow::look(juju, &observed, ports.database);
+        observed.following = follow::look(juju, &observed, ports, image.major);
         observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     }
     Ok(Observation {

@@ -172,27 +172,31 @@ fn nothing_is_bootstrapped_beside_a_volume_that_holds_a_cluster() {
 
 #[test]
 fn a_volume_of_another_cluster_blocks_its_unit_alone_and_stays_as_it_is() {
-    let world = deployed(2);
-    world.with(|state| {
-        state.add_unit(2);
-        state.unit(2).volume = Some(("13".into(), 1));
-        // The new pod's unit cannot know that the cluster is initialised before it joins.
-        state.app_bag.remove("cluster_initialised");
-    });
-    for hook in first_hooks(false) {
-        world.hook(2, &hook);
+    // The new unit may learn that the cluster is initialised before it starts anything, or after.
+    for knows in [true, false] {
+        let world = deployed(2);
+        world.with(|state| {
+            state.add_unit(2);
+            state.unit(2).volume = Some(("13".into(), 1));
+            if !knows {
+                state.app_bag.remove("cluster_initialised");
+            }
+        });
+        for hook in first_hooks(false) {
+            world.hook(2, &hook);
+        }
+        let (word, message) = world.status(2);
+        assert_eq!(word, "blocked", "knows: {knows}");
+        assert!(
+            message.contains("volume holds another cluster (13, not 7001)"),
+            "{message}"
+        );
+        world.with(|state| {
+            assert_eq!(state.units[&2].volume, Some(("13".into(), 1)));
+            assert_eq!(state.units[&2].starts, 0);
+            assert!(state.units[&0].postgres_runs);
+        });
     }
-    let (word, message) = world.status(2);
-    assert_eq!(word, "blocked");
-    assert!(
-        message.contains("volume holds another cluster (13, not 7001)"),
-        "{message}"
-    );
-    world.with(|state| {
-        assert_eq!(state.units[&2].volume, Some(("13".into(), 1)));
-        assert_eq!(state.units[&2].starts, 0);
-        assert!(state.units[&0].postgres_runs);
-    });
 }
 
 #[test]

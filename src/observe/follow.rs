@@ -5,7 +5,8 @@ use cluster_plan::observed::Observed;
 
 use super::database;
 use super::juju::JujuFacts;
-use crate::ports::{Database, PortResult, Server};
+use super::workload;
+use crate::ports::{PortResult, Ports, Server};
 
 /// Of the own standby. A WAL receiver that has just been started may be refused in the next moment.
 /// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
@@ -35,14 +36,31 @@ SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, 
     THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END \
 FROM now";
 
-/// The facts; none where the own member is no standby that answers.
-pub fn look(juju: &JujuFacts, observed: &Observed, port: &dyn Database) -> Option<Following> {
+/// Patroni's word for a member whose PostgreSQL it has tried to start.
+const START_FAILED: &str = "start failed";
+
+/// The facts; none where the own member is no standby that answers or that cannot start. Programs of
+/// this major version are in the image.
+#[must_use]
+pub fn look(
+    juju: &JujuFacts,
+    observed: &Observed,
+    ports: &Ports<'_>,
+    major: Option<u32>,
+) -> Option<Following> {
+    let port = ports.database;
     let primary = database::server(juju, observed)?;
     let own = observed.own_member()?;
-    if matches!(primary, Server::Own) || !own.running() {
+    if matches!(primary, Server::Own) {
         return None;
     }
-    let standby = standby(&told(port.query(&Server::Own, STANDBY))?)?;
+    let standby = if own.running() {
+        standby(&told(port.query(&Server::Own, STANDBY))?)?
+    } else if own.state == START_FAILED {
+        follow::stopped(&workload::control_data(ports.workload, major?).ok()?)?
+    } else {
+        return None;
+    };
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
         .then(|| upstream(&told(port.query(&primary, UPSTREAM))?))
@@ -67,6 +85,7 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
     let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
     Some(Standby {
         streams: truth(streams)?,
+        stopped: false,
         timeline: timeline.as_deref()?.parse().ok()?,
         position: position.as_deref()?.parse().ok()?,
         paused: truth(paused)?,

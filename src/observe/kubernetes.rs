@@ -14,13 +14,15 @@ use crate::services;
 /// Container whose limits count.
 const CONTAINER: &str = "postgresql";
 
-/// Looks at the objects; the pod's size is none where Kubernetes does not tell.
+/// Looks at the objects, `down`: before Patroni is started. The pod's size is none where Kubernetes
+/// does not tell.
 pub fn look(
     juju: &JujuFacts,
     port: &dyn Kubernetes,
     leader_label: &'static str,
+    down: bool,
 ) -> (Seen, Option<Machine>) {
-    match facts(juju, port, leader_label) {
+    match facts(juju, port, leader_label, down) {
         Ok((facts, machine)) => (Seen::Answers(Box::new(facts)), machine),
         Err(error @ PortError::Forbidden(..)) => (Seen::Forbidden(error.chain()), None),
         Err(error) => (Seen::Failing(error.chain()), None),
@@ -49,6 +51,7 @@ fn facts(
     juju: &JujuFacts,
     port: &dyn Kubernetes,
     leader_label: &'static str,
+    down: bool,
 ) -> PortResult<(KubernetesFacts, Option<Machine>)> {
     let mut facts = KubernetesFacts::default();
     let names = &juju.names;
@@ -70,7 +73,8 @@ fn facts(
             }
         }
     }
-    if !juju.initialised()
+    // Whose volume this is matters before anything is started on it.
+    if (down || !juju.initialised())
         && let Some(registered) = port.endpoints(&format!("{scope}-config"))?
     {
         let ours = port.stateful_set_created(names.app())?;

@@ -266,14 +266,22 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
     if entries.is_empty() {
         return Ok(Volume::Empty);
     }
-    let tool = format!("{INSTALLATIONS}/{major}/bin/pg_controldata");
-    let output = port.exec(&["env", "LC_ALL=C", &tool, PGDATA])?;
-    let identifier = output
-        .stdout
+    let text = control_data(port, major)?;
+    let identifier = text
         .lines()
         .find_map(|line| line.strip_prefix("Database system identifier:"))
         .map(|value| value.trim().to_owned());
     Ok(Volume::Holds(identifier.unwrap_or_else(|| "0".to_owned())))
+}
+
+/// What `pg_controldata` prints of the data directory.
+///
+/// # Errors
+/// When Pebble does not answer.
+pub fn control_data(port: &dyn Workload, major: u32) -> PortResult<String> {
+    let tool = format!("{INSTALLATIONS}/{major}/bin/pg_controldata");
+    let output = port.exec(&["env", "LC_ALL=C", &tool, PGDATA])?;
+    Ok(output.stdout)
 }
 
 #[cfg(test)]

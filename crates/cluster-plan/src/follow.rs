@@ -3,10 +3,12 @@
 //!
 //! Patroni rewinds a member that has diverged, but it leaves one alone that asks for WAL which the
 //! primary has removed: that one asks for ever. Only the charm may say that it starts anew, and only
-//! where all that it holds is proven to be in the primary's own history.
+//! where all that it holds is proven to be in the primary's own history. One that diverged and that
+//! could not be rewound does not start any more; it keeps its data until a person gives it up.
 
 use crate::observed::{Cluster, Observed, Role};
 use crate::plan::{Plan, Problem, Step, Waiting};
+use crate::planner::PATRONI_YML;
 
 /// What the own standby and the primary tell of each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +19,14 @@ pub struct Following {
     pub primary: Option<Upstream>,
 }
 
-/// A standby that answers.
+/// A standby, by its own word or, where it does not start, by its control file's.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standby {
     /// It streams.
     pub streams: bool,
+    /// It does not start: `position` is the least that it has.
+    pub stopped: bool,
     /// The highest timeline of which it can have anything.
     pub timeline: u32,
     /// The end of what it has received or replayed, in bytes.
@@ -109,6 +114,35 @@ pub fn segment_number(name: &str, segment: u64) -> Option<u64> {
     Some(high.checked_mul((1_u64 << 32).checked_div(segment)?)? + low)
 }
 
+/// A member that does not run, by what `pg_controldata` prints: how far it got at least.
+#[must_use]
+pub fn stopped(control_data: &str) -> Option<Standby> {
+    let value = |key: &str| {
+        let mut values = control_data.lines().filter_map(|l| l.strip_prefix(key));
+        values.next().map(str::trim)
+    };
+    let at =
+        |at: &str, timeline: &str| Some((position(value(at)?)?, value(timeline)?.parse().ok()?));
+    let (checkpoint, timeline) = at(
+        "Latest checkpoint location:",
+        "Latest checkpoint's TimeLineID:",
+    )?;
+    let recovered = at(
+        "Minimum recovery ending location:",
+        "Min recovery ending loc's timeline:",
+    );
+    // There the record of the checkpoint begins, so it has something beyond.
+    let (position, timeline) = recovered
+        .filter(|(end, _)| *end > checkpoint)
+        .unwrap_or((checkpoint + 1, timeline));
+    Some(Standby {
+        stopped: true,
+        timeline,
+        position,
+        ..Standby::default()
+    })
+}
+
 fn shown(position: u64) -> String {
     format!("{:X}/{:X}", position >> 32, position & 0xFFFF_FFFF)
 }
@@ -134,10 +168,18 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
     }
     match primary.relation(standby) {
         Relation::CatchesUp | Relation::Unknown => {}
-        Relation::Diverged(from) => plan.problem(Problem::Diverged {
-            timeline: standby.timeline,
-            from: shown(from),
-        }),
+        Relation::Diverged(from) => {
+            if standby.stopped {
+                plan.outlook.push(give_up(observed));
+            }
+            plan.problem(Problem::Diverged {
+                timeline: standby.timeline,
+                from: shown(from),
+                stopped: standby.stopped,
+            });
+        }
+        // It may have more than its control file tells.
+        Relation::Behind if standby.stopped => {}
         Relation::Behind => {
             let at = shown(standby.position);
             match refused(observed, view, standby) {
@@ -153,6 +195,18 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
             }
         }
     }
+}
+
+/// What a person does who does not want what the own member has and the primary has not.
+fn give_up(observed: &Observed) -> String {
+    format!(
+        "to give up what {me} has and the primary has not: juju ssh --container postgresql {unit} \
+         /charm/bin/pebble exec --context=postgresql -- patronictl -c {PATRONI_YML} reinit {scope} \
+         {me} --force",
+        me = observed.me,
+        unit = observed.me.unit(),
+        scope = observed.names.scope(),
+    )
 }
 
 /// Why a member that can't follow must keep its data for now.

@@ -302,6 +302,8 @@ pub enum Problem {
         timeline: u32,
         /// Where they part.
         from: String,
+        /// It does not start: Patroni has not been able to rewind it.
+        stopped: bool,
     },
     /// Extensions that cannot be had as their options say.
     Extension(ExtensionProblem),
@@ -345,7 +347,7 @@ impl Problem {
 pub struct Plan {
     /// Volumes that are filling, of all members as far as is known.
     pub disks: BTreeMap<Member, disk::Note>,
-    /// What the steps will mean, where they change parameters.
+    /// What the steps will mean, where they change parameters, and what a person can do.
     pub outlook: Vec<String>,
     /// In this order.
     pub steps: Vec<Planned>,

@@ -46,7 +46,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         Step::PatchDynamic(patch) => Some(patch),
         _ => None,
     });
-    plan.outlook = outlook::lines(observed, patch);
+    plan.outlook.extend(outlook::lines(observed, patch));
     plan
 }
 

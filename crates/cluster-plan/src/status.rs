@@ -104,7 +104,10 @@ pub fn incomplete(observed: &Observed) -> bool {
         // A Patroni that begins to answer calls nobody.
         return observed.patroni_runs() && observed.initialised();
     };
-    if follow::lags(observed) || observed.shut_out {
+    let own = observed.own_member();
+    // Of one that does not start nobody tells either.
+    let down = observed.initialised() && own.is_some_and(|own| !own.running());
+    if down || follow::lags(observed) || observed.shut_out {
         return true;
     }
     let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&observed.me);
@@ -299,7 +302,15 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
                 "needs WAL from {at} on, which the primary has removed; keeps its data as {why}"
             ));
         }
-        Problem::Diverged { timeline, from } => {
+        Problem::Diverged {
+            timeline,
+            from,
+            stopped: true,
+        } => format!(
+            "has data of timeline {timeline} from {from} on that the primary has not, and cannot be \
+             rewound: save it or give it up (patronictl reinit, the log has the command)"
+        ),
+        Problem::Diverged { timeline, from, .. } => {
             return Status::Waiting(format!(
                 "has data of timeline {timeline} from {from} on that the primary has not: Patroni \
                  rewinds it"

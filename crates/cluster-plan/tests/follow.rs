@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::follow::{Following, Standby, Upstream, history, position, segment_number};
+use cluster_plan::follow::{self, Following, Standby, Upstream, history, position, segment_number};
 use cluster_plan::names::{Member, Names};
 use cluster_plan::observed::{
     Cluster, ClusterMember, Observed, PatroniVersion, PeerData, Role, ServiceState, SystemUser,
@@ -69,6 +69,7 @@ fn behind() -> Observed {
         following: Some(Following {
             standby: Standby {
                 streams: false,
+                stopped: false,
                 timeline: 2,
                 position: 3 * SEGMENT + 100,
                 paused: false,
@@ -179,6 +180,66 @@ fn a_member_that_has_anything_which_the_primary_has_not_keeps_it() {
             "{plan}"
         );
     }
+}
+
+/// Unit 2's member does not start; its control file says how far it got at least.
+fn stopped(change: impl FnOnce(&mut Standby)) -> Observed {
+    view(|v| v.members[2].state = "start failed".into()).also(|observed| {
+        let standby = &mut observed.following.as_mut().unwrap().standby;
+        standby.stopped = true;
+        change(standby);
+    })
+}
+
+#[test]
+fn a_member_that_diverged_and_does_not_start_keeps_its_data_and_says_what_to_do() {
+    let observed = stopped(|s| s.position = 20 * SEGMENT + 1);
+    let plan = plan(&observed);
+    assert!(plan.steps.is_empty(), "{plan}");
+    let Status::Blocked(told) = status::judge(&observed, &plan).unit else {
+        unreachable!("{plan}");
+    };
+    assert!(told.contains("timeline 2 from 0/14000000 on"), "{told}");
+    let command = "juju ssh --container postgresql pg/2 /charm/bin/pebble exec \
+                   --context=postgresql -- patronictl -c /var/lib/postgresql/data/patroni.yml \
+                   reinit patroni-pg pg-2 --force";
+    assert!(plan.to_string().contains(command), "{plan}");
+    assert!(status::incomplete(&observed), "the charm looks again");
+}
+
+#[test]
+fn a_member_that_does_not_start_is_not_judged_by_what_its_control_file_leaves_out() {
+    // It may have more than the file tells, so that the primary has it all is not proven.
+    for observed in [stopped(|_| ()), stopped(|s| s.position = 20 * SEGMENT)] {
+        let plan = plan(&observed);
+        assert!(plan.steps.is_empty() && plan.problems.is_empty(), "{plan}");
+        let told = status::judge(&observed, &plan).unit;
+        assert_eq!(told, Status::Waiting("awaiting for member to start".into()));
+        assert!(status::incomplete(&observed), "the charm looks again");
+    }
+}
+
+#[test]
+fn a_control_file_tells_the_furthest_place_and_its_timeline() {
+    let text = |checkpoint: &str, recovered: &str| {
+        format!(
+            "Latest checkpoint location:           {checkpoint}\n\
+             Latest checkpoint's REDO location:    0/1\n\
+             Latest checkpoint's TimeLineID:       1\n\
+             Latest checkpoint's PrevTimeLineID:   9\n\
+             Minimum recovery ending location:     {recovered}\n\
+             Min recovery ending loc's timeline:   2\n"
+        )
+    };
+    let found = |checkpoint: &str, recovered: &str| {
+        let standby = follow::stopped(&text(checkpoint, recovered)).unwrap();
+        assert!(standby.stopped && !standby.streams);
+        (standby.timeline, standby.position)
+    };
+    assert_eq!(found("0/6000028", "0/60000A0"), (2, 0x600_00A0));
+    // It was a primary: its end is behind where the checkpoint begins.
+    assert_eq!(found("0/6000028", "0/0"), (1, 0x600_0029));
+    assert_eq!(follow::stopped("pg_controldata: error"), None);
 }
 
 #[test]
