@@ -153,10 +153,8 @@ impl Apply<'_> {
             }
             Step::PublishVersion(version) => self.juju.set_workload_version(version)?,
             Step::RemoveLeftovers => {
-                for suffix in ["", "-config", "-sync"] {
-                    ports
-                        .kubernetes
-                        .delete_registration(&format!("{}{suffix}", names.scope()))?;
+                for name in [names.scope(), names.config(), names.sync()] {
+                    ports.kubernetes.delete_registration(&name)?;
                 }
             }
             Step::LabelPod => {

@@ -18,24 +18,11 @@ use postgresql_k8s::handlers::actions::{self, GetPassword, Promote, SetPassword}
 use postgresql_k8s::juju_port::{ActionResult, ResultValue};
 use postgresql_k8s::scram;
 use secrecy::ExposeSecret;
-use support::{Outcome, World, pebble_ready, peers_created};
+use support::World;
 
 fn cluster() -> World {
     let world = World::of(3);
-    for ordinal in 0..3 {
-        for event in [
-            peers_created(),
-            Event::LeaderElected,
-            Event::ConfigChanged,
-            pebble_ready(),
-        ] {
-            if ordinal > 0 && event == Event::LeaderElected {
-                continue;
-            }
-            assert_eq!(world.hook(ordinal, &event), Outcome::Done);
-        }
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

@@ -20,26 +20,13 @@ use postgresql_k8s::handlers::actions::{self, SetPassword};
 use postgresql_k8s::scram;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use support::{Outcome, World, notice, pebble_ready, peers_changed, peers_created};
+use support::{Outcome, World, notice, peers_changed};
 
 /// Three units, led by unit 0; the operator's secret gives these.
 fn cluster(given: &[(&str, &str)]) -> World {
     let world = World::of(3);
     give(&world, given);
-    for ordinal in 0..3 {
-        for event in [
-            peers_created(),
-            Event::LeaderElected,
-            Event::ConfigChanged,
-            pebble_ready(),
-        ] {
-            if ordinal > 0 && event == Event::LeaderElected {
-                continue;
-            }
-            assert_eq!(world.hook(ordinal, &event), Outcome::Done);
-        }
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

@@ -16,24 +16,11 @@ mod support;
 
 use juju::{CheckEvent, Event};
 use serde_json::{Value, json};
-use support::{Outcome, World, notice, pebble_ready, peers_changed, peers_created};
+use support::{Outcome, World, peers_changed};
 
 fn cluster() -> World {
     let world = World::of(3);
-    for ordinal in 0..3 {
-        for event in [
-            peers_created(),
-            Event::LeaderElected,
-            Event::ConfigChanged,
-            pebble_ready(),
-        ] {
-            if ordinal > 0 && event == Event::LeaderElected {
-                continue;
-            }
-            assert_eq!(world.hook(ordinal, &event), Outcome::Done);
-        }
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

@@ -15,19 +15,11 @@ mod support;
 
 use juju::Event;
 use serde_json::json;
-use support::{Outcome, World, notice, pebble_ready, peers_created};
+use support::{Outcome, World, notice};
 
 fn cluster() -> World {
     let world = World::of(1);
-    for event in [
-        peers_created(),
-        Event::LeaderElected,
-        Event::ConfigChanged,
-        pebble_ready(),
-    ] {
-        assert_eq!(world.hook(0, &event), Outcome::Done);
-    }
-    world.settle();
+    world.come_up();
     world.with(|state| state.clients.databases.insert("shop".into(), "shop".into()));
     world
 }

@@ -14,25 +14,12 @@
 mod support;
 
 use cluster_plan::observed::ServiceState;
-use juju::Event;
-use support::{Outcome, World, notice, pebble_ready, peers_created};
+use support::{Outcome, World, notice};
 
 /// Three units, whose third one was away while WAL was removed, and runs again.
 fn back_too_late() -> World {
     let world = World::of(3);
-    for ordinal in 0..3 {
-        for event in [
-            Event::Install,
-            peers_created(),
-            Event::LeaderElected,
-            pebble_ready(),
-        ] {
-            if ordinal == 0 || event != Event::LeaderElected {
-                assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
-            }
-        }
-    }
-    world.settle();
+    world.come_up();
     world.with(|state| {
         state.write();
         state.unit(2).postgres_runs = false;

@@ -16,7 +16,7 @@ mod support;
 
 use juju::Event;
 use serde_json::{Value, json};
-use support::{Outcome, World, notice, pebble_ready, peers_created};
+use support::{Outcome, World};
 
 fn deployed(options: &[(&str, Value)]) -> World {
     let world = World::of(1);
@@ -24,15 +24,7 @@ fn deployed(options: &[(&str, Value)]) -> World {
         let pairs = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone()));
         state.config.extend(pairs);
     });
-    for event in [
-        peers_created(),
-        Event::LeaderElected,
-        Event::ConfigChanged,
-        pebble_ready(),
-    ] {
-        assert_eq!(world.hook(0, &event), Outcome::Done);
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

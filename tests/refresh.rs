@@ -18,24 +18,11 @@ use cluster_plan::observed::ServiceState;
 use juju::Event;
 use postgresql_k8s::handlers::refresh;
 use postgresql_k8s::juju_port::ResultValue;
-use support::{Outcome, State, World, pebble_ready, peers_changed, peers_created};
+use support::{Outcome, State, World, pebble_ready};
 
 fn deployed(units: u32) -> World {
     let world = World::of(units);
-    for ordinal in 0..units {
-        for event in [
-            peers_created(),
-            Event::LeaderElected,
-            Event::ConfigChanged,
-            pebble_ready(),
-        ] {
-            if ordinal > 0 && event == Event::LeaderElected {
-                continue;
-            }
-            assert_eq!(world.hook(ordinal, &event), Outcome::Done);
-        }
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

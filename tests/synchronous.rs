@@ -15,25 +15,12 @@
 mod support;
 
 use cluster_plan::observed::ServiceState;
-use juju::Event;
-use support::{KubeFault, Outcome, World, notice, pebble_ready, peers_created};
+use support::{KubeFault, Outcome, World, notice};
 
 /// Three units that stand.
 fn stands() -> World {
     let world = World::of(3);
-    for ordinal in 0..3 {
-        for event in [
-            Event::Install,
-            peers_created(),
-            Event::LeaderElected,
-            pebble_ready(),
-        ] {
-            if ordinal == 0 || event != Event::LeaderElected {
-                assert_eq!(world.hook(ordinal, &event), Outcome::Done, "{event:?}");
-            }
-        }
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

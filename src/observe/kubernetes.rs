@@ -75,7 +75,7 @@ fn facts(
     }
     // Whose volume this is matters before anything is started on it.
     if (down || !juju.initialised())
-        && let Some(registered) = port.endpoints(&format!("{scope}-config"))?
+        && let Some(registered) = port.endpoints(&names.config())?
     {
         let ours = port.stateful_set_created(names.app())?;
         // Both are the API server's own stamps in UTC, so their text sorts as their time does.

@@ -1,5 +1,6 @@
 //! The workload container: what the image holds, what the volume holds, what differs.
 
+use cluster_plan::follow;
 use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
 use cluster_plan::observed::{Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
 use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
@@ -267,11 +268,8 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
         return Ok(Volume::Empty);
     }
     let text = control_data(port, major)?;
-    let identifier = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Database system identifier:"))
-        .map(|value| value.trim().to_owned());
-    Ok(Volume::Holds(identifier.unwrap_or_else(|| "0".to_owned())))
+    let identifier = follow::control_value(&text, "Database system identifier:");
+    Ok(Volume::Holds(identifier.unwrap_or("0").to_owned()))
 }
 
 /// What `pg_controldata` prints of the data directory.

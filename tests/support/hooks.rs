@@ -115,6 +115,24 @@ impl World {
         .unwrap_or_else(|outcome| panic!("the action did not end: {outcome:?}"))
     }
 
+    /// The units' first hooks, unit 0's as the leader's, until all is quiet.
+    pub fn come_up(&self) {
+        let units: Vec<u32> = self.with(|state| state.units.keys().copied().collect());
+        for ordinal in units {
+            for event in [
+                peers_created(),
+                Event::LeaderElected,
+                Event::ConfigChanged,
+                pebble_ready(),
+            ] {
+                if ordinal == 0 || event != Event::LeaderElected {
+                    assert_eq!(self.hook(ordinal, &event), Outcome::Done, "{event:?}");
+                }
+            }
+        }
+        self.settle();
+    }
+
     /// Lets Patroni work, wakes every unit as it would be, and so on until all is quiet.
     pub fn settle(&self) {
         for _ in 0..20 {

@@ -114,13 +114,17 @@ pub fn segment_number(name: &str, segment: u64) -> Option<u64> {
     Some(high.checked_mul((1_u64 << 32).checked_div(segment)?)? + low)
 }
 
+/// A value that `pg_controldata` prints, by its key.
+#[must_use]
+pub fn control_value<'a>(control_data: &'a str, key: &str) -> Option<&'a str> {
+    let mut values = control_data.lines().filter_map(|l| l.strip_prefix(key));
+    values.next().map(str::trim)
+}
+
 /// A member that does not run, by what `pg_controldata` prints: how far it got at least.
 #[must_use]
 pub fn stopped(control_data: &str) -> Option<Standby> {
-    let value = |key: &str| {
-        let mut values = control_data.lines().filter_map(|l| l.strip_prefix(key));
-        values.next().map(str::trim)
-    };
+    let value = |key: &str| control_value(control_data, key);
     let at =
         |at: &str, timeline: &str| Some((position(value(at)?)?, value(timeline)?.parse().ok()?));
     let (checkpoint, timeline) = at(

@@ -80,6 +80,13 @@ impl Names {
         format!("{}-endpoints", self.app)
     }
 
+    /// Name of the Endpoints object that holds Patroni's dynamic configuration and the identifier of
+    /// the cluster.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("{}-config", self.scope())
+    }
+
     /// Name of the Endpoints object that holds Patroni's key of synchronous standbys.
     #[must_use]
     pub fn sync(&self) -> String {
