@@ -43,6 +43,8 @@ pub struct ContainerSpec {
     pub fqdn: String,
     /// Domains that short names are looked up in.
     pub search: Vec<String>,
+    /// A folder whose files lie over the machine's own, if any.
+    pub image: Option<PathBuf>,
     /// Folders.
     pub mounts: Vec<Mount>,
     /// Command and arguments; the first process of the container.

@@ -91,7 +91,7 @@ fn first(path: &Path) -> Result<ExitCode, String> {
     Ok(ExitCode::from(code))
 }
 
-/// The root: the machine's files, with the container's own writes over them.
+/// The root: the machine's files, an image's over them, and the container's own writes over all.
 fn make_root(spec: &ContainerSpec) -> Result<(), String> {
     let (upper, work, root) = (
         spec.directory.join("upper"),
@@ -109,8 +109,12 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)),
     )?;
     write_names(spec, &upper.join("etc"))?;
+    let below = match &spec.image {
+        Some(image) => format!("{}:{}", image.display(), machine(spec)?.display()),
+        None => "/".to_owned(),
+    };
     let options = format!(
-        "lowerdir=/,upperdir={},workdir={}",
+        "lowerdir={below},upperdir={},workdir={}",
         upper.display(),
         work.display()
     );
@@ -129,6 +133,26 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
         mount_volume(one, &root)?;
     }
     Ok(())
+}
+
+/// The machine's files as a file system of their own: overlayfs refuses a layer that is inside of
+/// another one, as an image's folder is inside of `/`.
+fn machine(spec: &ContainerSpec) -> Result<PathBuf, String> {
+    let below = spec.directory.join("below");
+    let (nothing, machine) = (below.join("nothing"), below.join("machine"));
+    let what = "make the machine's layer";
+    step(what, fs::create_dir_all(&below))?;
+    let (kind, flags) = (Some("tmpfs"), MsFlags::empty());
+    step(what, mount(kind, &below, kind, flags, NONE))?;
+    step(what, fs::create_dir(&nothing))?;
+    step(what, fs::create_dir(&machine))?;
+    let options = format!("lowerdir={}:/", nothing.display());
+    let kind = Some("overlay");
+    step(
+        what,
+        mount(kind, &machine, kind, flags, Some(options.as_str())),
+    )?;
+    Ok(machine)
 }
 
 /// Who the container is, and who it asks for others' names.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use juju_local_api::{ApiError, ErrorKind};
 use serde::Deserialize;
@@ -40,6 +40,12 @@ pub(super) struct Endpoint {
 /// A workload container.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Container {
+    /// Name of the resource that is its image.
+    #[serde(default)]
+    pub resource: Option<String>,
+    /// The folder that this resource named when the pod was planned.
+    #[serde(skip)]
+    pub image: Option<PathBuf>,
     #[serde(default)]
     pub mounts: Vec<MountSpec>,
 }

@@ -19,6 +19,11 @@ impl Pod {
             address: self.network.address,
             fqdn: format!("{host}.{}-endpoints.{domain}", self.plan.app),
             search: vec![domain, "svc.cluster.local".into(), "cluster.local".into()],
+            image: self
+                .plan
+                .containers
+                .get(name)
+                .and_then(|container| container.image.clone()),
             mounts: self.mounts(name),
             command,
             environment: self.environment(name, workload),

@@ -63,8 +63,8 @@ impl Controller {
                 app.revision = revision;
             }
             app.modified += 1;
-            app.keep_template();
             app.resources.extend(new.resources);
+            app.keep_template();
             app.config.extend(options);
             app.trust = new.trust.unwrap_or(app.trust);
             model.add_peers(name);

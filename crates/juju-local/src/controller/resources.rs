@@ -50,6 +50,9 @@ pub(super) fn keep(
             format!("unrecognized resource \"{name}\""),
         );
     };
+    if !is_file(spec) {
+        check_overlay(name, value)?;
+    }
     let folder = charms.join(folder(app, name));
     let failed = |error: std::io::Error| {
         let text = format!("cannot keep resource \"{name}\" from {value}: {error}");
@@ -63,6 +66,31 @@ pub(super) fn keep(
         std::fs::write(folder.join("content.yaml"), image(value)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// The folder that an image's value names: its files lie over the machine's own in the containers of
+/// that image. All other values are references, and nothing is pulled.
+pub(super) fn overlay(value: &str) -> Option<PathBuf> {
+    let path = Path::new(value);
+    path.is_absolute().then(|| path.to_owned())
+}
+
+fn check_overlay(name: &str, value: &str) -> Outcome<()> {
+    let Some(path) = overlay(value) else {
+        return Ok(());
+    };
+    // They part and escape the words of a mount's options.
+    let words = [':', ',', '\\'];
+    let why = if !path.is_dir() {
+        "no folder is there"
+    } else if value.contains(words) {
+        "its path has a colon, a comma or a backslash"
+    } else {
+        return Ok(());
+    };
+    let text =
+        format!("cannot lay resource \"{name}\" over the machine's files, from {value}: {why}");
+    refuse(ErrorKind::BadRequest, text)
 }
 
 fn image(path: &str) -> String {
@@ -100,6 +128,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_image_is_a_reference_or_a_folder_that_is_there() {
+        assert_eq!(overlay("ghcr.io/a/b@sha256:0="), None);
+        check_overlay("image", "ghcr.io/a/b@sha256:0=").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        check_overlay("image", &path).unwrap();
+        assert_eq!(overlay(&path).as_deref(), Some(folder.path()));
+        let refused = check_overlay("image", &format!("{path}/none")).unwrap_err();
+        assert!(
+            refused.message.ends_with("no folder is there"),
+            "{refused:?}"
+        );
+        let odd = folder.path().join("a:b");
+        std::fs::create_dir(&odd).unwrap();
+        let refused = check_overlay("image", &odd.display().to_string()).unwrap_err();
+        assert!(refused.message.contains("a colon"), "{refused:?}");
+    }
 
     #[test]
     fn a_file_has_the_charms_name_for_it_and_stays_in_its_folder() {

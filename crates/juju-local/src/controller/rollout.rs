@@ -11,24 +11,32 @@ use super::daemon::Controller;
 use super::kubernetes;
 use super::model::{App, Template};
 use super::pods::PodCommand;
+use super::resources;
 
 impl App {
     /// Remembers what pods of the current number are made from.
     pub fn keep_template(&mut self) {
-        let template = Template {
-            revision: self.revision,
-            containers: self.charm.containers.clone(),
-        };
+        let template = self.newest_template();
         self.templates.insert(self.modified, template);
+    }
+
+    fn newest_template(&self) -> Template {
+        let mut containers = self.charm.containers.clone();
+        for container in containers.values_mut() {
+            let resource = container.resource.as_ref();
+            let value = resource.and_then(|name| self.resources.get(name));
+            container.image = value.and_then(|value| resources::overlay(value));
+        }
+        Template {
+            revision: self.revision,
+            containers,
+        }
     }
 
     /// What pods of this number are made from.
     pub fn template(&self, modified: u64) -> Template {
         let known = self.templates.get(&modified).cloned();
-        known.unwrap_or_else(|| Template {
-            revision: self.revision,
-            containers: self.charm.containers.clone(),
-        })
+        known.unwrap_or_else(|| self.newest_template())
     }
 
     /// Kubernetes' name for them.
