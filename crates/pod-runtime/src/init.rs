@@ -110,7 +110,11 @@ fn make_root(spec: &ContainerSpec) -> Result<(), String> {
     )?;
     write_names(spec, &upper.join("etc"))?;
     let below = match &spec.image {
-        Some(image) => format!("{}:{}", image.display(), machine(spec)?.display()),
+        Some(image) => {
+            let what = format!("find the image {}", image.display());
+            step(&what, fs::read_dir(image))?;
+            format!("{}:{}", image.display(), machine(spec)?.display())
+        }
         None => "/".to_owned(),
     };
     let options = format!(

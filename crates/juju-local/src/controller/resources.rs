@@ -76,12 +76,14 @@ pub(super) fn overlay(value: &str) -> Option<PathBuf> {
 }
 
 fn check_overlay(name: &str, value: &str) -> Outcome<()> {
-    let Some(path) = overlay(value) else {
+    // No reference begins with a dot; the client makes each path absolute that is there.
+    let path = overlay(value).or_else(|| value.starts_with('.').then(|| value.into()));
+    let Some(path) = path else {
         return Ok(());
     };
     // They part and escape the words of a mount's options.
     let words = [':', ',', '\\'];
-    let why = if !path.is_dir() {
+    let why = if path.is_relative() || !path.is_dir() {
         "no folder is there"
     } else if value.contains(words) {
         "its path has a colon, a comma or a backslash"
@@ -142,6 +144,7 @@ mod tests {
             refused.message.ends_with("no folder is there"),
             "{refused:?}"
         );
+        assert!(check_overlay("image", "./none").is_err());
         let odd = folder.path().join("a:b");
         std::fs::create_dir(&odd).unwrap();
         let refused = check_overlay("image", &odd.display().to_string()).unwrap_err();
