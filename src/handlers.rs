@@ -43,6 +43,11 @@ pub enum HandlerError {
 /// # Errors
 /// When Juju refuses something; all else ends in a status.
 pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
+    if let Event::SecretChanged(secret) = event {
+        // What a former leader has read of a client's secret would stay in use for as long as it does
+        // not go on, and nobody would be told that the client has.
+        hook.juju.user_secret(&secret.id)?;
+    }
     match dispatch::handler(event) {
         Handler::Nothing | Handler::Action(_) => Ok(()),
         Handler::ForgetRevision => {

@@ -12,7 +12,7 @@
 
 mod support;
 
-use juju::harness::{Harness, Outcome, Owner, Relation, State, Storage, Trigger};
+use juju::harness::{Harness, Outcome, Owner, Relation, Secret, State, Storage, Trigger};
 use juju::{Context, Event, Status};
 use postgresql_k8s::handlers::Hook;
 use postgresql_k8s::juju_port::HookJuju;
@@ -192,14 +192,18 @@ fn a_hook_that_tells_a_unit_nothing_takes_no_process_to_find_out() {
 fn new_credentials_come_by_a_new_revision_and_the_old_ones_go_with_the_old_revision() {
     let (world, state) = standing();
     let mut state = state.with_relation(client(5));
-    state = run(&world, changed(&state, 5), &state).state;
+    for _ in 0..2 {
+        state = run(&world, changed(&state, 5), &state).state;
+    }
     let label = "database.5.user.secret";
+    assert_eq!(state.secret(label).unwrap().tracked, Some(1));
     let rotate = Trigger::action("rotate-client-credentials").param("relation-id", 5);
     let outcome = run(&world, rotate, &state);
     assert!(outcome.succeeded(), "{:?}", outcome.action);
     let state = outcome.state;
     let secret = state.secret(label).unwrap();
     assert_eq!(secret.content()["username"], "relation_id_5__2");
+    assert_eq!(secret.tracked, Some(2), "Juju tells only what no unit has");
     let password = secret.content()["password"].clone();
     assert!(!format!("{:?} {:?}", outcome.logs, outcome.action).contains(&password));
     let logs_in = |user: &str| world.with(|state| state.roles[user].login);
@@ -212,5 +216,19 @@ fn new_credentials_come_by_a_new_revision_and_the_old_ones_go_with_the_old_revis
     assert!(
         told.contains("relation_id_5__2") && !told.contains(&password),
         "{told}"
+    );
+}
+
+#[test]
+fn a_former_leader_keeps_no_old_credentials_in_use() {
+    let (world, mut state) = standing();
+    state.leader = false;
+    let secret = Secret::new(Owner::Application, "database.5.user.secret", [("a", "b")]);
+    let secret = secret.revision([("a", "c")]).tracking(1);
+    let state = state.with_secret(secret.clone());
+    let state = run(&world, Trigger::secret_changed(&secret), &state).state;
+    assert_eq!(
+        state.secret("database.5.user.secret").unwrap().tracked,
+        Some(2)
     );
 }

@@ -391,9 +391,17 @@ def scenario_hooks_of_secrets(name: str) -> None:
         until('secret-remove', lambda: 'secret-remove - - owned 1' in traces(juju, 'server/0'))
         juju.exec(f'secret-remove {uri} --revision 1', unit='server/0')
         # It changed twice and was read once: one more hook for the next change.
+        check('an owner reads', juju.exec(f'secret-get {uri} key', unit='server/0').stdout, 'two\n')
         juju.exec(f'secret-set {uri} key=three', unit='server/0')
+        check('and tracks what it has read',
+              juju.exec(f'secret-get {uri} key', unit='server/0').stdout, 'two\n')
         until('secret-changed again',
               lambda: traces(juju, 'client/0').count('secret-changed - - theirs -') == 2)
+        juju.exec(f'secret-get {uri} key --refresh', unit='client/0')
+        settled(juju)
+        check('the owner has the old one', 'secret-remove - - owned 2' in traces(juju, 'server/0'), False)
+        juju.exec(f'secret-get {uri} key --refresh', unit='server/0')
+        until('nobody has it', lambda: 'secret-remove - - owned 2' in traces(juju, 'server/0'))
 
         turned = juju.exec('secret-add --owner unit --label turned --rotate hourly key=one',
                            unit='server/0').stdout.strip()

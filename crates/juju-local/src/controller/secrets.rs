@@ -86,13 +86,13 @@ impl Model {
         if !Self::may_read(unit, secret) {
             return refuse(ErrorKind::PermissionDenied, "permission denied");
         }
-        let (id, latest, owns) = (secret.id.clone(), secret.latest(), self.owns(unit, secret));
+        let (id, latest) = (secret.id.clone(), secret.latest());
         let secret = self.secrets.get_mut(&id).ok_or_else(|| missing(key))?;
         let consumer = secret.consumers.entry(unit.to_owned()).or_default();
         if let Some(label) = label {
             consumer.label = label;
         }
-        if consumer.tracked == 0 || owns || !secret.revisions.contains_key(&consumer.tracked) {
+        if consumer.tracked == 0 || !secret.revisions.contains_key(&consumer.tracked) {
             consumer.tracked = latest;
         }
         let revision = if peek { latest } else { consumer.tracked };
@@ -153,12 +153,9 @@ impl Model {
         let now = jiff::Timestamp::now();
         owned
             .filter_map(|secret| {
-                // An owner reads the latest whatever it has read before, so it keeps none alive.
-                let observers = secret.consumers.iter();
-                let tracked: BTreeSet<u64> = observers
-                    .filter(|(name, _)| !self.owns(name, secret))
-                    .map(|(_, consumer)| consumer.tracked)
-                    .collect();
+                // Since Juju 3.1.7 owners that have read a secret count like all others.
+                let observers = secret.consumers.values();
+                let tracked: BTreeSet<u64> = observers.map(|c| c.tracked).collect();
                 let used =
                     |revision: &u64| *revision == secret.latest() || tracked.contains(revision);
                 let obsolete: Vec<u64> = secret

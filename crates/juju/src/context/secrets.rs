@@ -89,7 +89,8 @@ impl Context<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Changes a secret's content, if it differs from the latest.
+    /// Changes a secret's content, if it differs from the latest, and goes on to it: an owner that has
+    /// read a revision keeps it in use like any other unit, and would never be told that nobody has it.
     ///
     /// # Errors
     /// When it is not this unit's to change.
@@ -100,9 +101,13 @@ impl Context<'_> {
             return Ok(());
         }
         self.secret_update(id, Some(content), &SecretSpec::default())?;
+        self.secret_read(SecretKey::Id(id), Read::Refresh)?;
         let known = (bare(id).to_owned(), Read::Peek);
         let content = Some(content.clone());
-        self.secrets.borrow_mut().insert(known, content);
+        let mut secrets = self.secrets.borrow_mut();
+        // It may be known under its other name too.
+        secrets.clear();
+        secrets.insert(known, content);
         Ok(())
     }
 

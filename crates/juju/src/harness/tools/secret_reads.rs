@@ -91,16 +91,19 @@ impl Simulator<'_> {
             Some(tracked) => tracked,
             None => committed,
         };
-        let pin = |state: &mut State| {
+        let pin = |state: &mut State, revision: u64| {
             if let Some(secret) = state.secret_mut(&secret.id) {
                 secret.tracked = Some(revision);
             }
         };
         if refresh && secret.is_own() {
             // An owner's move to the latest lands with the hook.
-            pin(&mut inner.view);
-        } else if refresh || (secret.tracked.is_none() && !peek) {
-            inner.at_once(pin);
+            pin(&mut inner.view, revision);
+        } else if refresh {
+            inner.at_once(|state| pin(state, revision));
+        } else if secret.tracked.is_none() {
+            // Whoever reads for the first time is remembered, even where it only peeks.
+            inner.at_once(|state| pin(state, committed));
         }
         let content = secret.revisions.get(&revision);
         content.cloned().ok_or_else(|| {
