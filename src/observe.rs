@@ -103,6 +103,7 @@ pub fn observe(
         me: me.clone(),
         leader: juju.leader,
         planned: juju.planned,
+        units: juju.units.clone(),
         peers: juju.peers.clone(),
         leaving: juju.leaving.clone(),
         peer_data: juju.peer_data.clone(),

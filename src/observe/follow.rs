@@ -6,7 +6,7 @@ use cluster_plan::observed::Observed;
 use super::database;
 use super::juju::JujuFacts;
 use super::workload;
-use crate::ports::{PortResult, Ports, Server};
+use crate::ports::{Database, PortResult, Ports, Server};
 
 /// Of the own standby. A WAL receiver that has just been started may be refused in the next moment.
 /// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
@@ -55,7 +55,7 @@ pub fn look(
         return None;
     }
     let standby = if own.running() {
-        standby(&told(port.query(&Server::Own, STANDBY))?)?
+        told(own_standby(port))?
     } else if own.state == START_FAILED {
         follow::stopped(&workload::control_data(ports.workload, major?).ok()?)?
     } else {
@@ -63,14 +63,26 @@ pub fn look(
     };
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
-        .then(|| upstream(&told(port.query(&primary, UPSTREAM))?))
+        .then(|| {
+            let rows = port.query(&primary, UPSTREAM);
+            told(rows.map(|rows| upstream(rows.first()?)))
+        })
         .flatten();
     Some(Following { standby, primary })
 }
 
-fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>>> {
-    match rows {
-        Ok(rows) => rows.into_iter().next(),
+/// What the own server tells of itself as a standby; none where that makes no sense.
+///
+/// # Errors
+/// When it does not answer, or is none.
+pub fn own_standby(port: &dyn Database) -> PortResult<Option<Standby>> {
+    let rows = port.query(&Server::Own, STANDBY)?;
+    Ok(rows.first().and_then(|cells| standby(cells)))
+}
+
+fn told<T>(answer: PortResult<Option<T>>) -> Option<T> {
+    match answer {
+        Ok(told) => told,
         Err(error) => {
             tracing::debug!("cannot tell whether the standby follows: {}", error.chain());
             None

@@ -55,6 +55,10 @@ impl FakeDatabase<'_> {
 impl Database for FakeDatabase<'_> {
     fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
         let unit = self.enter(server)?;
+        if sql == follow::STANDBY && self.world.with(|state| state.holder == Some(unit)) {
+            let why = "recovery is not in progress".into();
+            return Err(PortError::Failed("read the catalogue".into(), why));
+        }
         if sql == follow::STANDBY || sql == follow::UPSTREAM {
             return Ok(self.world.with(|state| vec![state.following(unit, sql)]));
         }
@@ -184,7 +188,7 @@ impl State {
     fn following(&self, unit: u32, sql: &str) -> Vec<Option<String>> {
         let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
         let cells = if sql == follow::STANDBY {
-            let streams = (!self.cannot_follow(unit)).to_string();
+            let streams = (self.holder.is_some() && self.streams(unit)).to_string();
             [
                 streams,
                 "1".into(),

@@ -43,6 +43,7 @@ fn behind() -> Observed {
         me: member(2),
         leader: false,
         planned: 3,
+        units: [member(0), member(1), member(2)].into(),
         peers: [member(0), member(1)].into(),
         leaving: BTreeSet::new(),
         peer_data: Some(PeerData {
