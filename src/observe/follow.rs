@@ -23,8 +23,10 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
          upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))))::text, \
   at::text, \
   (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::text, \
-  (pg_catalog.current_setting('restore_command') <> '')::text \
-FROM here, file";
+  (pg_catalog.current_setting('restore_command') <> '')::text, \
+  extract(epoch FROM pg_catalog.clock_timestamp() \
+    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
+FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
 /// Of the primary: timeline, position, size of a segment, name of the oldest one, history.
 pub const UPSTREAM: &str = "\
@@ -71,10 +73,10 @@ pub fn look(
     Some(Following { standby, primary })
 }
 
-/// What the own server tells of itself as a standby; none where that makes no sense.
+/// What the own server tells of itself as a standby; none where it is none.
 ///
 /// # Errors
-/// When it does not answer, or is none.
+/// When it does not answer.
 pub fn own_standby(port: &dyn Database) -> PortResult<Option<Standby>> {
     let rows = port.query(&Server::Own, STANDBY)?;
     Ok(rows.first().and_then(|cells| standby(cells)))
@@ -91,7 +93,7 @@ fn told<T>(answer: PortResult<Option<T>>) -> Option<T> {
 }
 
 fn standby(cells: &[Option<String>]) -> Option<Standby> {
-    let [streams, timeline, position, paused, archive] = cells else {
+    let [streams, timeline, position, paused, archive, since] = cells else {
         return None;
     };
     let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
@@ -102,6 +104,7 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
         position: position.as_deref()?.parse().ok()?,
         paused: truth(paused)?,
         archive: truth(archive)?,
+        since: since.as_deref()?.parse().ok()?,
     })
 }
 

@@ -226,6 +226,9 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     let role = match own.role {
         Role::Leader => "Primary",
         Role::StandbyLeader => "Standby",
+        Role::SyncStandby | Role::Replica if follow::stays_away(observed) => {
+            return Status::Waiting("its standby does not stream from the primary".into());
+        }
         Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
     let degraded = observed.standing() < usize::try_from(observed.planned).unwrap_or(usize::MAX);
