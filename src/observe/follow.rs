@@ -28,14 +28,16 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
     - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
 FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
-/// Of the primary: timeline, position, size of a segment, name of the oldest one, history.
+/// Of the primary: timeline, position, size of a segment, name of the oldest one, history, seconds since
+/// its start.
 pub const UPSTREAM: &str = "\
 WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline) \
 SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, \
   pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text, \
   (SELECT min(substr(name, 9) COLLATE \"C\") FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'), \
   CASE WHEN timeline <> '00000001' \
-    THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END \
+    THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END, \
+  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::bigint::text \
 FROM now";
 
 /// Patroni's word for a member whose PostgreSQL it has tried to start.
@@ -109,7 +111,7 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
 }
 
 fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
-    let [timeline, position, segment, oldest, history] = cells else {
+    let [timeline, position, segment, oldest, history, since] = cells else {
         return None;
     };
     let segment = segment.as_deref()?.parse().ok()?;
@@ -119,5 +121,6 @@ fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
         segment,
         oldest: follow::segment_number(oldest.as_deref()?, segment)?,
         history: follow::history(history.as_deref().unwrap_or_default()),
+        since: since.as_deref()?.parse().ok()?,
     })
 }

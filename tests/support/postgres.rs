@@ -192,7 +192,14 @@ impl State {
             vec![streams, "1".into(), at, no(), no(), "5".into()]
         } else {
             let oldest = format!("{:016X}", self.oldest_wal);
-            vec!["00000001".into(), at, "1".into(), oldest, String::new()]
+            vec![
+                "00000001".into(),
+                at,
+                "1".into(),
+                oldest,
+                String::new(),
+                "5".into(),
+            ]
         };
         cells.into_iter().map(Some).collect()
     }

@@ -52,6 +52,8 @@ pub struct Upstream {
     pub oldest: u64,
     /// Timelines that it has left, and where.
     pub history: Vec<(u32, u64)>,
+    /// Seconds since its server started.
+    pub since: u64,
 }
 
 /// Seconds in which a standby that can follow does so.
@@ -163,12 +165,16 @@ pub fn lags(observed: &Observed) -> bool {
     following.is_some_and(|following| !following.standby.streams)
 }
 
-/// Whether it has had the time to begin to stream and does not: after a start or another primary's
-/// promotion a moment without is nothing to tell.
+/// Whether it has had the time to begin to stream and does not: after the start of either server, or the
+/// promotion of another primary, a moment without is nothing to tell.
 #[must_use]
 pub fn stays_away(observed: &Observed) -> bool {
-    let following = observed.following.as_ref();
-    following.is_some_and(|f| !f.standby.streams && f.standby.since >= TIME_TO_STREAM)
+    observed.following.as_ref().is_some_and(|following| {
+        let standby = &following.standby;
+        let primary = following.primary.as_ref();
+        let since = primary.map_or(0, |primary| primary.since.min(standby.since));
+        !standby.streams && since >= TIME_TO_STREAM
+    })
 }
 
 /// Adds the verdict on the own member.

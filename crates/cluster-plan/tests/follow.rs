@@ -83,6 +83,7 @@ fn behind() -> Observed {
                 segment: SEGMENT,
                 oldest: 10,
                 history: vec![(1, SEGMENT), (2, 20 * SEGMENT)],
+                since: 600,
             }),
         }),
         shut_out: false,
@@ -354,7 +355,16 @@ fn a_standby_that_stays_without_a_stream_says_so_and_looks_again() {
     assert_eq!(away(29), Status::Active(String::new()));
     let told = Status::Waiting("its standby does not stream from the primary".into());
     assert_eq!(away(30), told);
-    let streams = standby(|s| (s.streams, s.since) = (true, 30));
-    let told = status::judge(&streams, &plan(&streams)).unit;
-    assert_eq!(told, Status::Active(String::new()));
+    let away = |change: fn(&mut Following)| {
+        let mut observed = standby(|s| (s.position, s.since) = (15 * SEGMENT, 30));
+        change(observed.following.as_mut().unwrap());
+        status::judge(&observed, &plan(&observed)).unit
+    };
+    for no_news in [
+        |f: &mut Following| f.standby.streams = true,
+        |f: &mut Following| f.primary.as_mut().unwrap().since = 29,
+        |f: &mut Following| f.primary = None,
+    ] {
+        assert_eq!(away(no_news), Status::Active(String::new()));
+    }
 }
