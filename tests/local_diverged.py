@@ -13,7 +13,7 @@ from writing import writing
 # Seconds until another leads: the lease, and what a busy machine takes.
 LEAD = 60
 # Seconds until a member that came back follows again.
-RECOVERY = 60
+RECOVERY = 120
 PGDATA = "/var/lib/postgresql/data/pgdata"
 BLOCKED = re.compile(r"has data of timeline (\d+) from (\S+) on that the primary has not, and cannot be rewound")
 # What somebody removes who makes room in the wrong place: all WAL but what PostgreSQL starts from.
