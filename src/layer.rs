@@ -91,6 +91,12 @@ fn names_resolve(names: &Names) -> String {
     command
 }
 
+/// Where the image has the programs of this major version of PostgreSQL.
+#[must_use]
+pub fn programs(major: u32) -> String {
+    format!("/usr/lib/postgresql/{major}/bin")
+}
+
 /// The layer as it should be.
 #[must_use]
 pub fn layer(
@@ -100,7 +106,7 @@ pub fn layer(
     major: Option<u32>,
     disk: Thresholds,
 ) -> pebble::Layer {
-    let programs = format!("/usr/lib/postgresql/{}/bin", major.unwrap_or_default());
+    let programs = programs(major.unwrap_or_default());
     let ready =
         format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql -U operator -d postgres");
     let scope = names.scope();

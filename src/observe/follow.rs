@@ -6,7 +6,7 @@ use cluster_plan::observed::Observed;
 use super::database;
 use super::juju::JujuFacts;
 use super::workload;
-use crate::ports::{PortResult, Ports, Server};
+use crate::ports::{Database, PortResult, Ports, Server};
 
 /// Of the own standby. A WAL receiver that has just been started may be refused in the next moment.
 /// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
@@ -23,17 +23,21 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
          upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))))::text, \
   at::text, \
   (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::text, \
-  (pg_catalog.current_setting('restore_command') <> '')::text \
-FROM here, file";
+  (pg_catalog.current_setting('restore_command') <> '')::text, \
+  extract(epoch FROM pg_catalog.clock_timestamp() \
+    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
+FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
-/// Of the primary: timeline, position, size of a segment, name of the oldest one, history.
+/// Of the primary: timeline, position, size of a segment, name of the oldest one, history, seconds since
+/// its start.
 pub const UPSTREAM: &str = "\
 WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline) \
 SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, \
   pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text, \
   (SELECT min(substr(name, 9) COLLATE \"C\") FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'), \
   CASE WHEN timeline <> '00000001' \
-    THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END \
+    THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END, \
+  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::bigint::text \
 FROM now";
 
 /// Patroni's word for a member whose PostgreSQL it has tried to start.
@@ -55,7 +59,7 @@ pub fn look(
         return None;
     }
     let standby = if own.running() {
-        standby(&told(port.query(&Server::Own, STANDBY))?)?
+        told(own_standby(port))?
     } else if own.state == START_FAILED {
         follow::stopped(&workload::control_data(ports.workload, major?).ok()?)?
     } else {
@@ -63,14 +67,26 @@ pub fn look(
     };
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
-        .then(|| upstream(&told(port.query(&primary, UPSTREAM))?))
+        .then(|| {
+            let rows = port.query(&primary, UPSTREAM);
+            told(rows.map(|rows| upstream(rows.first()?)))
+        })
         .flatten();
     Some(Following { standby, primary })
 }
 
-fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>>> {
-    match rows {
-        Ok(rows) => rows.into_iter().next(),
+/// What the own server tells of itself as a standby; none where it is none.
+///
+/// # Errors
+/// When it does not answer.
+pub fn own_standby(port: &dyn Database) -> PortResult<Option<Standby>> {
+    let rows = port.query(&Server::Own, STANDBY)?;
+    Ok(rows.first().and_then(|cells| standby(cells)))
+}
+
+fn told<T>(answer: PortResult<Option<T>>) -> Option<T> {
+    match answer {
+        Ok(told) => told,
         Err(error) => {
             tracing::debug!("cannot tell whether the standby follows: {}", error.chain());
             None
@@ -79,7 +95,7 @@ fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>
 }
 
 fn standby(cells: &[Option<String>]) -> Option<Standby> {
-    let [streams, timeline, position, paused, archive] = cells else {
+    let [streams, timeline, position, paused, archive, since] = cells else {
         return None;
     };
     let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
@@ -90,11 +106,12 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
         position: position.as_deref()?.parse().ok()?,
         paused: truth(paused)?,
         archive: truth(archive)?,
+        since: since.as_deref()?.parse().ok()?,
     })
 }
 
 fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
-    let [timeline, position, segment, oldest, history] = cells else {
+    let [timeline, position, segment, oldest, history, since] = cells else {
         return None;
     };
     let segment = segment.as_deref()?.parse().ok()?;
@@ -104,5 +121,6 @@ fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
         segment,
         oldest: follow::segment_number(oldest.as_deref()?, segment)?,
         history: follow::history(history.as_deref().unwrap_or_default()),
+        since: since.as_deref()?.parse().ok()?,
     })
 }

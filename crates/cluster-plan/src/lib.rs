@@ -10,6 +10,7 @@ pub mod clients;
 pub mod disk;
 pub mod extensions;
 pub mod follow;
+pub mod glance;
 pub mod membership;
 pub mod names;
 pub mod observed;
