@@ -692,6 +692,35 @@ def scenario_rest(name: str) -> None:
         check('five lines', len(log.splitlines()) >= 5, True)
 
 
+def scenario_images(name: str) -> None:
+    """Folders as images: what containers see of them, and that they leave them as they are."""
+    with model(name) as juju:
+        folder = WORK / 'image'
+        (folder / 'opt').mkdir(parents=True)
+        (folder / 'opt' / 'probe').write_text('one\n')
+        juju.deploy(CHARMS / 'shell-probe', 'shell', resources={'image': str(folder)})
+        settled(juju, 'shell')
+        def inside(command: str) -> str:
+            return cli('ssh', '-m', name, '--container', 'workload', 'shell/0', f'{command} 2>&1; true')
+        check('a file of the image', inside('cat /opt/probe'), 'one\n')
+        inside('echo two >/opt/probe; rm -rf /opt; mkdir /opt; echo three >/opt/other')
+        check('the container has its own', inside('ls /opt'), 'other\n')
+        check('the folder is as it was', [(path.name, path.read_text()) for path in
+              sorted((folder / 'opt').iterdir())], [('probe', 'one\n')])
+        text = cli('refresh', '-m', name, 'shell', '--resource', 'image=./none', fails=True)
+        check('no folder', 'from ./none: no folder is there' in text, True)
+        text = cli('attach-resource', '-m', name, 'shell', f'image={__file__}', fails=True)
+        check('a file is none', text.strip().endswith('no folder is there'), True)
+        other = WORK / 'other'
+        (other / 'opt').mkdir(parents=True)
+        (other / 'opt' / 'probe').write_text('new\n')
+        juju.cli('refresh', 'shell', '--resource', f'image={other}')
+        until('the new image', lambda: inside('cat /opt/probe') == 'new\n')
+        juju.cli('attach-resource', 'shell', 'image=img:2')
+        until('none at all', lambda: 'No such file' in inside('cat /opt/probe'))
+        settled(juju, 'shell')
+
+
 def scenario_ops(name: str) -> None:
     """The charm written with ops, and everything it can ask."""
     charm = WORK / 'ops-probe'
