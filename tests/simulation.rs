@@ -145,7 +145,11 @@ impl Life {
         let readers = self.readers.iter().copied().filter(|o| *o != ordinal);
         for reader in readers.collect::<Vec<_>>() {
             if written {
-                self.wake(reader, Event::SecretChanged(SecretEvent::default()));
+                let secret = SecretEvent {
+                    id: support::APPLICATIONS.into(),
+                    ..SecretEvent::default()
+                };
+                self.wake(reader, Event::SecretChanged(secret));
             }
         }
         if self.world.with(|s| s.secret.is_some()) {

@@ -21,6 +21,7 @@ pub use extensions::Extensions;
 pub use hooks::{
     Outcome, changed_by, notice, pebble_ready, peer, peers, peers_changed, peers_created,
 };
+pub use juju::APPLICATIONS;
 pub use kubernetes::KubeFault;
 
 use std::cell::RefCell;
