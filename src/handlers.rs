@@ -1,6 +1,7 @@
 //! What the charm does in each group of hooks and actions.
 
 pub mod actions;
+pub mod glance;
 pub mod leave;
 pub mod reconcile;
 pub mod refresh;
@@ -66,6 +67,9 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
             open_ports,
         } => {
             if dispatch::concerns_leader_alone(event) && !hook.juju.is_leader()? {
+                return Ok(());
+            }
+            if glance::passes_by(hook, event)? {
                 return Ok(());
             }
             let leaving = match event {

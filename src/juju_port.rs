@@ -42,6 +42,8 @@ pub enum Bag {
 pub struct Goal {
     /// Units wanted.
     pub planned: u32,
+    /// Which these are.
+    pub units: BTreeSet<String>,
     /// Units on their way out.
     pub dying: BTreeSet<String>,
     /// Endpoints with a relation.
@@ -108,6 +110,11 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju refuses.
     fn set_workload_version(&self, version: &str) -> Result<(), JujuError>;
+    /// Status of the unit: word and message.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    fn status(&self) -> Result<(String, String), JujuError>;
     /// Status of the unit, or of the application; written only if it differs.
     ///
     /// # Errors

@@ -97,6 +97,12 @@ fn names_resolve(names: &Names, external: bool) -> String {
     command
 }
 
+/// Where the image has the programs of this major version of PostgreSQL.
+#[must_use]
+pub fn programs(major: u32) -> String {
+    format!("/usr/lib/postgresql/{major}/bin")
+}
+
 /// The layer as it should be; `external`: clients come from outside Kubernetes.
 #[must_use]
 pub fn layer(
@@ -107,7 +113,7 @@ pub fn layer(
     disk: Thresholds,
     external: bool,
 ) -> pebble::Layer {
-    let programs = format!("/usr/lib/postgresql/{}/bin", major.unwrap_or_default());
+    let programs = programs(major.unwrap_or_default());
     let ready =
         format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql -U operator -d postgres");
     let scope = names.scope();

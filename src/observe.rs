@@ -103,6 +103,7 @@ pub fn observe(
         me: me.clone(),
         leader: juju.leader,
         planned: juju.planned,
+        units: juju.units.clone(),
         peers: juju.peers.clone(),
         leaving: juju.leaving.clone(),
         peer_data: juju.peer_data.clone(),
@@ -292,7 +293,11 @@ fn files(
     (parameters, dynamic): (Option<&Parameters>, &Map<String, Value>),
     (ports, look): (&Ports<'_>, bool),
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![render::callback(), render::watch(), render::disk_below()];
+    let mut files = vec![
+        render::callback(&others(juju), image.major),
+        render::watch(),
+        render::disk_below(),
+    ];
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {
@@ -322,6 +327,15 @@ fn files(
         }),
     })?);
     Ok(files)
+}
+
+/// The other members, as the leader lists them: every unit is told when that list changes.
+fn others(juju: &JujuFacts) -> Vec<Member> {
+    let listed = juju.peer_data.iter().flat_map(|data| &data.endpoints);
+    listed
+        .filter_map(|host| juju.names.member_of_host(host))
+        .filter(|member| *member != juju.me)
+        .collect()
 }
 
 /// The hosts of all members, own first.

@@ -22,7 +22,7 @@ use serde_json::Value;
 pub use clock::SystemClock;
 pub use database::PostgresDatabase;
 pub use kubernetes::ClusterApi;
-pub use members::PatroniMembers;
+pub use members::{Credentials, PatroniMembers};
 pub use random::SystemRandom;
 pub use workload::PebbleWorkload;
 

@@ -12,6 +12,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use crate::layer;
 use crate::observe::guests::GUESTS;
 use crate::observe::tls;
 use crate::secrets::Passwords;
@@ -110,7 +111,7 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         "host": wanted.names.host(wanted.me),
         "log_dir": LOG_DIR,
         "pgdata": PGDATA,
-        "bin_dir": format!("/usr/lib/postgresql/{}/bin", wanted.major),
+        "bin_dir": layer::programs(wanted.major),
         "callback": CALLBACK,
         "passwords": passwords,
         "bootstrap": bootstrap,
@@ -162,12 +163,18 @@ fn parameters_in(text: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// The script of Patroni's callbacks.
+/// The script of Patroni's callbacks, which makes the slots of these members on a new primary by the
+/// programs of this major version.
 #[must_use]
-pub fn callback() -> File {
+pub fn callback(others: &[Member], major: Option<u32>) -> File {
+    let psql = major.map(|major| format!("{}/psql", layer::programs(major)));
+    let slots: Vec<String> = others.iter().map(Member::slot).collect();
     File {
         path: CALLBACK,
-        content: include_str!("../templates/wake-charm.sh").to_owned().into(),
+        content: include_str!("../templates/wake-charm.sh")
+            .replace("@PSQL@", &psql.unwrap_or_default())
+            .replace("@SLOTS@", &slots.join(","))
+            .into(),
         mode: 0o755,
         owner: "root",
     }

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use cluster_plan::observed::SystemUser;
 use juju::{Context, Event, HookEnv, HookTools, JujuLog, ProcessTools};
-use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tls_interface::Authorities;
 use tracing_subscriber::filter::LevelFilter;
@@ -21,7 +19,8 @@ use crate::juju_port::{
     ActionResult, Certificates as _, HookJuju, JujuError, JujuPort, ResultValue,
 };
 use crate::ports::{
-    ClusterApi, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemClock, SystemRandom,
+    ClusterApi, Credentials, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemClock,
+    SystemRandom,
 };
 
 /// The workload container.
@@ -85,12 +84,16 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         .map_err(RunError::Runtime)?;
     // A second call is refused, and that is fine: the first one's provider is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let password = juju
-        .passwords()?
-        .and_then(|passwords| passwords.get(SystemUser::Patroni).cloned());
+    // Many a hook ends before any member is asked.
+    let credentials = || {
+        credentials(&juju).unwrap_or_else(|error| {
+            tracing::warn!("{}", error_chain(&error));
+            Credentials::default()
+        })
+    };
     let ports = Ports {
         workload: &PebbleWorkload::new(&runtime, CONTAINER),
-        members: &PatroniMembers::new(&runtime, password, members_tls(&juju)?),
+        members: &PatroniMembers::new(&runtime, credentials),
         kubernetes: &ClusterApi::new(&runtime, env.model()),
         database: &PostgresDatabase::new(&runtime),
         random: &SystemRandom,
@@ -103,15 +106,19 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
     handle(env, &context, &hook)
 }
 
-/// Whom to trust as a member; nobody before there is an authority.
-fn members_tls(juju: &HookJuju<'_>) -> Result<Option<Arc<ClientConfig>>, JujuError> {
+/// What to ask members with; whom to trust, nobody before there is an authority.
+fn credentials(juju: &HookJuju<'_>) -> Result<Credentials, JujuError> {
+    let password = juju
+        .passwords()?
+        .and_then(|passwords| passwords.get(SystemUser::Patroni).cloned());
     let content = juju.authority()?;
     let authorities = Authorities::from_content(|key| content.get(key).cloned());
-    Ok(authorities.and_then(|authorities| {
+    let tls = authorities.and_then(|authorities| {
         patroni::tls_config(authorities.trusted_pem().as_bytes())
             .inspect_err(|error| tracing::error!("{}", error_chain(error)))
             .ok()
-    }))
+    });
+    Ok(Credentials { password, tls })
 }
 
 /// Runs what the dispatch table says for the hook or action, and sends what it wrote.

@@ -28,8 +28,7 @@ def restart(cluster, _, seed):
     cluster.juju("config", APP, f"experimental_max_connections={wanted}")
 
     def everywhere():
-        ask = "su postgres -c \"psql -h /var/run/postgresql -U operator -d postgres -XAtc 'show max_connections'\""
-        return all(cluster.inside(unit, ask) == wanted for unit in cluster.units())
+        return all(cluster.local(unit, "show max_connections") == wanted for unit in cluster.units())
 
     until(PATIENCE, "every member has restarted", everywhere)
 

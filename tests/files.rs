@@ -149,3 +149,18 @@ fn what_changes_between_two_files_is_told_by_parameter() {
     let expected = ["TimeZone unset -> Europe/Berlin", "work_mem 4096 -> 8192"];
     assert_eq!(how, expected);
 }
+
+#[test]
+fn a_new_primary_makes_the_slots_of_the_other_members() {
+    let names = Names::new("my-db", "m");
+    let script = |others: &[_], major| {
+        let file = render::callback(others, major);
+        assert_eq!((file.mode, file.owner), (0o755, "root"));
+        file.content.expose_secret().to_owned()
+    };
+    let told = script(&[names.member(0), names.member(12)], Some(15));
+    assert!(told.contains("'{my_db_0,my_db_12}'::name[]"), "{told}");
+    assert!(told.contains("psql=/usr/lib/postgresql/15/bin/psql\n"));
+    let without = script(&[], None);
+    assert!(without.contains("psql=\n") && without.contains("'{}'::name[]"));
+}

@@ -21,27 +21,21 @@ REMOVE = (f"cd {PGDATA}/pg_wal; redo=$(LC_ALL=C /usr/lib/postgresql/*/bin/pg_con
           r" | sed -n 's/.*REDO WAL file: *//p'); for f in 0*; do [ ! $f \< $redo ] || rm $f; done")
 
 
-def local(cluster, unit, statement, seconds=3):
-    """What a statement prints, or what is said instead, in the unit's own container."""
-    return cluster.inside(unit, f"su postgres -c \"timeout {seconds} psql -h /var/run/postgresql -U operator"
-                                f" -d postgres -XAtc '{statement}'\" 2>&1")
-
-
 def depose(cluster, number):
     """Cuts the primary off with a commit of its own, until another leads: who it was."""
     primary = cluster.primary()
     # So that the common checkpoint is in another segment than what comes.
-    local(cluster, primary, "checkpoint", 30)
-    local(cluster, primary, "select pg_switch_wal()")
+    cluster.local(primary, "checkpoint", 30)
+    cluster.local(primary, "select pg_switch_wal()", 3)
     cluster.juju("fault", "cut", primary)
-    told = local(cluster, primary, f"insert into lonely values ({number})")
+    told = cluster.local(primary, f"insert into lonely values ({number})", 3)
     check("what only a primary that is cut off has is not acknowledged", "INSERT" not in told, told)
     others = [unit for unit in cluster.units() if unit != primary]
     until(LEAD, "another leads", lambda: any(
-        local(cluster, unit, "select pg_is_in_recovery()") == "f" for unit in others))
+        cluster.local(unit, "select pg_is_in_recovery()", 3) == "f" for unit in others))
     until(LEAD, "the one that is cut off has stepped down", lambda:
-          local(cluster, primary, "select pg_is_in_recovery()") == "t")
-    shown = local(cluster, primary, "select count(*) from lonely")
+          cluster.local(primary, "select pg_is_in_recovery()", 3) == "t")
+    shown = cluster.local(primary, "select count(*) from lonely", 3)
     check("and is there all the same", shown == "1", shown)
     return primary
 
@@ -51,7 +45,7 @@ def rewound(cluster):
     cluster.juju("fault", "heal")
     took = until(RECOVERY, f"{member} follows again", lambda: cluster.whole(3))
     check(f"a member that diverged is rewound and follows after {took:.1f} s",
-          local(cluster, member, "select count(*) from lonely") == "0"
+          cluster.local(member, "select count(*) from lonely", 3) == "0"
           and "pg_rewind: Done!" in cluster.inside(member, "cat /var/log/postgresql/patroni*"))
 
 
@@ -69,7 +63,7 @@ def given_up(cluster):
     cluster.juju(*told)
     took = until(RECOVERY, f"{member} follows again", lambda: cluster.whole(3))
     check(f"given up by the command that the log tells, it follows after {took:.1f} s",
-          local(cluster, member, "select count(*) from lonely") == "0")
+          cluster.local(member, "select count(*) from lonely", 3) == "0")
 
 
 def main():

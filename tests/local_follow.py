@@ -68,8 +68,16 @@ def remove_wal(cluster, successor):
     that was written before."""
     cluster.sql("create table more as select generate_series(1, 1000) as n")
     old = cluster.sql("select substr(pg_walfile_name(pg_current_wal_lsn()), 9)")
-    # Before it leads, so that the standby's last segment is not the one it begins with.
+    # Before it leads, so that what it keeps for the others then begins after the standby's last segment.
     cluster.sql("select pg_switch_wal()")
+    cluster.sql("checkpoint")
+
+    def begins_after():
+        cluster.local(successor, "checkpoint")
+        last = "select substr(redo_wal_file, 9) from pg_control_checkpoint()"
+        return cluster.local(successor, last) > old
+
+    until(60, "the successor has come so far", begins_after)
     promote(cluster, successor)
 
     def removed():
@@ -91,8 +99,7 @@ def back_too_late(cluster, standby, successor):
           set(verdicts(cluster)) == {f"unit-{standby.replace('/', '-')}"}, verdicts(cluster))
     rows = "select (select count(*) from more) + (select count(*) from meanwhile)"
     check("it has what was written meanwhile", all(
-        cluster.inside(unit, f"su postgres -c \"psql -h /var/run/postgresql -U operator -d postgres"
-                             f" -XAtc '{rows}'\"") == "2000" for unit in cluster.units()))
+        cluster.local(unit, rows) == "2000" for unit in cluster.units()))
 
 
 def main():

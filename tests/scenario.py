@@ -149,6 +149,11 @@ class Cluster:
         """Standard output of a shell command in a container."""
         return self.call("ssh", "--container", container, unit, command, check=False).stdout.strip()
 
+    def local(self, unit, statement, seconds=20):
+        """What a statement (without single quotes) prints in the unit's own server, or what is said instead."""
+        return self.inside(unit, f"su postgres -c \"timeout {seconds} psql -h /var/run/postgresql -U operator"
+                                 f" -d postgres -XAtc '{statement}'\" 2>&1")
+
 
 def until(seconds, what, condition, every=0.2):
     """Waits for a condition with a deadline: the seconds it took."""

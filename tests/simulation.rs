@@ -3,6 +3,9 @@
 //! Kubernetes API fails, notices are lost, clients write. Throughout nothing acknowledged may be
 //! lost and no second cluster made; once the faults end, all must stand again.
 //!
+//! A unit runs no hook but those that Juju, Pebble's notices and its timer bring it: one that ends early
+//! though there was something to do shows as a cluster that does not stand in the end.
+//!
 //! `SEEDS=10000 cargo test --release --test simulation` runs more of them, `SEED=7` one alone.
 
 #![allow(
@@ -23,13 +26,14 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster_plan::observed::ServiceState;
-use juju::{CheckEvent, Event, RelationEvent};
+use juju::{CheckEvent, Event, RelationEvent, SecretEvent};
 use postgresql_k8s::observe::tls::MEMBER;
 use postgresql_k8s::scram;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::{
-    KubeFault, Outcome, World, notice, pebble_ready, peers, peers_changed, peers_created,
+    KubeFault, Outcome, World, changed_by, notice, pebble_ready, peer, peers, peers_changed,
+    peers_created,
 };
 
 /// Steps with faults in a life.
@@ -43,6 +47,10 @@ struct Life {
     world: World,
     queues: BTreeMap<u32, VecDeque<Event>>,
     story: Vec<String>,
+    /// Units that have read the application's secret: Juju tells them of a new revision.
+    readers: BTreeSet<u32>,
+    /// Units to which a notice was lost: nothing but update-status is sure to wake them.
+    deaf: BTreeSet<u32>,
     /// How often the operator has given other passwords.
     given: u32,
 }
@@ -58,6 +66,14 @@ fn first_hooks() -> VecDeque<Event> {
     .into()
 }
 
+/// Another unit joins.
+fn joins(ordinal: u32) -> [Event; 2] {
+    [Event::RelationJoined(peer(ordinal)), changed_by(ordinal)]
+}
+
+/// What a hook may write, as far as it wakes others.
+type Bags = (BTreeMap<String, String>, BTreeMap<String, String>);
+
 impl Life {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
@@ -66,12 +82,17 @@ impl Life {
         let mut queues: BTreeMap<u32, VecDeque<Event>> =
             (0..units).map(|ordinal| (ordinal, first_hooks())).collect();
         queues.get_mut(&0).unwrap().insert(2, Event::LeaderElected);
+        for (own, queue) in &mut queues {
+            queue.extend((0..units).filter(|other| other != own).flat_map(joins));
+        }
         Self {
             seed,
             random,
             world,
             queues,
             story: Vec::new(),
+            readers: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             given: 0,
         }
     }
@@ -85,10 +106,68 @@ impl Life {
         units[self.random.random_range(0..units.len())]
     }
 
+    /// What has not run yet is not queued again: it will find all that there is then.
     fn wake(&mut self, ordinal: u32, event: Event) {
-        if let Some(queue) = self.queues.get_mut(&ordinal) {
+        if let Some(queue) = self.queues.get_mut(&ordinal)
+            && !queue.contains(&event)
+        {
             queue.push_back(event);
         }
+    }
+
+    fn wake_others(&mut self, ordinal: u32, event: &Event) {
+        let units = self.queues.keys().copied().filter(|o| *o != ordinal);
+        for other in units.collect::<Vec<_>>() {
+            self.wake(other, event.clone());
+        }
+    }
+
+    /// The application's bag and the unit's own.
+    fn bags(&self, ordinal: u32) -> Bags {
+        self.world
+            .with(|s| (s.app_bag.clone(), s.units[&ordinal].bag.clone()))
+    }
+
+    /// As Juju does for what a hook wrote.
+    fn tell_others(&mut self, ordinal: u32, (app, unit): &Bags) {
+        let (app_now, unit_now) = self.bags(ordinal);
+        if app_now != *app {
+            self.wake_others(ordinal, &peers_changed());
+        }
+        if unit_now != *unit {
+            self.wake_others(ordinal, &changed_by(ordinal));
+        }
+        let written = self.world.with(|s| {
+            let secret =
+                |effect: &String| effect.starts_with("secret-set") && !effect.ends_with("unit");
+            s.effects.iter().any(secret)
+        });
+        let readers = self.readers.iter().copied().filter(|o| *o != ordinal);
+        for reader in readers.collect::<Vec<_>>() {
+            if written {
+                self.wake(reader, Event::SecretChanged(SecretEvent::default()));
+            }
+        }
+        if self.world.with(|s| s.secret.is_some()) {
+            self.readers.insert(ordinal);
+        }
+    }
+
+    /// The timers that units have set end.
+    fn timers(&mut self, percent: u32) -> bool {
+        let set = self.world.with(|s| {
+            let units = s.units.iter().filter(|(_, unit)| unit.timer);
+            units.map(|(ordinal, _)| *ordinal).collect::<Vec<_>>()
+        });
+        let mut any = false;
+        for ordinal in set {
+            if self.chance(percent) {
+                self.world.with(|s| s.unit(ordinal).timer = false);
+                self.wake(ordinal, notice());
+                any = true;
+            }
+        }
+        any
     }
 
     /// Runs the unit's next hook; Juju repeats one that did not end well, and wakes the others for
@@ -97,44 +176,30 @@ impl Life {
         let Some(event) = self.queues.get_mut(&ordinal).and_then(VecDeque::pop_front) else {
             return;
         };
-        let bags = |world: &World| {
-            world.with(|s| {
-                let units = s.units.iter().map(|(o, u)| (*o, u.bag.clone()));
-                (s.app_bag.clone(), units.collect::<BTreeMap<_, _>>())
-            })
-        };
-        let before = bags(&self.world);
+        let before = self.bags(ordinal);
         let dies = self.chance(15).then(|| self.random.random_range(1..25));
         self.world.with(|state| state.dies_after = dies);
         let outcome = self.world.hook(ordinal, &event);
         self.world.with(|state| state.dies_after = None);
         self.story.push(format!("{ordinal} {event:?}: {outcome:?}"));
         match outcome {
-            Outcome::Done => {}
+            Outcome::Done => self.tell_others(ordinal, &before),
             Outcome::Died => self.queues.get_mut(&ordinal).unwrap().push_front(event),
             Outcome::Failed(error) => panic!("the hook failed: {error}"),
         }
-        if bags(&self.world) != before {
-            let others: Vec<u32> = self
-                .queues
-                .keys()
-                .copied()
-                .filter(|o| *o != ordinal)
-                .collect();
-            for other in others {
-                self.wake(other, peers_changed());
-            }
-        }
     }
 
-    /// Patroni goes on; its callbacks wake the units whose member changed, but for lost notices.
-    fn patroni(&mut self) {
+    /// Patroni goes on; its callbacks wake the units whose member changed, and the watcher the
+    /// primary's unit when other standbys stream, but for lost notices.
+    fn patroni(&mut self, heard: u32) {
         let view = |world: &World| {
             world.with(|s| {
-                let runs = s
-                    .units
-                    .iter()
-                    .map(|(o, u)| (*o, (u.postgres_runs, s.holder == Some(*o))));
+                let streams: Vec<u32> = s.units.keys().copied().filter(|o| s.streams(*o)).collect();
+                let runs = s.units.iter().map(|(o, u)| {
+                    let leads = s.holder == Some(*o);
+                    let standbys = leads.then(|| (streams.clone(), s.forgotten.clone()));
+                    (*o, (u.postgres_runs, standbys))
+                });
                 runs.collect::<BTreeMap<_, _>>()
             })
         };
@@ -142,8 +207,13 @@ impl Life {
         self.world.with(support::State::let_patroni_work);
         let after = view(&self.world);
         for (ordinal, now) in after {
-            if before.get(&ordinal) != Some(&now) && self.chance(80) {
+            if before.get(&ordinal) == Some(&now) {
+                continue;
+            }
+            if self.chance(heard) {
                 self.wake(ordinal, notice());
+            } else {
+                self.deaf.insert(ordinal);
             }
         }
     }
@@ -153,6 +223,7 @@ impl Life {
         self.world.with(|state| {
             let unit = state.unit(ordinal);
             unit.postgres_runs = false;
+            unit.timer = false;
             unit.loaded = None;
             unit.service = ServiceState::Absent;
             unit.layer = pebble::Layer::default();
@@ -170,11 +241,14 @@ impl Life {
         self.story.push(format!("{ordinal} is added"));
         self.world.with(|state| state.add_unit(ordinal));
         let others: Vec<u32> = self.queues.keys().copied().collect();
+        let mut queue = first_hooks();
         for other in others {
-            self.wake(other, Event::RelationJoined(peers()));
-            self.wake(other, Event::RelationChanged(peers()));
+            for event in joins(ordinal) {
+                self.wake(other, event);
+            }
+            queue.extend(joins(other));
         }
-        self.queues.insert(ordinal, first_hooks());
+        self.queues.insert(ordinal, queue);
     }
 
     /// The highest unit goes, as Kubernetes scales down; only where another has all that was
@@ -212,6 +286,7 @@ impl Life {
             }
         });
         self.queues.remove(&ordinal);
+        self.readers.remove(&ordinal);
         let others: Vec<u32> = self.queues.keys().copied().collect();
         for other in others {
             self.wake(other, Event::RelationDeparted(departed.clone()));
@@ -250,7 +325,10 @@ impl Life {
         let unit = self.some_unit();
         match self.random.random_range(0..100) {
             0..=54 => self.hook(unit),
-            55..=69 => self.patroni(),
+            55..=69 => {
+                self.patroni(80);
+                self.timers(30);
+            }
             70..=84 => self.world.with(support::State::write),
             85..=87 => {
                 // A pod that is lost before its unit's first hooks has nothing to lose.
@@ -335,30 +413,46 @@ impl Life {
         });
     }
 
+    /// The rest of the hooks, and those that they bring about.
+    fn rest(&mut self) {
+        for _ in 0..2_000 {
+            self.patroni(100);
+            let next = self.queues.iter().find(|(_, queue)| !queue.is_empty());
+            let Some(ordinal) = next.map(|(ordinal, _)| *ordinal) else {
+                if self.timers(100) {
+                    continue;
+                }
+                return;
+            };
+            let event = self.queues.get_mut(&ordinal).unwrap().pop_front().unwrap();
+            let before = self.bags(ordinal);
+            self.story.push(format!("{ordinal} {event:?} at last"));
+            assert_eq!(self.world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+            self.tell_others(ordinal, &before);
+        }
+        panic!("hooks without end");
+    }
+
     /// Faults are over: the rest of the hooks run, then all must stand.
     fn converge(&mut self) {
         self.world.with(|state| state.kube_fault = None);
-        for _ in 0..2_000 {
-            self.patroni();
-            let Some(ordinal) = self
-                .queues
-                .iter()
-                .find(|(_, q)| !q.is_empty())
-                .map(|(o, _)| *o)
-            else {
-                break;
-            };
-            let event = self.queues.get_mut(&ordinal).unwrap().pop_front().unwrap();
-            assert_eq!(self.world.hook(ordinal, &event), Outcome::Done, "{event:?}");
+        for ordinal in std::mem::take(&mut self.deaf) {
+            self.wake(ordinal, Event::UpdateStatus);
         }
-        self.world.settle();
-        let units: Vec<u32> = self.queues.keys().copied().collect();
-        for ordinal in units {
-            self.world.with(|state| state.unit(ordinal).disk_used = 40);
+        let filling = self.world.with(|state| {
+            let units = state.units.iter_mut();
+            let filling = units.filter(|(_, unit)| unit.disk_used >= 85);
+            let room = filling.map(|(ordinal, unit)| {
+                unit.disk_used = 40;
+                *ordinal
+            });
+            room.collect::<Vec<_>>()
+        });
+        for ordinal in filling {
             let recovered = Event::PebbleCheckRecovered(CheckEvent::default());
-            assert_eq!(self.world.hook(ordinal, &recovered), Outcome::Done);
+            self.wake(ordinal, recovered);
         }
-        self.world.settle();
+        self.rest();
         self.check();
         self.world.with(|state| {
             let holder = state.holder.expect("a primary");

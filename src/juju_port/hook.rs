@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::observed::SystemUser;
-use juju::{Context, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status, ToolError};
+use juju::{
+    Context, Event, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status, ToolError,
+};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -44,6 +46,15 @@ impl<'a> HookJuju<'a> {
     }
 
     fn relation(&self) -> Result<Option<String>, JujuError> {
+        // A hook of the relation says which it is.
+        if let Event::RelationCreated(told)
+        | Event::RelationChanged(told)
+        | Event::RelationDeparted(told) = self.env.event()
+            && told.endpoint == PEERS
+            && !told.relation_id.is_empty()
+        {
+            return Ok(Some(told.relation_id.clone()));
+        }
         Ok(self.context.relation_ids(PEERS)?.into_iter().next())
     }
 
@@ -111,9 +122,14 @@ impl JujuPort for HookJuju<'_> {
             .filter(|(_, goal)| goal.status == "dying")
             .map(|(unit, _)| unit.clone())
             .collect();
-        let planned = state.units.len() - dying.len();
+        let units: BTreeSet<String> = state
+            .units
+            .into_keys()
+            .filter(|unit| !dying.contains(unit))
+            .collect();
         Ok(Goal {
-            planned: u32::try_from(planned).unwrap_or(u32::MAX),
+            planned: u32::try_from(units.len()).unwrap_or(u32::MAX),
+            units,
             dying,
             endpoints: state.relations.into_keys().collect(),
         })
@@ -182,6 +198,14 @@ impl JujuPort for HookJuju<'_> {
 
     fn set_workload_version(&self, version: &str) -> Result<(), JujuError> {
         Ok(self.context.set_workload_version(version)?)
+    }
+
+    fn status(&self) -> Result<(String, String), JujuError> {
+        let status = self.context.status()?;
+        // One that only Juju sets is none of the charm's.
+        Ok(status.map_or_else(Default::default, |status| {
+            (status.word.text().to_owned(), status.message)
+        }))
     }
 
     fn set_status(&self, application: bool, word: &str, message: &str) -> Result<(), JujuError> {

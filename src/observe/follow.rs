@@ -6,7 +6,7 @@ use cluster_plan::observed::Observed;
 use super::database;
 use super::juju::JujuFacts;
 use super::workload;
-use crate::ports::{PortResult, Ports, Server};
+use crate::ports::{Database, PortResult, Ports, Server};
 
 /// Of the own standby. A WAL receiver that has just been started may be refused in the next moment.
 /// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
@@ -23,8 +23,10 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
          upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))))::text, \
   at::text, \
   (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::text, \
-  (pg_catalog.current_setting('restore_command') <> '')::text \
-FROM here, file";
+  (pg_catalog.current_setting('restore_command') <> '')::text, \
+  extract(epoch FROM pg_catalog.clock_timestamp() \
+    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
+FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
 /// Of the primary: timeline, position, size of a segment, name of the oldest one, history.
 pub const UPSTREAM: &str = "\
@@ -55,7 +57,7 @@ pub fn look(
         return None;
     }
     let standby = if own.running() {
-        standby(&told(port.query(&Server::Own, STANDBY))?)?
+        told(own_standby(port))?
     } else if own.state == START_FAILED {
         follow::stopped(&workload::control_data(ports.workload, major?).ok()?)?
     } else {
@@ -63,14 +65,26 @@ pub fn look(
     };
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
-        .then(|| upstream(&told(port.query(&primary, UPSTREAM))?))
+        .then(|| {
+            let rows = port.query(&primary, UPSTREAM);
+            told(rows.map(|rows| upstream(rows.first()?)))
+        })
         .flatten();
     Some(Following { standby, primary })
 }
 
-fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>>> {
-    match rows {
-        Ok(rows) => rows.into_iter().next(),
+/// What the own server tells of itself as a standby; none where it is none.
+///
+/// # Errors
+/// When it does not answer.
+pub fn own_standby(port: &dyn Database) -> PortResult<Option<Standby>> {
+    let rows = port.query(&Server::Own, STANDBY)?;
+    Ok(rows.first().and_then(|cells| standby(cells)))
+}
+
+fn told<T>(answer: PortResult<Option<T>>) -> Option<T> {
+    match answer {
+        Ok(told) => told,
         Err(error) => {
             tracing::debug!("cannot tell whether the standby follows: {}", error.chain());
             None
@@ -79,7 +93,7 @@ fn told(rows: PortResult<Vec<Vec<Option<String>>>>) -> Option<Vec<Option<String>
 }
 
 fn standby(cells: &[Option<String>]) -> Option<Standby> {
-    let [streams, timeline, position, paused, archive] = cells else {
+    let [streams, timeline, position, paused, archive, since] = cells else {
         return None;
     };
     let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
@@ -90,6 +104,7 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
         position: position.as_deref()?.parse().ok()?,
         paused: truth(paused)?,
         archive: truth(archive)?,
+        since: since.as_deref()?.parse().ok()?,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct JujuFacts {
     pub leader: bool,
     /// Units wanted.
     pub planned: u32,
+    /// Which these are; some may not have joined yet.
+    pub units: BTreeSet<Member>,
     /// The other units.
     pub peers: BTreeSet<Member>,
     /// Units on their way out.
@@ -141,6 +143,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         .filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
     Ok(JujuFacts {
         planned: goal.planned.max(1),
+        units: goal.units.iter().filter_map(unit).collect(),
         peers,
         leaving: gone,
         peer_data,

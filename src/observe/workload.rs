@@ -7,7 +7,7 @@ use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
 
-use crate::layer::SERVICE;
+use crate::layer::{SERVICE, programs};
 use crate::ports::{FileInfo, PortError, PortResult, Workload};
 use crate::render::{self, File, LOG_DIR};
 
@@ -247,7 +247,7 @@ fn version(port: &dyn Workload, major: u32) -> PortResult<String> {
             return Ok(version.to_owned());
         }
     }
-    let server = format!("{INSTALLATIONS}/{major}/bin/postgres");
+    let server = format!("{}/postgres", programs(major));
     let output = port.exec(&[&server, "--version"])?;
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
     let word = output.stdout.split_whitespace().nth(2);
@@ -277,7 +277,7 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
 /// # Errors
 /// When Pebble does not answer.
 pub fn control_data(port: &dyn Workload, major: u32) -> PortResult<String> {
-    let tool = format!("{INSTALLATIONS}/{major}/bin/pg_controldata");
+    let tool = format!("{}/pg_controldata", programs(major));
     let output = port.exec(&["env", "LC_ALL=C", &tool, PGDATA])?;
     Ok(output.stdout)
 }

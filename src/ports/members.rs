@@ -1,6 +1,6 @@
 //! Patroni through its REST API.
 
-use std::cell::RefCell;
+use std::cell::{LazyCell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,38 +23,40 @@ const RESTART: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(1);
 const NAME: &str = "Patroni";
 
+/// What the members are asked with.
+#[derive(Default)]
+pub struct Credentials {
+    /// The password of Patroni's user `patroni`, without which only reads work.
+    pub password: Option<SecretString>,
+    /// The members' authorities.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
 /// Clients of the members.
 pub struct PatroniMembers<'a> {
     runtime: &'a Runtime,
-    password: Option<SecretString>,
-    tls: Option<Arc<ClientConfig>>,
+    credentials: LazyCell<Credentials, Box<dyn FnOnce() -> Credentials + 'a>>,
     distrusted: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> PatroniMembers<'a> {
-    /// Clients with the password of Patroni's user `patroni`, without which only reads work, and
-    /// with the members' authorities.
+    /// Clients with these credentials, which are looked up when a member is asked first.
     #[must_use]
-    pub fn new(
-        runtime: &'a Runtime,
-        password: Option<SecretString>,
-        tls: Option<Arc<ClientConfig>>,
-    ) -> Self {
+    pub fn new(runtime: &'a Runtime, credentials: impl FnOnce() -> Credentials + 'a) -> Self {
         Self {
             runtime,
-            password,
-            tls,
+            credentials: LazyCell::new(Box::new(credentials)),
             distrusted: RefCell::default(),
         }
     }
 
     fn client(&self, host: &str, limit: Duration) -> Client {
         let client = Client::new(host, PATRONI_PORT).with_limits(CONNECT, limit);
-        let client = match &self.tls {
+        let client = match &self.credentials.tls {
             Some(tls) => client.with_tls(Arc::clone(tls)),
             None => client,
         };
-        match &self.password {
+        match &self.credentials.password {
             Some(password) => client.with_credentials("patroni", password.clone()),
             None => client,
         }
@@ -77,7 +79,7 @@ impl<'a> PatroniMembers<'a> {
         F: Future<Output = Result<T, Error>>,
     {
         match question(self.client(host, limit)).await {
-            Err(error @ Error::Unreachable { .. }) if self.tls.is_some() => {
+            Err(error @ Error::Unreachable { .. }) if self.credentials.tls.is_some() => {
                 question(Self::plain(host, limit)).await.map_err(|_| error)
             }
             Err(error @ Error::Distrusted { .. }) => {

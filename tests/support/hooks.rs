@@ -172,9 +172,22 @@ pub fn peers_changed() -> Event {
     Event::RelationChanged(peers())
 }
 
+/// The same, for what this unit has written.
+pub fn changed_by(ordinal: u32) -> Event {
+    Event::RelationChanged(peer(ordinal))
+}
+
 /// `database-peers-relation-created`
 pub fn peers_created() -> Event {
     Event::RelationCreated(peers())
+}
+
+/// The peer relation, in a hook that tells of this unit.
+pub fn peer(ordinal: u32) -> RelationEvent {
+    RelationEvent {
+        remote_unit: Some(format!("{}/{ordinal}", super::APP)),
+        ..peers()
+    }
 }
 
 /// The peer relation.

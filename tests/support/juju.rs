@@ -87,7 +87,8 @@ impl JujuPort for FakeJuju<'_> {
                 .filter(|(_, unit)| unit.dying)
                 .map(|(ordinal, _)| unit(*ordinal))
                 .collect();
-            let planned = u32::try_from(state.units.len() - dying.len()).unwrap();
+            let units = state.units.keys().map(|ordinal| unit(*ordinal));
+            let units: BTreeSet<String> = units.filter(|unit| !dying.contains(unit)).collect();
             let mut endpoints = state.relations.clone();
             if state.tls.relation.is_some() {
                 endpoints.insert("certificates".into());
@@ -96,7 +97,8 @@ impl JujuPort for FakeJuju<'_> {
                 endpoints.insert("database-peers".into());
             }
             Goal {
-                planned,
+                planned: u32::try_from(units.len()).unwrap(),
+                units,
                 dying,
                 endpoints,
             }
@@ -192,6 +194,12 @@ impl JujuPort for FakeJuju<'_> {
             state.effect("application-version-set");
         });
         Ok(())
+    }
+
+    fn status(&self) -> Result<(String, String), JujuError> {
+        Ok(self
+            .world
+            .with(|state| state.units[&self.ordinal].status.clone()))
     }
 
     fn set_status(&self, application: bool, word: &str, message: &str) -> Result<(), JujuError> {

@@ -18,7 +18,9 @@ mod workload;
 pub use certificates::{Provider, Tls};
 pub use clients::{Bag, Clients};
 pub use extensions::Extensions;
-pub use hooks::{Outcome, notice, pebble_ready, peers, peers_changed, peers_created};
+pub use hooks::{
+    Outcome, changed_by, notice, pebble_ready, peer, peers, peers_changed, peers_created,
+};
 pub use kubernetes::KubeFault;
 
 use std::cell::RefCell;

@@ -55,6 +55,9 @@ impl FakeDatabase<'_> {
 impl Database for FakeDatabase<'_> {
     fn query(&self, server: &Server, sql: &str) -> PortResult<Vec<Vec<Option<String>>>> {
         let unit = self.enter(server)?;
+        if sql == follow::STANDBY && self.world.with(|state| state.holder == Some(unit)) {
+            return Ok(vec![]);
+        }
         if sql == follow::STANDBY || sql == follow::UPSTREAM {
             return Ok(self.world.with(|state| vec![state.following(unit, sql)]));
         }
@@ -183,26 +186,15 @@ impl State {
     /// What a standby, or the primary, tells of how it is followed: a byte a segment.
     fn following(&self, unit: u32, sql: &str) -> Vec<Option<String>> {
         let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
+        let (at, no) = (at.to_string(), || "false".to_owned());
         let cells = if sql == follow::STANDBY {
-            let streams = (!self.cannot_follow(unit)).to_string();
-            [
-                streams,
-                "1".into(),
-                at.to_string(),
-                "false".into(),
-                "false".into(),
-            ]
+            let streams = (self.holder.is_some() && self.streams(unit)).to_string();
+            vec![streams, "1".into(), at, no(), no(), "5".into()]
         } else {
             let oldest = format!("{:016X}", self.oldest_wal);
-            [
-                "00000001".into(),
-                at.to_string(),
-                "1".into(),
-                oldest,
-                String::new(),
-            ]
+            vec!["00000001".into(), at, "1".into(), oldest, String::new()]
         };
-        cells.map(Some).into()
+        cells.into_iter().map(Some).collect()
     }
 
     fn run(&mut self, sql: &str) {

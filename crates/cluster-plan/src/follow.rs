@@ -35,6 +35,8 @@ pub struct Standby {
     pub paused: bool,
     /// It can fetch WAL from an archive.
     pub archive: bool,
+    /// Seconds since its server started, or was last told of another primary.
+    pub since: u64,
 }
 
 /// The primary, as its standbys need it.
@@ -51,6 +53,9 @@ pub struct Upstream {
     /// Timelines that it has left, and where.
     pub history: Vec<(u32, u64)>,
 }
+
+/// Seconds in which a standby that can follow does so.
+const TIME_TO_STREAM: u64 = 30;
 
 /// How a standby stands to its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +161,14 @@ fn shown(position: u64) -> String {
 pub fn lags(observed: &Observed) -> bool {
     let following = observed.following.as_ref();
     following.is_some_and(|following| !following.standby.streams)
+}
+
+/// Whether it has had the time to begin to stream and does not: after a start or another primary's
+/// promotion a moment without is nothing to tell.
+#[must_use]
+pub fn stays_away(observed: &Observed) -> bool {
+    let following = observed.following.as_ref();
+    following.is_some_and(|f| !f.standby.streams && f.standby.since >= TIME_TO_STREAM)
 }
 
 /// Adds the verdict on the own member.

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod extensions;
 pub mod external;
 pub mod follow;
+pub mod glance;
 pub mod membership;
 pub mod names;
 pub mod observed;

@@ -1,5 +1,7 @@
 //! Who belongs to the cluster, who may bootstrap it, and how many standbys commits wait for.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::names::Member;
@@ -95,6 +97,16 @@ pub fn members(observed: &Observed) -> Vec<Member> {
     members.retain(|member| !observed.leaving.contains(member));
     members.sort();
     members
+}
+
+/// The members that there shall be, in order. Units that have not joined yet are among them: one list
+/// for all of those that come at once, instead of one for each that joins, wakes the others once.
+#[must_use]
+pub fn wanted(observed: &Observed) -> Vec<Member> {
+    let mut wanted: BTreeSet<Member> = observed.units.union(&observed.peers).cloned().collect();
+    wanted.insert(observed.me.clone());
+    wanted.retain(|member| !observed.leaving.contains(member));
+    wanted.into_iter().collect()
 }
 
 /// How many standbys commits wait for, with so many units wanted.

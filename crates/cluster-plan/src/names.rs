@@ -121,6 +121,13 @@ impl Names {
         (app == self.app).then(|| ordinal.parse().ok().map(|n| self.member(n)))?
     }
 
+    /// The member whose host this is, `app-3.app-endpoints`.
+    #[must_use]
+    pub fn member_of_host(&self, host: &str) -> Option<Member> {
+        let (name, service) = host.split_once('.')?;
+        (service == self.headless()).then(|| self.member_named(name))?
+    }
+
     /// The member that Patroni knows under this name, `app-3`.
     #[must_use]
     pub fn member_named(&self, name: &str) -> Option<Member> {
@@ -147,6 +154,15 @@ impl Member {
     #[must_use]
     pub fn unit(&self) -> String {
         format!("{}/{}", self.app, self.ordinal)
+    }
+
+    /// Patroni's name for its replication slot, `app_3`.
+    #[must_use]
+    pub fn slot(&self) -> String {
+        let name = self.to_string();
+        // Juju's names of applications have no characters but these, and Patroni cuts what is longer.
+        let name = name.to_lowercase().replace(['-', '.'], "_");
+        name.chars().take(63).collect()
     }
 }
 
@@ -196,6 +212,8 @@ mod tests {
         );
         assert_eq!(names.service(ServiceKind::Primary), "my-db-primary");
         assert_eq!(names.scope(), "patroni-my-db");
+        assert_eq!(member.slot(), "my_db_3");
+        assert_eq!(names.member_of_host(&names.host(&member)), Some(member));
     }
 
     #[test]
@@ -206,5 +224,13 @@ mod tests {
         assert_eq!(names.member_of_unit("db"), None);
         assert_eq!(names.member_named("db-x"), None);
         assert_eq!(names.member_named("my-db-1"), None);
+        for host in [
+            "db-1",
+            "db-1.other-endpoints",
+            "db-x.db-endpoints",
+            "'.db-endpoints",
+        ] {
+            assert_eq!(names.member_of_host(host), None, "{host}");
+        }
     }
 }

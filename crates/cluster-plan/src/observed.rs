@@ -17,6 +17,8 @@ pub struct Observed {
     pub leader: bool,
     /// Units that the operator wants.
     pub planned: u32,
+    /// The units of the application that are wanted; some may not have joined yet.
+    pub units: BTreeSet<Member>,
     /// The other units of the application that Juju knows.
     pub peers: BTreeSet<Member>,
     /// Units among `peers`, or this one, that are on their way out.

@@ -72,7 +72,7 @@ fn juju(plan: &mut Plan, observed: &Observed) {
             }
         }
         given(plan, observed);
-        let hosts: Vec<String> = membership::members(observed)
+        let hosts: Vec<String> = membership::wanted(observed)
             .iter()
             .map(|m| observed.names.host(m))
             .collect();

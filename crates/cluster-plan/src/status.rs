@@ -8,6 +8,8 @@ use crate::plan::{Plan, Problem, Waiting};
 use crate::{follow, refresh, synchronous};
 
 const COPY: &str = "taking a new copy of the primary's data";
+const MEMBER_STARTS: &str = "awaiting for member to start";
+const CLUSTER_STARTS: &str = "awaiting for cluster to start";
 /// Patroni's word for a member that does so.
 const COPIES: &str = "creating replica";
 
@@ -40,6 +42,12 @@ impl Status {
             Self::Active(message) | Self::Waiting(message) | Self::Blocked(message) => message,
         }
     }
+}
+
+/// What a unit says that has nothing to wait for but its member.
+#[must_use]
+pub fn starting() -> [Status; 3] {
+    [MEMBER_STARTS, CLUSTER_STARTS, COPY].map(|message| Status::Waiting(message.to_owned()))
 }
 
 /// The statuses that follow from the facts and from what the plan could not do.
@@ -208,9 +216,9 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
             if initialised && copies {
                 COPY
             } else if initialised {
-                "awaiting for member to start"
+                MEMBER_STARTS
             } else {
-                "awaiting for cluster to start"
+                CLUSTER_STARTS
             }
             .into(),
         );
@@ -218,6 +226,9 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     let role = match own.role {
         Role::Leader => "Primary",
         Role::StandbyLeader => "Standby",
+        Role::SyncStandby | Role::Replica if follow::stays_away(observed) => {
+            return Status::Waiting("its standby does not stream from the primary".into());
+        }
         Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
     let degraded = observed.standing() < usize::try_from(observed.planned).unwrap_or(usize::MAX);

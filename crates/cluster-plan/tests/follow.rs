@@ -43,6 +43,7 @@ fn behind() -> Observed {
         me: member(2),
         leader: false,
         planned: 3,
+        units: [member(0), member(1), member(2)].into(),
         peers: [member(0), member(1)].into(),
         leaving: BTreeSet::new(),
         peer_data: Some(PeerData {
@@ -74,6 +75,7 @@ fn behind() -> Observed {
                 position: 3 * SEGMENT + 100,
                 paused: false,
                 archive: false,
+                since: 5,
             },
             primary: Some(Upstream {
                 timeline: 3,
@@ -340,4 +342,19 @@ fn positions_segments_and_histories_are_read_as_postgresql_writes_them() {
     assert_eq!(segment_number("0000000100000002", 0), None);
     let text = "1\t0/5000000\tno recovery target specified\n\n2\t0/6000000\tx\n";
     assert_eq!(history(text), [(1, 0x500_0000), (2, 0x600_0000)]);
+}
+
+#[test]
+fn a_standby_that_stays_without_a_stream_says_so_and_looks_again() {
+    let away = |since| {
+        let observed = standby(|s| (s.position, s.since) = (15 * SEGMENT, since));
+        assert!(status::incomplete(&observed), "the charm looks again");
+        status::judge(&observed, &plan(&observed)).unit
+    };
+    assert_eq!(away(29), Status::Active(String::new()));
+    let told = Status::Waiting("its standby does not stream from the primary".into());
+    assert_eq!(away(30), told);
+    let streams = standby(|s| (s.streams, s.since) = (true, 30));
+    let told = status::judge(&streams, &plan(&streams)).unit;
+    assert_eq!(told, Status::Active(String::new()));
 }

@@ -41,6 +41,7 @@ fn fresh(leader: bool) -> Observed {
         me: member(0),
         leader,
         planned: 3,
+        units: [member(0), member(1), member(2)].into(),
         peers: [member(1), member(2)].into(),
         leaving: BTreeSet::new(),
         peer_data: Some(PeerData {
@@ -464,6 +465,27 @@ fn a_unit_that_leaves_is_no_endpoint_any_more() {
         steps(&plan(&observed, &desired())),
         vec![Step::PublishEndpoints(hosts)]
     );
+}
+
+#[test]
+fn units_that_come_are_on_the_list_before_they_join_and_those_that_leave_are_not() {
+    let mut observed = running(true, Role::Leader, 3);
+    observed.peers = [member(1)].into();
+    let published = |observed: &Observed| {
+        let plan = plan(observed, &desired());
+        plan.steps
+            .into_iter()
+            .find_map(|planned| match planned.step {
+                Step::PublishEndpoints(hosts) => Some(hosts),
+                _ => None,
+            })
+    };
+    assert_eq!(published(&observed), None, "unit 2 has not joined");
+    observed.units.insert(member(3));
+    assert_eq!(published(&observed).unwrap().len(), 4);
+    observed.leaving = [member(1)].into();
+    let hosts = [0, 2, 3].map(|n| names().host(&member(n)));
+    assert_eq!(published(&observed).unwrap(), hosts);
 }
 
 #[test]
