@@ -123,8 +123,12 @@ impl<'a> External<'a> {
         let none = BTreeSet::new();
         let told = told.unwrap_or(&none);
         if asked {
-            let Ok((seen, _)) = self.found() else {
-                return Ok(true);
+            let (seen, _) = match self.found() {
+                Ok(found) => found,
+                Err(why) => {
+                    tracing::warn!("cannot look after the way in from outside: {why}");
+                    return Ok(true);
+                }
             };
             let wanted = plan::certified(seen, told, self.facts.planned);
             if wanted == *told {
