@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::juju::JujuFacts;
 use crate::observe::{Observation, database};
-use crate::ports::{PortError, Ports, patroni_labels};
+use crate::ports::{Kubernetes, PortError, PortResult, Ports, patroni_labels};
 use crate::{scram, services};
 
 /// Why a plan stopped.
@@ -224,11 +224,8 @@ impl Apply<'_> {
         self.ports.kubernetes.apply_service(&service, names.app())
     }
 
-    /// What owns the pod, so that what is made goes with it.
-    fn owners(&self) -> Result<Option<Vec<OwnerReference>>, PortError> {
-        let me = self.observation.observed.me.to_string();
-        let pod = self.ports.kubernetes.pod(&me)?;
-        Ok(pod.and_then(|pod| pod.metadata.owner_references))
+    fn owners(&self) -> PortResult<Option<Vec<OwnerReference>>> {
+        owners(self.ports.kubernetes, &self.observation.observed.me)
     }
 
     fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {
@@ -290,6 +287,15 @@ pub fn verifier_statement(role: &str, password: &SecretString, salt: &[u8]) -> S
         verifier.expose_secret()
     )
     .into()
+}
+
+/// What owns the own pod, so that what is made goes with it.
+pub(crate) fn owners(
+    kubernetes: &dyn Kubernetes,
+    me: &Member,
+) -> PortResult<Option<Vec<OwnerReference>>> {
+    let pod = kubernetes.pod(&me.to_string())?;
+    Ok(pod.and_then(|pod| pod.metadata.owner_references))
 }
 
 /// The member that leads, where one is known.

@@ -4,6 +4,7 @@
 //! so that a hook looks at those alone that may not: the one that the hook is about, new ones, and
 //! all of them where endpoints have changed or another unit may have led in between.
 
+mod external;
 mod legacy;
 pub mod list;
 mod look;
@@ -23,6 +24,9 @@ use crate::observe::juju::JujuFacts;
 use crate::observe::{Observation, database};
 use crate::ports::{Ports, Server};
 
+use self::external::External;
+
+pub use external::NODES;
 pub use look::{CLIENT, OWNED, PREFIXED, USERS};
 pub use memory::{Known, Memory, digest};
 
@@ -74,6 +78,7 @@ struct Clients<'a> {
     standbys: Vec<Server>,
     occasion: Occasion<'a>,
     terms: Terms,
+    external: &'a External<'a>,
 }
 
 /// What every client is told.
@@ -82,6 +87,22 @@ struct Terms {
     endpoints: String,
     read_only_endpoints: String,
     tls_ca: Option<String>,
+}
+
+impl Terms {
+    /// A name for what a relation was told; none while it cannot be told what it asks for.
+    fn digest(&self, external: Option<&External<'_>>) -> Option<String> {
+        let mut texts = vec![
+            self.endpoints.as_str(),
+            &self.read_only_endpoints,
+            self.tls_ca.as_deref().unwrap_or_default(),
+        ];
+        if let Some(external) = external {
+            let way = external.way().ok()?;
+            texts.extend([way.endpoints.as_str(), &way.read_only_endpoints]);
+        }
+        Some(memory::digest(&texts))
+    }
 }
 
 /// What became of the clients.
@@ -114,11 +135,8 @@ pub fn reconcile(
     let server = database::server(facts, &observation.observed);
     moved(ports, &mut memory, observation, server.as_ref());
     let terms = terms(observation);
-    let digest = memory::digest(&[
-        &terms.endpoints,
-        &terms.read_only_endpoints,
-        terms.tls_ca.as_deref().unwrap_or_default(),
-    ]);
+    let external = External::new(ports, facts, observation);
+    let looked = memory.sweep;
     let due: Vec<&Relation> = relations
         .values()
         .filter(|r| {
@@ -126,7 +144,7 @@ pub fn reconcile(
                 || occasion.relation == Some(r.id.as_str())
                 || memory
                     .get(r.number)
-                    .is_none_or(|k| k.digest != digest || k.rotates())
+                    .is_none_or(|k| k.rotates() || stale(k, &terms, &external))
         })
         .collect();
     let gone: BTreeSet<u64> = memory
@@ -146,9 +164,10 @@ pub fn reconcile(
         if memory.changed {
             juju.remember(memory::KEY, &memory.text())?;
         }
+        let asked = asks(&memory, &relations);
         return Ok(Outcome {
             problems: problems(&memory, &relations, mixed),
-            later: false,
+            later: external.settle(juju, (&memory, asked, looked))?,
         });
     }
     let mut later = false;
@@ -165,8 +184,9 @@ pub fn reconcile(
             standbys: standbys(facts, observation),
             occasion,
             terms,
+            external: &external,
         };
-        if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, &digest, mixed)? {
+        if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
             later = true;
         } else {
@@ -180,10 +200,25 @@ pub fn reconcile(
         tracing::info!("{} clients wait for a primary", due.len());
     }
     juju.remember(memory::KEY, &memory.text())?;
+    let asked = asks(&memory, &relations);
+    later |= external.settle(juju, (&memory, asked, looked))?;
     Ok(Outcome {
         problems: problems(&memory, &relations, mixed),
         later,
     })
+}
+
+/// Whether a relation was told something else than it should be. One that asks for what is not there
+/// keeps what it has.
+fn stale(known: &Known, terms: &Terms, external: &External<'_>) -> bool {
+    let wanted = terms.digest(known.external.then_some(external));
+    wanted.map_or(known.digest.is_empty(), |wanted| known.digest != wanted)
+}
+
+/// Whether a relation asks for endpoints outside Kubernetes, as far as is known.
+fn asks(memory: &Memory, relations: &BTreeMap<u64, Relation>) -> bool {
+    let mut known = relations.keys().filter_map(|number| memory.get(*number));
+    known.any(|known| known.external)
 }
 
 /// Another primary than the one that clients were last served from may lack the last users.
@@ -267,10 +302,15 @@ fn mixed(relations: &BTreeMap<u64, Relation>) -> bool {
 
 fn problems(memory: &Memory, relations: &BTreeMap<u64, Relation>, mixed: bool) -> Vec<Problem> {
     let told = relations.values().filter_map(|relation| {
-        let why = memory.get(relation.number)?.problem.clone()?;
-        Some(Problem::Client {
-            relation: relation.id.clone(),
-            why,
+        let known = memory.get(relation.number)?;
+        let relation = relation.id.clone();
+        let wrong = known.problem.clone();
+        Some(match (wrong, known.waits.clone()) {
+            (Some(why), _) => Problem::Client { relation, why },
+            (None, why) => Problem::ClientWaits {
+                relation,
+                why: why?,
+            },
         })
     });
     mixed
@@ -308,7 +348,6 @@ impl Clients<'_> {
         relations: &BTreeMap<u64, Relation>,
         due: &[&Relation],
         gone: &BTreeSet<u64>,
-        digest: &str,
         mixed: bool,
     ) -> Result<Result<(), crate::ports::PortError>, JujuError> {
         let users = match look::users(self.ports.database, &self.server) {
@@ -347,7 +386,7 @@ impl Clients<'_> {
         }
         let mut made = false;
         for relation in due {
-            match self.due(memory, relation, &users, digest, mixed)? {
+            match self.due(memory, relation, &users, mixed)? {
                 Ok(database) => made |= database,
                 Err(error) => return Ok(Err(error)),
             }
@@ -361,7 +400,7 @@ impl Clients<'_> {
             .collect::<Vec<_>>()
         {
             memory.unsettle(relation.number);
-            if let Err(error) = self.due(memory, &relation, &users, digest, mixed)? {
+            if let Err(error) = self.due(memory, &relation, &users, mixed)? {
                 return Ok(Err(error));
             }
         }
@@ -374,7 +413,6 @@ impl Clients<'_> {
         memory: &mut Memory,
         relation: &Relation,
         users: &[String],
-        digest: &str,
         mixed: bool,
     ) -> Result<Result<bool, crate::ports::PortError>, JujuError> {
         let own: Vec<&String> = users
@@ -394,7 +432,8 @@ impl Clients<'_> {
         Ok(served.map(|mut served| {
             served.endpoint.clone_from(&relation.endpoint);
             if !served.unsettled {
-                digest.clone_into(&mut served.digest);
+                let external = served.external.then_some(self.external);
+                served.digest = self.terms.digest(external).unwrap_or_default();
             }
             let made = served.made;
             memory.set(relation.number, served);

@@ -82,11 +82,17 @@ fn timer(service: &str, summary: &str, purpose: &str, wait: &str) -> pebble::Lay
 }
 
 /// A command that fails while the name of any of the application's Services does not resolve.
-fn names_resolve(names: &Names) -> String {
+fn names_resolve(names: &Names, external: bool) -> String {
     let mut command = format!("getent hosts {}", names.headless());
     for kind in ServiceKind::ALL {
-        command.push(' ');
-        command.push_str(&names.service(kind));
+        let both = [
+            Some(names.service(kind)),
+            external.then(|| names.external_service(kind)),
+        ];
+        for name in both.into_iter().flatten() {
+            command.push(' ');
+            command.push_str(&name);
+        }
     }
     command
 }
@@ -97,7 +103,7 @@ pub fn programs(major: u32) -> String {
     format!("/usr/lib/postgresql/{major}/bin")
 }
 
-/// The layer as it should be.
+/// The layer as it should be; `external`: clients come from outside Kubernetes.
 #[must_use]
 pub fn layer(
     names: &Names,
@@ -105,6 +111,7 @@ pub fn layer(
     leader_label: &str,
     major: Option<u32>,
     disk: Thresholds,
+    external: bool,
 ) -> pebble::Layer {
     let programs = programs(major.unwrap_or_default());
     let ready =
@@ -164,7 +171,11 @@ pub fn layer(
                 "period": "5s",
                 "timeout": "3s",
                 "threshold": 2,
-                "exec": {"command": names_resolve(names), "user": "postgres", "group": "postgres"},
+                "exec": {
+                    "command": names_resolve(names, external),
+                    "user": "postgres",
+                    "group": "postgres",
+                },
             },
         },
     });

@@ -124,7 +124,11 @@ pub fn observe(
     };
     let major = image.as_ref().ok().and_then(|(image, _)| image.major);
     let thresholds = thresholds(&config);
-    let layer = layer::layer(&juju.names, me, leader_label, major, thresholds);
+    let external = juju
+        .peer_data
+        .as_ref()
+        .is_some_and(|data| !data.external.is_empty());
+    let layer = layer::layer(&juju.names, me, leader_label, major, thresholds, external);
     let (image, facts) = match image {
         Ok((image, facts)) => (image, facts),
         Err(error) => {

@@ -211,6 +211,17 @@ pub trait Kubernetes {
     /// # Errors
     /// When the API does not answer or refuses.
     fn apply_service(&self, service: &Service, manager: &str) -> PortResult<()>;
+    /// Deletes a Service; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn delete_service(&self, name: &str) -> PortResult<()>;
+    /// Where the pods of an application are, by name, as far as they are on a node and stay there:
+    /// the node's address from outside where it tells one, else the one that the pod tells.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn hosts(&self, app: &str) -> PortResult<BTreeMap<String, String>>;
     /// Annotations and creation time (RFC 3339) of an Endpoints object.
     ///
     /// # Errors

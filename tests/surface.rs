@@ -64,6 +64,7 @@ fn picture() -> String {
                 "primary",
                 Some(15),
                 Thresholds::default(),
+                false,
             ),
             layer::retry(Some(4)),
             layer::renewal(0),

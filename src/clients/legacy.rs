@@ -41,7 +41,7 @@ impl Clients<'_> {
                 match self.legacy_request(relation, &app, &request, &units, &mut now) {
                     Ok(()) => None,
                     Err(Trouble::Own(why)) => Some(why),
-                    Err(Trouble::Failed(why)) => {
+                    Err(Trouble::Failed(why) | Trouble::Waits(why)) => {
                         now.unsettled = true;
                         Some(why)
                     }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 pub const KEY: &str = "clients";
 
 /// A relation.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Its endpoint.
@@ -26,6 +27,12 @@ pub struct Known {
     /// What is wrong with its request.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What it waits for.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// It asks for endpoints outside Kubernetes.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
     /// It has users whom every new database concerns.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     pub prefix: bool,

@@ -26,6 +26,8 @@ pub(super) enum Trouble {
     Own(String),
     /// The database refuses what should work: it is tried again.
     Failed(String),
+    /// Something is not there yet: it is tried again, and nobody has to do anything.
+    Waits(String),
     /// The database is out of reach: so it is for all others.
     Away(PortError),
     Juju(JujuError),
@@ -98,6 +100,11 @@ impl Clients<'_> {
                 Err(Trouble::Juju(error)) => return Err(error),
                 Err(Trouble::Away(error)) => return Ok(Err(error)),
                 Err(Trouble::Own(why)) => wrong.push(why),
+                Err(Trouble::Waits(why)) => {
+                    tracing::info!("{} waits: {why}", relation.id);
+                    now.unsettled = true;
+                    now.waits = Some(why.chars().take(200).collect());
+                }
                 Err(Trouble::Failed(why)) => {
                     now.unsettled = true;
                     wrong.push(why);
@@ -125,7 +132,9 @@ impl Clients<'_> {
                 self.juju.set_relation(&relation.id, app, &key, &value)?;
             }
         }
+        // Who waits keeps what it has.
         if wrong.is_empty()
+            && now.waits.is_none()
             && let Err(error) = self.withdraw(relation, &served, users, now)?
         {
             return Ok(Err(error));
@@ -185,6 +194,8 @@ impl Clients<'_> {
         users: &[&String],
         now: &mut Known,
     ) -> Result<(Answer, SecretIds), Trouble> {
+        now.external |= request.external;
+        let (endpoints, read_only_endpoints) = self.endpoints(request.external)?;
         let mut client = self
             .client(relation, request, own)
             .map_err(|error| failed(&relation.endpoint, error))?;
@@ -196,17 +207,11 @@ impl Clients<'_> {
         let (password, version, made) =
             self.rotated(relation, &mut client, (&label(group), credentials), now)?;
         now.made |= made;
-        if request.external {
-            tracing::info!(
-                "{}: told the endpoints within the cluster, for want of others",
-                relation.id
-            );
-        }
         let answer = Answer {
             username: client.login.of(&client.user),
             password,
-            endpoints: self.terms.endpoints.clone(),
-            read_only_endpoints: self.terms.read_only_endpoints.clone(),
+            endpoints,
+            read_only_endpoints,
             tls_ca: self.terms.tls_ca.clone(),
             version,
             databases: match &client.kind {
@@ -238,6 +243,17 @@ impl Clients<'_> {
         }
         self.retire_old(relation, &client, (&label(group), users), now)?;
         Ok((answer, ids))
+    }
+
+    /// Where writes and reads are taken, as a client within Kubernetes or outside reaches it.
+    fn endpoints(&self, external: bool) -> Result<(String, String), Trouble> {
+        if !external {
+            let terms = &self.terms;
+            return Ok((terms.endpoints.clone(), terms.read_only_endpoints.clone()));
+        }
+        let way = self.external.way();
+        let way = way.map_err(|why| Trouble::Waits(why.to_owned()))?;
+        Ok((way.endpoints.clone(), way.read_only_endpoints.clone()))
     }
 
     /// A secret has this content.

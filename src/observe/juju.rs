@@ -233,6 +233,10 @@ fn peer_data(
         format: app.get("format").and_then(|text| text.parse().ok()),
         revision: own.get("revision").cloned(),
         announced: own.get("member").cloned(),
+        external: app
+            .get(crate::clients::NODES)
+            .map(|text| text.split(',').map(str::to_owned).collect())
+            .unwrap_or_default(),
         disk: own
             .get("disk")
             .map(|text| Note::from_bag(text))

@@ -106,17 +106,7 @@ fn fits(
     leader_label: &'static str,
 ) -> bool {
     let wanted = services::service(&juju.names, kind, leader_label, None);
-    let (Some(current), Some(wanted)) = (&service.spec, &wanted.spec) else {
-        return false;
-    };
-    let ports = |spec: &k8s_openapi::api::core::v1::ServiceSpec| -> Vec<(Option<String>, i32)> {
-        spec.ports
-            .iter()
-            .flatten()
-            .map(|port| (port.name.clone(), port.port))
-            .collect()
-    };
-    current.selector == wanted.selector && ports(current) == ports(wanted)
+    services::leads_alike(service, &wanted)
 }
 
 fn machine(pod: &Pod, port: &dyn Kubernetes) -> PortResult<Option<Machine>> {

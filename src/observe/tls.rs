@@ -349,7 +349,9 @@ fn advance(
     // Without the address the names aren't known: what is asked for stays.
     let done = match address {
         Some(address) => {
-            let identity = client_identity(&juju.names, &juju.me, address);
+            let data = juju.peer_data.as_ref();
+            let nodes = data.map(|data| &data.external).into_iter().flatten();
+            let identity = client_identity(&juju.names, &juju.me, address, nodes);
             let holding = Holding {
                 relation: &relation.id,
                 provider: &provider,
@@ -415,12 +417,18 @@ fn member_identity(names: &Names, me: &Member) -> Identity {
     }
 }
 
-/// Names and addresses that a client may use.
-fn client_identity(names: &Names, me: &Member, address: &str) -> Identity {
+/// Names and addresses that a client may use. A port of any node may lead to any member.
+fn client_identity<'a>(
+    names: &Names,
+    me: &Member,
+    address: &'a str,
+    nodes: impl Iterator<Item = &'a String>,
+) -> Identity {
+    let addresses = nodes.map(String::as_str).chain([address]);
     Identity {
         common_name: names.host(me),
         hosts: hosts(names, me),
-        addresses: address.parse().into_iter().collect(),
+        addresses: addresses.filter_map(|text| text.parse().ok()).collect(),
     }
 }
 

@@ -103,6 +103,19 @@ fn registration_kinds() -> [ApiResource; 2] {
     ]
 }
 
+/// The address of a node from outside, where it has one and may be read.
+async fn external_address(client: Client, node: &str) -> kube::Result<Option<String>> {
+    let node = match Api::<Node>::all(client).get_opt(node).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => None,
+        found => found?,
+    };
+    let addresses = node.and_then(|node| node.status?.addresses);
+    let mut external = addresses.into_iter().flatten();
+    Ok(external
+        .find(|address| address.type_ == "ExternalIP")
+        .map(|address| address.address))
+}
+
 impl Kubernetes for ClusterApi<'_> {
     fn pod(&self, name: &str) -> PortResult<Option<Pod>> {
         self.run(&format!("get pod {name}"), async |client| {
@@ -143,6 +156,49 @@ impl Kubernetes for ClusterApi<'_> {
                 .await
                 .map(drop)
         })
+    }
+
+    fn delete_service(&self, name: &str) -> PortResult<()> {
+        self.run(&format!("delete Service {name}"), async |client| {
+            let services = Api::<Service>::namespaced(client, &self.namespace);
+            match services.delete(name, &DeleteParams::default()).await {
+                Ok(_) => Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn hosts(&self, app: &str) -> PortResult<BTreeMap<String, String>> {
+        self.run(
+            &format!("look where the pods of {app} are"),
+            async |client| {
+                let selector = ListParams::default().labels(&format!("{APP_LABEL}={app}"));
+                let pods = Api::<Pod>::namespaced(client.clone(), &self.namespace);
+                let mut outside: BTreeMap<String, Option<String>> = BTreeMap::new();
+                let mut hosts = BTreeMap::new();
+                for pod in pods.list(&selector).await? {
+                    let name = pod.name_any();
+                    let near = pod.status.and_then(|status| status.host_ip);
+                    let node = pod.spec.and_then(|spec| spec.node_name);
+                    let (Some(near), Some(node)) = (near, node) else {
+                        continue;
+                    };
+                    if pod.metadata.deletion_timestamp.is_some() {
+                        continue;
+                    }
+                    let far = if let Some(known) = outside.get(&node) {
+                        known.clone()
+                    } else {
+                        let found = external_address(client.clone(), &node).await?;
+                        outside.insert(node, found.clone());
+                        found
+                    };
+                    hosts.insert(name, far.unwrap_or(near));
+                }
+                Ok(hosts)
+            },
+        )
     }
 
     fn endpoints(&self, name: &str) -> PortResult<Option<Registered>> {

@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postgresql_k8s::ports::{
     Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
 };
+use postgresql_k8s::services;
 
-use super::{APP, World};
+use super::{APP, State, World};
 
 /// How the API fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,7 @@ impl Kubernetes for FakeKubernetes<'_> {
     fn service(&self, name: &str) -> PortResult<Option<Service>> {
         self.up()?;
         Ok(self.world.with(|state| {
+            state.service_looks.push(name.to_owned());
             if name == format!("{APP}-endpoints") {
                 return state.headless.then(Service::default);
             }
@@ -103,11 +105,33 @@ impl Kubernetes for FakeKubernetes<'_> {
             if name == format!("{APP}-endpoints") {
                 state.headless = true;
             } else {
-                state.services.insert(name.clone(), service.clone());
+                let mut service = service.clone();
+                state.give_port(&name, &mut service);
+                state.services.insert(name.clone(), service);
             }
             state.effect(format!("apply Service {name}"));
         });
         Ok(())
+    }
+
+    fn delete_service(&self, name: &str) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            state.services.remove(name);
+            state.effect(format!("delete Service {name}"));
+        });
+        Ok(())
+    }
+
+    fn hosts(&self, app: &str) -> PortResult<BTreeMap<String, String>> {
+        self.up()?;
+        Ok(self.world.with(|state| {
+            let here = |n: &u32| state.units.contains_key(n);
+            let nodes = state.nodes.iter().filter(|(n, _)| here(n));
+            nodes
+                .map(|(n, address)| (format!("{app}-{n}"), address.clone()))
+                .collect()
+        }))
     }
 
     fn endpoints(&self, name: &str) -> PortResult<Option<Registered>> {
@@ -196,6 +220,28 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         self.world.with(|state| state.effect("adopt"));
         Ok(1)
+    }
+}
+
+impl State {
+    /// A Service of that type gets a port on the nodes, and keeps it.
+    pub fn give_port(&mut self, name: &str, service: &mut Service) {
+        let had = self.services.get(name).and_then(services::node_port);
+        let Some(spec) = &mut service.spec else {
+            return;
+        };
+        if self.no_node_ports || spec.type_.as_deref() != Some("NodePort") {
+            return;
+        }
+        for port in spec.ports.iter_mut().flatten() {
+            port.node_port = Some(had.map_or_else(
+                || {
+                    self.node_port += 1;
+                    self.node_port
+                },
+                i32::from,
+            ));
+        }
     }
 }
 

@@ -61,6 +61,14 @@ pub struct State {
     pub services: BTreeMap<String, Service>,
     pub stateful_set: String,
     pub kube_fault: Option<KubeFault>,
+    /// Addresses of the nodes on which pods are, by ordinal; another pod is on its way to one.
+    pub nodes: BTreeMap<u32, String>,
+    /// Kubernetes gives Services no ports on the nodes.
+    pub no_node_ports: bool,
+    /// The last port that it gave.
+    pub node_port: i32,
+    /// Services that were asked for.
+    pub service_looks: Vec<String>,
     pub headless: bool,
     /// What the pods shall be made from, and from which ordinal on.
     pub template: String,
@@ -190,6 +198,10 @@ impl World {
             services: BTreeMap::new(),
             stateful_set: "2026-01-02T00:00:00Z".into(),
             kube_fault: None,
+            nodes: BTreeMap::new(),
+            no_node_ports: false,
+            node_port: 30_000,
+            service_looks: Vec::new(),
             headless: true,
             template: "rev-1".into(),
             partition: 0,
@@ -246,6 +258,7 @@ impl State {
             ..Unit::default()
         };
         self.units.insert(ordinal, unit);
+        self.nodes.insert(ordinal, format!("192.0.2.{ordinal}"));
         let all: Vec<u32> = self.units.keys().copied().collect();
         for (own, unit) in &mut self.units {
             unit.joined = all.iter().copied().filter(|n| n != own).collect();

@@ -9,6 +9,7 @@
 pub mod clients;
 pub mod disk;
 pub mod extensions;
+pub mod external;
 pub mod follow;
 pub mod glance;
 pub mod membership;

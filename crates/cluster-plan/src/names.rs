@@ -74,6 +74,12 @@ impl Names {
         format!("{}-{kind}", self.app)
     }
 
+    /// Name of the Service that leads there from outside Kubernetes.
+    #[must_use]
+    pub fn external_service(&self, kind: ServiceKind) -> String {
+        format!("{}-external", self.service(kind))
+    }
+
     /// Name of Juju's headless Service, by which the members' names resolve.
     #[must_use]
     pub fn headless(&self) -> String {
@@ -166,7 +172,7 @@ impl fmt::Display for Member {
     }
 }
 
-/// The two Services that the charm keeps.
+/// Where the charm's Services lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceKind {
     /// Leads to the primary.

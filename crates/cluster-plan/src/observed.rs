@@ -130,6 +130,8 @@ pub struct PeerData {
     pub revision: Option<String>,
     /// This unit's bag key `member`: what it last told the others of its member.
     pub announced: Option<String>,
+    /// Application bag `external-nodes`: nodes by which clients come from outside Kubernetes.
+    pub external: BTreeSet<String>,
 }
 
 /// What a data directory holds.

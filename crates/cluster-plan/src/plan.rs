@@ -274,6 +274,13 @@ pub enum Problem {
         /// Why, in words for the operator.
         why: String,
     },
+    /// A client's request that is served as soon as something is there.
+    ClientWaits {
+        /// Id of the relation.
+        relation: String,
+        /// For what, in words for the operator.
+        why: String,
+    },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
     /// The own volume is so full that the database only reads.
@@ -315,6 +322,7 @@ impl Problem {
     pub fn passes_by_itself(&self) -> bool {
         match self {
             Self::Kubernetes(_)
+            | Self::ClientWaits { .. }
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Cause, Failure, Served};
 use crate::json as field;
+use crate::node_ports;
 use crate::resource::{Resource, Trait};
 use crate::store::Tx;
 
@@ -58,6 +59,9 @@ pub(crate) fn of_version(resource: &Resource, object: &mut Value) {
             field::default(object, &["spec", "sessionAffinity"], "None");
             field::default(object, &["spec", "type"], "ClusterIP");
             field::default(object, &["spec", "internalTrafficPolicy"], "Cluster");
+            if node_ports::wanted(object) {
+                field::default(object, &["spec", "externalTrafficPolicy"], "Cluster");
+            }
             for port in field::list_mut(object, &["spec", "ports"]) {
                 field::default(port, &["protocol"], "TCP");
                 let number = field::part(port, &["port"]);
@@ -342,7 +346,7 @@ fn service(tx: &Tx<'_>, resource: &'static Resource, object: &mut Value) -> Serv
     field::default(object, &spec("ipFamilies"), families);
     field::default(object, &spec("ipFamilyPolicy"), policy);
     field::set(object, &["status"], json!({"loadBalancer": {}}));
-    Ok(())
+    node_ports::give(tx, resource, None, object)
 }
 
 /// An address must be of the network of Services, and free.

@@ -17,6 +17,7 @@ mod handlers;
 mod journal;
 mod json;
 mod managed;
+mod node_ports;
 mod patch;
 mod remote;
 mod remove;

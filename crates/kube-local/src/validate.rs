@@ -75,6 +75,11 @@ fn service_ports(object: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid(at(key), &field::part(port, &[key]), range));
             }
         }
+        let inner = field::text(object, &["spec", "type"]) == "ClusterIP";
+        if inner && field::number(port, &["nodePort"]).is_some_and(|n| n > 0) {
+            let why = "may not be used when `type` is 'ClusterIP'";
+            causes.push(Cause::forbidden(at("nodePort"), why));
+        }
     }
     causes
 }

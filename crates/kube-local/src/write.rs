@@ -11,7 +11,7 @@ use crate::patch::{self, PatchType};
 use crate::request::{Call, Query, Target};
 use crate::resource::{self, Resource, Trait};
 use crate::store::Tx;
-use crate::{defaults, managed, validate};
+use crate::{defaults, managed, node_ports, validate};
 
 /// Where an object says who manages its fields.
 const MANAGED: [&str; 2] = ["metadata", "managedFields"];
@@ -161,7 +161,14 @@ fn store_changed(
     if !applied {
         managed::update(Some(current), &mut object, &asked.writer());
     }
+    let service = resource.plural == "services";
+    if service {
+        node_ports::drop_unwanted(current, &mut object);
+    }
     validate::check(resource, Some(current), &object)?;
+    if service {
+        node_ports::give(tx, resource, Some(current), &mut object)?;
+    }
     if object == *current {
         return Ok((200, object));
     }

@@ -20,7 +20,7 @@ pub const DNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 152, 183, 10);
 /// A port of a Service and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePort {
-    /// Address of the Service.
+    /// Address of the Service, or of the node.
     pub address: Ipv4Addr,
     /// Its port.
     pub port: u16,
@@ -111,6 +111,12 @@ impl Network {
             tool("set the addresses between two models", "ip", &args, &script)?;
         }
         Ok(())
+    }
+
+    /// The machine's address in this network: that of the node on which its pods are.
+    #[must_use]
+    pub fn node(&self) -> Ipv4Addr {
+        gateway(self.number)
     }
 
     /// Name of the model's namespace.
@@ -356,7 +362,7 @@ fn apply(namespace: &str, script: &str) -> Result<(), Error> {
 }
 
 /// The rules that stand for Services: a random endpoint each time, and a refusal where there is
-/// none, as kube-proxy does it.
+/// none, as kube-proxy does it. What comes over the network, from another model, is led likewise.
 fn table(ports: &[ServicePort]) -> String {
     let mut rules = String::new();
     for service in ports {
@@ -385,6 +391,7 @@ fn table(ports: &[ServicePort]) -> String {
         "table ip services {{}}\ndelete table ip services\n\
          table ip services {{\n\
          chain lead {{ type nat hook output priority -100;\n{rules} }}\n\
+         chain come {{ type nat hook prerouting priority -100;\n{rules} }}\n\
          chain refuse {{ type filter hook output priority 0;\n\
          ip daddr 10.152.183.0/24 ip daddr != {{ {API_ADDRESS}, {DNS_ADDRESS} }} \
          meta l4proto tcp reject with tcp reset;\n }}\n}}\n"

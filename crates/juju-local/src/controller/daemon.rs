@@ -269,7 +269,10 @@ impl Controller {
             all.push(model.to_owned());
             let found: Option<Vec<_>> = all
                 .iter()
-                .map(|name| kubernetes::network(&self.api, name))
+                .map(|name| {
+                    let node = self.infra(name).ok()?.network.node();
+                    kubernetes::network(&self.api, name, node)
+                })
                 .collect();
             let merged = found.map(|found| {
                 let mut all = (Names::default(), Vec::new());

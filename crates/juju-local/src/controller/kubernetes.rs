@@ -295,8 +295,13 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Names and Services of a model as its network needs them; none while the API does not answer.
-pub(super) fn network(api: &Cluster, model: &str) -> Option<(Names, Vec<ServicePort>)> {
+/// Names and Services of a model as its network needs them, whose node has the address `node`; none
+/// while the API does not answer.
+pub(super) fn network(
+    api: &Cluster,
+    model: &str,
+    node: Ipv4Addr,
+) -> Option<(Names, Vec<ServicePort>)> {
     let endpoints = api.list("endpoints", model)?;
     let mut names = Names::default();
     let mut ports = Vec::new();
@@ -341,12 +346,17 @@ pub(super) fn network(api: &Cluster, model: &str) -> Option<(Names, Vec<ServiceP
                         continue;
                     };
                     let inner = number("targetPort").unwrap_or(outer);
-                    let endpoints = addresses.iter().map(|address| (*address, inner)).collect();
-                    ports.push(ServicePort {
-                        address: cluster,
-                        port: outer,
-                        endpoints,
-                    });
+                    let endpoints: Vec<_> =
+                        addresses.iter().map(|address| (*address, inner)).collect();
+                    let on_node = number("nodePort").filter(|port| *port > 0);
+                    let places = on_node.map(|port| (node, port)).into_iter();
+                    for (address, port) in places.chain([(cluster, outer)]) {
+                        ports.push(ServicePort {
+                            address,
+                            port,
+                            endpoints: endpoints.clone(),
+                        });
+                    }
                 }
             }
             Err(_) => drop(names.addresses.insert(full, addresses)),

@@ -61,10 +61,11 @@ impl Pod {
     pub(super) fn set_status(&self, ready: bool) {
         let word = if ready { "True" } else { "False" };
         let address = self.network.address.to_string();
+        let host = self.infra.network.node().to_string();
         let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
         let status = json!({"status": {
             "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-            "hostIP": "127.0.0.1",
+            "hostIP": host, "hostIPs": [{"ip": host}],
             "conditions": [
                 condition("PodScheduled", "True"), condition("Initialized", "True"),
                 condition("ContainersReady", word), condition("Ready", word),

@@ -28,7 +28,8 @@ class Client(ops.CharmBase):
         self.shape = self.config["shape"]
         if self.shape == "library":
             request = RequirerCommonModel(
-                resource=self.config["database"], extra_user_roles=self.config["roles"] or None
+                resource=self.config["database"], extra_user_roles=self.config["roles"] or None,
+                external_node_connectivity=self.config["external"],
             )
             self.database = ResourceRequirerEventHandler(
                 self, RELATION, [request], response_model=ResourceProviderModel
@@ -69,6 +70,8 @@ class Client(ops.CharmBase):
             bag = json.loads(self.config["raw"])
         else:
             bag = {"database": self.config["database"], "extra-user-roles": self.config["roles"]}
+            if self.config["external"]:
+                bag["external-node-connectivity"] = "true"
             if self.shape == "secrets":
                 bag["requested-secrets"] = json.dumps(SECRETS)
         event.relation.data[self.app].update(bag)
