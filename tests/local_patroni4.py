@@ -81,10 +81,9 @@ def lose_standby(cluster):
 def restart(cluster):
     """A parameter for which each member restarts, one at a time."""
     cluster.juju("config", APP, "instance_max_locks_per_transaction=96")
-    shown = ("su postgres -c \"psql -h /var/run/postgresql -U operator -d postgres -XAtc"
-             " 'show max_locks_per_transaction'\"")
+    shown = "show max_locks_per_transaction"
     until(120, "every member has it",
-          lambda: all(cluster.inside(unit, shown) == "96" for unit in cluster.units()))
+          lambda: all(cluster.local(unit, shown) == "96" for unit in cluster.units()))
     quorum(cluster, 2)
 
 
