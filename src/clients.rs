@@ -12,6 +12,7 @@ mod memory;
 pub mod rotate;
 mod serve;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::relation_of;
@@ -87,21 +88,19 @@ struct Terms {
     endpoints: String,
     read_only_endpoints: String,
     tls_ca: Option<String>,
+    /// A name for all of it.
+    digest: String,
 }
 
 impl Terms {
     /// A name for what a relation was told; none while it cannot be told what it asks for.
-    fn digest(&self, external: Option<&External<'_>>) -> Option<String> {
-        let mut texts = vec![
-            self.endpoints.as_str(),
-            &self.read_only_endpoints,
-            self.tls_ca.as_deref().unwrap_or_default(),
-        ];
-        if let Some(external) = external {
-            let way = external.way().ok()?;
-            texts.extend([way.endpoints.as_str(), &way.read_only_endpoints]);
-        }
-        Some(memory::digest(&texts))
+    fn digest_for(&self, external: Option<&External<'_>>) -> Option<Cow<'_, str>> {
+        let Some(external) = external else {
+            return Some(Cow::Borrowed(&self.digest));
+        };
+        let way = external.way().ok()?;
+        let texts = [&self.digest, &way.endpoints, &way.read_only_endpoints];
+        Some(Cow::Owned(memory::digest(&texts.map(String::as_str))))
     }
 }
 
@@ -211,7 +210,7 @@ pub fn reconcile(
 /// Whether a relation was told something else than it should be. One that asks for what is not there
 /// keeps what it has.
 fn stale(known: &Known, terms: &Terms, external: &External<'_>) -> bool {
-    let wanted = terms.digest(known.external.then_some(external));
+    let wanted = terms.digest_for(known.external.then_some(external));
     wanted.map_or(known.digest.is_empty(), |wanted| known.digest != wanted)
 }
 
@@ -325,17 +324,23 @@ fn terms(observation: &Observation) -> Terms {
     use cluster_plan::names::{POSTGRESQL_PORT, ServiceKind};
     let observed = &observation.observed;
     let endpoint = |kind| format!("{}:{POSTGRESQL_PORT}", observed.names.service_fqdn(kind));
-    let replicas = membership::members(observed).len() > 1;
+    let (endpoints, read_only_endpoints) = (
+        endpoint(ServiceKind::Primary),
+        endpoint(membership::reads(observed)),
+    );
+    let tls_ca = observation
+        .clients_authorities()
+        .map(|pem| pem.expose_secret().trim_end().to_owned());
+    let digest = memory::digest(&[
+        &endpoints,
+        &read_only_endpoints,
+        tls_ca.as_deref().unwrap_or_default(),
+    ]);
     Terms {
-        endpoints: endpoint(ServiceKind::Primary),
-        read_only_endpoints: endpoint(if replicas {
-            ServiceKind::Replicas
-        } else {
-            ServiceKind::Primary
-        }),
-        tls_ca: observation
-            .clients_authorities()
-            .map(|pem| pem.expose_secret().trim_end().to_owned()),
+        endpoints,
+        read_only_endpoints,
+        tls_ca,
+        digest,
     }
 }
 
@@ -433,7 +438,8 @@ impl Clients<'_> {
             served.endpoint.clone_from(&relation.endpoint);
             if !served.unsettled {
                 let external = served.external.then_some(self.external);
-                served.digest = self.terms.digest(external).unwrap_or_default();
+                let digest = self.terms.digest_for(external);
+                served.digest = digest.unwrap_or_default().into_owned();
             }
             let made = served.made;
             memory.set(relation.number, served);

@@ -41,8 +41,6 @@ pub enum Bag {
 #[derive(Debug, Clone, Default)]
 pub struct Goal {
     /// Units wanted.
-    pub planned: u32,
-    /// Which these are.
     pub units: BTreeSet<String>,
     /// Units on their way out.
     pub dying: BTreeSet<String>,

@@ -24,14 +24,7 @@ use support::{Outcome, World, changed_by, notice, pebble_ready, peers_changed, p
 /// Three units; the first leads and is the primary.
 fn deployed() -> World {
     let world = World::of(3);
-    for ordinal in 0..3 {
-        assert_eq!(world.hook(ordinal, &peers_created()), Outcome::Done);
-        if ordinal == 0 {
-            assert_eq!(world.hook(0, &Event::LeaderElected), Outcome::Done);
-        }
-        assert_eq!(world.hook(ordinal, &pebble_ready()), Outcome::Done);
-    }
-    world.settle();
+    world.come_up();
     world
 }
 

@@ -23,7 +23,7 @@ pub(super) struct External<'a> {
     ports: &'a Ports<'a>,
     facts: &'a JujuFacts,
     leader_label: &'static str,
-    replicas: bool,
+    reads: ServiceKind,
     found: OnceCell<Result<(Seen, Way), String>>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> External<'a> {
             ports,
             facts,
             leader_label: observation.leader_label,
-            replicas: membership::members(&observation.observed).len() > 1,
+            reads: membership::reads(&observation.observed),
             found: OnceCell::new(),
         }
     }
@@ -53,7 +53,7 @@ impl<'a> External<'a> {
     fn found(&self) -> &Result<(Seen, Way), String> {
         self.found.get_or_init(|| {
             let seen = self.made().map_err(|error| error.chain())?;
-            let way = plan::way(&seen, self.replicas).map_err(|lack| lack.to_string())?;
+            let way = plan::way(&seen, self.reads).map_err(|lack| lack.to_string())?;
             Ok((seen, way))
         })
     }

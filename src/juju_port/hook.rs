@@ -128,7 +128,6 @@ impl JujuPort for HookJuju<'_> {
             .filter(|unit| !dying.contains(unit))
             .collect();
         Ok(Goal {
-            planned: u32::try_from(units.len()).unwrap_or(u32::MAX),
             units,
             dying,
             endpoints: state.relations.into_keys().collect(),

@@ -142,7 +142,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         .into_iter()
         .filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
     Ok(JujuFacts {
-        planned: goal.planned.max(1),
+        planned: u32::try_from(goal.units.len()).unwrap_or(u32::MAX).max(1),
         units: goal.units.iter().filter_map(unit).collect(),
         peers,
         leaving: gone,

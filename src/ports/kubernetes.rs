@@ -103,6 +103,14 @@ fn registration_kinds() -> [ApiResource; 2] {
     ]
 }
 
+/// What came of a deletion; one that is gone already is fine.
+fn gone<T>(deleted: kube::Result<T>) -> kube::Result<()> {
+    match deleted {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        deleted => deleted.map(drop),
+    }
+}
+
 /// The address of a node from outside, where it has one and may be read.
 async fn external_address(client: Client, node: &str) -> kube::Result<Option<String>> {
     let node = match Api::<Node>::all(client).get_opt(node).await {
@@ -161,11 +169,7 @@ impl Kubernetes for ClusterApi<'_> {
     fn delete_service(&self, name: &str) -> PortResult<()> {
         self.run(&format!("delete Service {name}"), async |client| {
             let services = Api::<Service>::namespaced(client, &self.namespace);
-            match services.delete(name, &DeleteParams::default()).await {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                Err(error) => Err(error),
-            }
+            gone(services.delete(name, &DeleteParams::default()).await)
         })
     }
 
@@ -256,11 +260,7 @@ impl Kubernetes for ClusterApi<'_> {
                 for kind in registration_kinds() {
                     let api: Api<DynamicObject> =
                         Api::namespaced_with(client.clone(), &self.namespace, &kind);
-                    match api.delete(name, &DeleteParams::default()).await {
-                        Ok(_) => {}
-                        Err(kube::Error::Api(status)) if status.code == 404 => {}
-                        Err(error) => return Err(error),
-                    }
+                    gone(api.delete(name, &DeleteParams::default()).await)?;
                 }
                 Ok(())
             },

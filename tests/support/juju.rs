@@ -100,7 +100,6 @@ impl JujuPort for FakeJuju<'_> {
                 endpoints.insert("database-peers".into());
             }
             Goal {
-                planned: u32::try_from(units.len()).unwrap(),
                 units,
                 dying,
                 endpoints,

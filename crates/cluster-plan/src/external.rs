@@ -43,11 +43,11 @@ pub fn stale(seen: &Seen) -> Vec<ServiceKind> {
         .collect()
 }
 
-/// The way in; reads go to the primary where there are no replicas.
+/// The way in, with reads led there.
 ///
 /// # Errors
 /// While something that it takes is missing.
-pub fn way(seen: &Seen, replicas: bool) -> Result<Way, Lack> {
+pub fn way(seen: &Seen, reads: ServiceKind) -> Result<Way, Lack> {
     let nodes: BTreeSet<&String> = seen.nodes.values().collect();
     if nodes.is_empty() {
         return Err(Lack::Node);
@@ -60,11 +60,7 @@ pub fn way(seen: &Seen, replicas: bool) -> Result<Way, Lack> {
     };
     Ok(Way {
         endpoints: endpoints(ServiceKind::Primary)?,
-        read_only_endpoints: endpoints(if replicas {
-            ServiceKind::Replicas
-        } else {
-            ServiceKind::Primary
-        })?,
+        read_only_endpoints: endpoints(reads)?,
     })
 }
 
@@ -113,29 +109,36 @@ mod tests {
 
     #[test]
     fn each_node_is_told_once_and_in_order() {
-        let found = way(&both(&["10.0.0.9", "10.0.0.10", "10.0.0.9"]), true).unwrap();
+        let found = way(
+            &both(&["10.0.0.9", "10.0.0.10", "10.0.0.9"]),
+            ServiceKind::Replicas,
+        )
+        .unwrap();
         assert_eq!(found.endpoints, "10.0.0.10:30001,10.0.0.9:30001");
         assert_eq!(found.read_only_endpoints, "10.0.0.10:30002,10.0.0.9:30002");
-        let found = way(&both(&["fd00::7"]), true).unwrap();
+        let found = way(&both(&["fd00::7"]), ServiceKind::Replicas).unwrap();
         assert_eq!(found.endpoints, "[fd00::7]:30001");
     }
 
     #[test]
     fn a_lone_member_is_read_through_the_primarys_port() {
-        let found = way(&both(&["10.0.0.9"]), false).unwrap();
+        let found = way(&both(&["10.0.0.9"]), ServiceKind::Primary).unwrap();
         assert_eq!(found.read_only_endpoints, found.endpoints);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(way(&both(&[]), true), Err(Lack::Node));
+        assert_eq!(way(&both(&[]), ServiceKind::Replicas), Err(Lack::Node));
         let ports = [
             (ServiceKind::Primary, Some(1)),
             (ServiceKind::Replicas, None),
         ];
         let without = seen(&ports, &["10.0.0.9"]);
         assert_eq!(stale(&without), []);
-        assert_eq!(way(&without, true), Err(Lack::Port(ServiceKind::Replicas)));
+        assert_eq!(
+            way(&without, ServiceKind::Replicas),
+            Err(Lack::Port(ServiceKind::Replicas))
+        );
         let without = seen(&ports[..1], &["10.0.0.9"]);
         assert_eq!(stale(&without), [ServiceKind::Replicas]);
     }

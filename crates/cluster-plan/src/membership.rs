@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::names::Member;
+use crate::names::{Member, ServiceKind};
 use crate::observed::{Kubernetes, Observed, ServiceState, Volume};
 use crate::options::{Config, SyncCount};
 
@@ -97,6 +97,16 @@ pub fn members(observed: &Observed) -> Vec<Member> {
     members.retain(|member| !observed.leaving.contains(member));
     members.sort();
     members
+}
+
+/// Where clients read: at the primary where there are no replicas.
+#[must_use]
+pub fn reads(observed: &Observed) -> ServiceKind {
+    if members(observed).len() > 1 {
+        ServiceKind::Replicas
+    } else {
+        ServiceKind::Primary
+    }
 }
 
 /// The members that there shall be, in order. Units that have not joined yet are among them: one list
