@@ -12,6 +12,7 @@ mod workload;
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::time::Duration;
 
 use cluster_plan::names::ServiceKind;
 use cluster_plan::synchronous::SyncKey;
@@ -370,6 +371,8 @@ pub trait Random {
 pub trait Clock {
     /// Seconds since 1970.
     fn now(&self) -> i64;
+    /// Lets time pass. Only where no later hook could go on: all else is left to a wake-up.
+    fn pause(&self, time: Duration);
 }
 
 /// All ports of a hook.

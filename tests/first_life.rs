@@ -511,6 +511,26 @@ fn a_unit_that_stops_hands_over_first() {
 }
 
 #[test]
+fn a_primary_that_leaves_right_after_its_promotion_waits_until_another_may_lead() {
+    let world = deployed(3);
+    world.with(|state| {
+        state.promote(2);
+        state.unit(1).dying = true;
+        state.unit(2).dying = true;
+    });
+    for ordinal in [2, 1] {
+        let detaching = Event::StorageDetaching(StorageEvent::default());
+        assert_eq!(world.hook(ordinal, &detaching), Outcome::Done);
+        assert_eq!(
+            world.with(|state| state.unit(ordinal).service),
+            ServiceState::Inactive
+        );
+    }
+    world.with(State::let_patroni_work);
+    assert_eq!(world.with(|state| state.holder), Some(0));
+}
+
+#[test]
 fn services_that_somebody_has_deleted_are_made_again() {
     let world = deployed(3);
     world.with(|state| {

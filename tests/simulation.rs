@@ -26,7 +26,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster_plan::observed::ServiceState;
-use juju::{CheckEvent, Event, RelationEvent, SecretEvent};
+use juju::{CheckEvent, Event, RelationEvent, SecretEvent, StorageEvent};
 use postgresql_k8s::observe::tls::MEMBER;
 use postgresql_k8s::scram;
 use rand::rngs::StdRng;
@@ -255,35 +255,97 @@ impl Life {
         self.queues.insert(ordinal, queue);
     }
 
-    /// The highest unit goes, as Kubernetes scales down; only where another has all that was
-    /// acknowledged, since what the operator throws away is the operator's.
+    /// The highest units go, as Kubernetes scales down: side by side, and a process that dies is run
+    /// again. Only where another streams, since what the operator throws away is the operator's.
     fn shrink(&mut self) {
-        let ordinal = *self.queues.keys().max().unwrap();
+        let less = self.random.random_range(1..=2);
+        let stays = u32::try_from(self.queues.len())
+            .unwrap()
+            .saturating_sub(less);
         let safe = self.world.with(|s| {
-            s.units
-                .iter()
-                .any(|(o, u)| *o != ordinal && u.postgres_runs && s.synchronous.contains(o))
+            let stays = |o: &&u32| **o < stays;
+            let follows = |o: &u32| s.streams(*o) || s.holder == Some(*o);
+            s.holder.is_some() && s.units.keys().filter(stays).any(follows)
         });
-        if ordinal == 0 || !safe {
+        if !safe {
             return;
         }
-        self.story.push(format!("{ordinal} is removed"));
-        self.world.with(|state| state.unit(ordinal).dying = true);
-        let departed = RelationEvent {
-            departing_unit: Some(format!("{}/{ordinal}", support::APP)),
-            ..peers()
-        };
-        for event in [Event::RelationDeparted(departed.clone()), Event::Stop] {
-            assert_eq!(self.world.hook(ordinal, &event), Outcome::Done);
+        let gone: Vec<u32> = self
+            .queues
+            .keys()
+            .copied()
+            .filter(|o| *o >= stays)
+            .collect();
+        if self.chance(30) {
+            self.promote(*gone.last().unwrap());
         }
+        self.story.push(format!("{gone:?} are removed"));
+        let departed = |ordinal: u32| {
+            Event::RelationDeparted(RelationEvent {
+                departing_unit: Some(format!("{}/{ordinal}", support::APP)),
+                ..peers()
+            })
+        };
+        let mut left: Vec<(u32, VecDeque<Event>)> = Vec::new();
+        for ordinal in &gone {
+            self.world.with(|state| state.unit(*ordinal).dying = true);
+            let detaching = Event::StorageDetaching(StorageEvent::default());
+            left.push((
+                *ordinal,
+                [detaching, departed(*ordinal), Event::Stop].into(),
+            ));
+        }
+        while !left.is_empty() {
+            let turn = self.random.random_range(0..left.len());
+            let (ordinal, events) = &mut left[turn];
+            let ordinal = *ordinal;
+            let Some(event) = events.pop_front() else {
+                left.remove(turn);
+                self.forget(ordinal);
+                continue;
+            };
+            let dies = self.chance(15).then(|| self.random.random_range(1..4));
+            self.world.with(|state| state.dies_after = dies);
+            let outcome = self.world.hook(ordinal, &event);
+            self.world.with(|state| state.dies_after = None);
+            if outcome == Outcome::Died {
+                left[turn].1.push_front(event);
+            } else {
+                assert_eq!(outcome, Outcome::Done);
+            }
+            if self.chance(50) {
+                self.world.with(support::State::let_patroni_work);
+            }
+        }
+        let others: Vec<u32> = self.queues.keys().copied().collect();
+        for (other, ordinal) in others
+            .iter()
+            .flat_map(|o| gone.iter().map(move |g| (*o, *g)))
+        {
+            self.wake(other, departed(ordinal));
+        }
+        if !others.contains(&self.world.with(|state| state.leader)) {
+            self.world.with(|state| state.leader = 0);
+            self.wake(0, Event::LeaderElected);
+        }
+    }
+
+    /// The operator makes a synchronous standby the primary.
+    fn promote(&mut self, ordinal: u32) {
+        self.world.with(|state| {
+            if state.streams(ordinal) && state.synchronous.contains(&ordinal) {
+                self.story.push(format!("{ordinal} is promoted"));
+                state.promote(ordinal);
+            }
+        });
+    }
+
+    /// The pod of a unit that Juju has removed is gone.
+    fn forget(&mut self, ordinal: u32) {
         self.world.with(|state| {
             state.units.remove(&ordinal);
-            state.synchronous.remove(&ordinal);
             if state.holder == Some(ordinal) {
                 state.holder = None;
-            }
-            if state.leader == ordinal {
-                state.leader = 0;
             }
             for unit in state.units.values_mut() {
                 unit.joined.remove(&ordinal);
@@ -291,13 +353,6 @@ impl Life {
         });
         self.queues.remove(&ordinal);
         self.readers.remove(&ordinal);
-        let others: Vec<u32> = self.queues.keys().copied().collect();
-        for other in others {
-            self.wake(other, Event::RelationDeparted(departed.clone()));
-        }
-        if self.world.with(|state| state.leader) == 0 {
-            self.wake(0, Event::LeaderElected);
-        }
     }
 
     /// The operator's secret changes, which wakes the leader.

@@ -96,3 +96,32 @@ fn without_the_kubernetes_api_it_is_left_for_later() {
     assert_eq!(world.hook(0, &notice()), Outcome::Done);
     world.with(|state| assert!(state.reminded));
 }
+
+#[test]
+fn where_only_units_that_were_removed_may_lead_it_says_who_had_the_newest_data_and_what_to_do() {
+    let world = stands();
+    world.with(|state| {
+        state.promote(2);
+        state.units.remove(&2);
+        state.units.remove(&1);
+        state.unit(0).joined.clear();
+        state.holder = None;
+        state.let_patroni_work();
+        assert_eq!(state.holder, None, "Patroni promotes nobody");
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let (word, message) = world.status(0);
+    assert_eq!(word, "blocked", "{message}");
+    let who = "no unit that is left may lead, postgresql-k8s/2 had the newest data";
+    assert!(message.starts_with(who), "{message}");
+    let (word, _) = world.with(|state| state.app_status.clone());
+    assert_eq!(word, "blocked");
+    assert!(
+        world.with(|state| state.unit(0).timer),
+        "somebody looks again"
+    );
+    // With its volume, that is; or an operator promotes unit 0.
+    world.with(|state| state.promote(0));
+    world.settle();
+    assert_eq!(world.status(0), ("active".to_owned(), "Primary".to_owned()));
+}

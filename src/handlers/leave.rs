@@ -1,13 +1,24 @@
 //! What a unit does before it goes: its member ends in an orderly way, so that another leads, and
 //! what Patroni made in Kubernetes goes with the application.
 
-use cluster_plan::names::{Member, ServiceKind};
-use cluster_plan::observed::{ClusterMember, Role};
+use std::time::Duration;
+
+use cluster_plan::membership::{self, Successor};
+use cluster_plan::names::ServiceKind;
+use cluster_plan::options::Config;
 
 use super::{HandlerError, Hook};
 use crate::layer::SERVICE;
 use crate::observe::juju::JujuFacts;
 use crate::observe::{self, cluster};
+
+/// Between two looks at who could take over.
+const PAUSE: Duration = Duration::from_millis(250);
+const LOOKS_A_SECOND: i64 = 4;
+/// A new primary looks for its standbys in its next loop, sleeps for two seconds and lists them; one
+/// loop more for a standby that is only just starting.
+const PATRONI_LOOPS: i64 = 3;
+const ALLOWANCE: i64 = 15;
 
 /// `pgdata-storage-detaching`: this member's volume goes, so another has to lead.
 ///
@@ -54,22 +65,42 @@ pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
 /// those that commits wait for; as the primary it gives up leadership when a synchronous standby has
 /// all, which leads within a fraction of a second. Where none can, the unit serves as long as it can.
 fn end_member(hook: &Hook<'_>, facts: &JujuFacts) {
-    if let Some(view) = cluster::look(facts, hook.ports.members, false) {
-        let leads = view.primary().and_then(|m| m.member.as_ref()) == Some(&facts.me);
-        let takes_over = |member: &ClusterMember| {
-            let stays = |m: &Member| *m != facts.me && !facts.leaving.contains(m);
-            member.started()
-                && member.role == Role::SyncStandby
-                && member.member.as_ref().is_some_and(stays)
-        };
-        if leads && !view.members.iter().any(takes_over) {
-            tracing::info!("no synchronous standby can take over");
-            return;
-        }
+    if !may_end(hook, facts) {
+        tracing::warn!("no synchronous standby that stays can take over");
+        return;
     }
     match hook.ports.workload.stop(SERVICE) {
         Ok(()) => tracing::info!("Patroni ends, before this unit goes"),
         // The pod's end stops it too.
         Err(error) => tracing::warn!("cannot stop Patroni: {}", error.chain()),
     }
+}
+
+/// Waits until another member leads or can. No later hook could: when this one and the few after it
+/// have ended, Juju takes the pod. Who has just been promoted may have no synchronous standby for
+/// some seconds, and if it ended then, nobody could ever lead again.
+fn may_end(hook: &Hook<'_>, facts: &JujuFacts) -> bool {
+    let config = Config::new(&facts.config).unwrap_or_default();
+    let looks = (PATRONI_LOOPS * config.loop_wait() + ALLOWANCE) * LOOKS_A_SECOND;
+    let mut successor = Successor::Ready;
+    for look in 0..looks {
+        if look > 0 {
+            hook.ports.clock.pause(PAUSE);
+        }
+        let view = cluster::look(facts, hook.ports.members, false);
+        // Where no member answers, or there has never been a primary, there is nothing to wait for.
+        successor = view.map_or(Successor::Ready, |view| {
+            membership::successor(&view, &facts.me, &facts.peers, &facts.leaving)
+        });
+        match successor {
+            Successor::Ready => return true,
+            Successor::Unknown if !facts.initialised() => return true,
+            Successor::Nobody => return false,
+            Successor::Missing | Successor::MayLeaveToo | Successor::Unknown => {}
+        }
+        if look == 0 {
+            tracing::info!("waits for a synchronous standby that stays");
+        }
+    }
+    successor != Successor::Missing
 }

@@ -29,13 +29,18 @@ pub fn look(
     }
 }
 
-/// Who may be promoted, where commits wait for a member that does not stream.
+/// Who may be promoted, where commits wait for a member that does not stream; to the leader also where
+/// nobody leads.
 pub fn look_at_sync_key(
     juju: &JujuFacts,
     port: &dyn Kubernetes,
     observed: &Observed,
 ) -> Option<SyncKey> {
-    if observed.database.as_ref()?.awaited.is_empty() {
+    let database = observed.database.as_ref();
+    let awaits = database.is_some_and(|database| !database.awaited.is_empty());
+    let view = observed.cluster.as_ref();
+    let nobody_leads = view.is_some_and(|view| view.primary().is_none());
+    if !(awaits || nobody_leads && juju.leader && juju.initialised()) {
         return None;
     }
     match port.sync_key(&juju.names.sync()) {

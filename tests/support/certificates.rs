@@ -1,6 +1,7 @@
 //! Juju's side of certificates, and a provider of them that signs what it is asked for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use postgresql_k8s::juju_port::{Certificates, CertificatesRelation, JujuError, SecretMap};
 use postgresql_k8s::secrets::Passwords;
@@ -61,6 +62,11 @@ pub struct FakeClock<'a>(pub &'a World);
 impl postgresql_k8s::ports::Clock for FakeClock<'_> {
     fn now(&self) -> i64 {
         self.0.with(|state| state.tls.now)
+    }
+
+    /// Patroni goes on meanwhile.
+    fn pause(&self, _: Duration) {
+        self.0.with(State::let_patroni_work);
     }
 }
 

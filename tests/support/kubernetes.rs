@@ -144,8 +144,11 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         assert_eq!(name, format!("patroni-{APP}-sync"));
         Ok(self.world.with(|state| {
-            let leader = format!("{APP}-{}", state.holder?);
+            // Where nobody leads, one of those that may.
+            let may_lead = || state.synchronous.first().copied();
+            let leader = format!("{APP}-{}", state.holder.or_else(may_lead)?);
             let mut members = state.synchronous_standbys();
+            members.remove(&leader);
             members.extend(state.reminded.then(|| leader.clone()));
             Some(SyncKey {
                 leader,

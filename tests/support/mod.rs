@@ -108,6 +108,8 @@ pub struct State {
     pub reinitialised: Vec<u32>,
     /// Members that have all of them: Patroni lets no other lead.
     pub synchronous: BTreeSet<u32>,
+    /// The primary has not listed its standbys yet: commits wait for any of them.
+    pub promoted: bool,
     /// The parameter that waits was lowered.
     pub lowered: bool,
     /// Standbys that came and went again before Patroni's key had them: commits wait for them.
@@ -232,6 +234,7 @@ impl World {
             cheap_passwords: true,
             acknowledged: 0,
             synchronous: BTreeSet::new(),
+            promoted: false,
         };
         for ordinal in 0..units {
             state.add_unit(ordinal);

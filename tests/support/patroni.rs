@@ -41,7 +41,32 @@ impl State {
 
     /// All Patronis go on for as long as there is something for them to do.
     pub fn let_patroni_work(&mut self) {
+        self.list_standbys();
         while self.one_round() {}
+    }
+
+    /// A member leads from now on; until its next loop nobody else may be promoted.
+    pub fn promote(&mut self, ordinal: u32) {
+        self.holder = Some(ordinal);
+        self.synchronous = [ordinal].into();
+        self.promoted = true;
+    }
+
+    /// The leader's loop after its promotion lists those that stream from it, and have caught up.
+    fn list_standbys(&mut self) {
+        let Some(holder) = self.holder.filter(|h| self.units[h].postgres_runs) else {
+            return;
+        };
+        let at = self.units[&holder].volume.as_ref().map_or(0, |v| v.1);
+        let units: Vec<u32> = self.units.keys().copied().collect();
+        self.synchronous = units.into_iter().filter(|o| self.streams(*o)).collect();
+        for standby in self.synchronous.clone() {
+            if let Some(volume) = &mut self.unit(standby).volume {
+                volume.1 = volume.1.max(at);
+            }
+        }
+        self.synchronous.insert(holder);
+        self.promoted = false;
     }
 
     fn one_round(&mut self) -> bool {
@@ -98,8 +123,10 @@ impl State {
             changed |= freshest.is_some();
             // A new leader sets its standbys anew.
             self.forgotten.clear();
+            if let Some(holder) = freshest {
+                self.promote(holder);
+            }
             self.reminded = false;
-            self.holder = freshest;
             // Whoever leads has its own WAL; another's that was lost with it counts no more.
             let at = freshest.and_then(|holder| Some(self.units[&holder].volume.as_ref()?.1));
             self.oldest_wal = self.oldest_wal.min(at.unwrap_or(self.oldest_wal));
@@ -192,8 +219,10 @@ impl State {
             return; // the client hears nothing
         }
         self.acknowledged = at;
-        self.synchronous = standbys;
-        self.synchronous.insert(holder);
+        if !self.promoted {
+            self.synchronous = standbys;
+            self.synchronous.insert(holder);
+        }
     }
 
     /// A standby that streams from the primary.
@@ -204,13 +233,14 @@ impl State {
 
     /// Names in Patroni's key of synchronous standbys.
     pub fn synchronous_standbys(&self) -> BTreeSet<String> {
-        let streaming = self.units.keys().filter(|o| self.streams(**o));
-        streaming.map(|o| format!("{APP}-{o}")).collect()
+        let standbys = self.synchronous.iter().filter(|o| self.holder != Some(**o));
+        standbys.map(|o| format!("{APP}-{o}")).collect()
     }
 
     /// A standby that is away comes for a moment, and goes.
     pub fn come_and_go(&mut self, ordinal: u32) {
         if self.holder.is_some() && !self.streams(ordinal) && self.holder != Some(ordinal) {
+            self.synchronous.remove(&ordinal);
             self.forgotten.insert(ordinal);
         }
     }
@@ -277,17 +307,18 @@ impl Members for FakeMembers<'_> {
                 .filter(|(ordinal, unit)| state.patroni(**ordinal) && unit.loaded.is_some())
                 .map(|(ordinal, unit)| {
                     let leads = state.holder == Some(*ordinal);
-                    let standby = if state.cannot_follow(*ordinal) {
-                        "replica"
-                    } else {
+                    let follows = !state.cannot_follow(*ordinal);
+                    let standby = if follows && state.synchronous.contains(ordinal) {
                         "sync_standby"
+                    } else {
+                        "replica"
                     };
                     json!({
                         "name": format!("{APP}-{ordinal}"),
                         "role": if leads { "leader" } else { standby },
                         "state": match (unit.postgres_runs, leads) {
                             (true, true) => "running",
-                            (true, false) if standby == "replica" => "running",
+                            (true, false) if !follows => "running",
                             (true, false) => "streaming",
                             _ => "stopped",
                         },
@@ -374,7 +405,7 @@ impl Members for FakeMembers<'_> {
             assert_eq!(state.holder, Some(ordinal(leader)));
             let candidate = ordinal(candidate.expect("a candidate is named"));
             assert!(state.units[&candidate].postgres_runs, "the candidate runs");
-            state.holder = Some(candidate);
+            state.promote(candidate);
             state.effect("switchover");
         });
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::names::{Member, ServiceKind};
-use crate::observed::{Kubernetes, Observed, ServiceState, Volume};
+use crate::observed::{Cluster, Kubernetes, Observed, Role, ServiceState, Volume};
 use crate::options::{Config, SyncCount};
 
 /// Whether this unit's Patroni may bootstrap a new cluster.
@@ -99,6 +99,55 @@ pub fn members(observed: &Observed) -> Vec<Member> {
     members
 }
 
+/// Who leads once a member has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successor {
+    /// Another member leads already, or a synchronous standby that stays takes over, and no other can.
+    Ready,
+    /// One that stays can take over, and so can one that leaves too: writes would move twice.
+    MayLeaveToo,
+    /// Others stay, none of them is a synchronous standby.
+    Missing,
+    /// Nobody leads just now.
+    Unknown,
+    /// This member leads and no other stays.
+    Nobody,
+}
+
+/// Who leads once `me` has gone, of the other units `peers`, without those that leave too.
+///
+/// A synchronous standby that leaves is released from commits by Patroni in its next loop.
+#[must_use]
+pub fn successor(
+    view: &Cluster,
+    me: &Member,
+    peers: &BTreeSet<Member>,
+    leaving: &BTreeSet<Member>,
+) -> Successor {
+    let primary = view.primary().map(|primary| primary.member.as_ref());
+    if primary.is_some_and(|primary| primary != Some(me)) {
+        return Successor::Ready;
+    }
+    let stays = |member: &Member| member != me && !leaving.contains(member);
+    if !peers.iter().any(stays) {
+        return primary.map_or(Successor::Ready, |_| Successor::Nobody);
+    }
+    if primary.is_none() {
+        return Successor::Unknown;
+    }
+    let standbys = view
+        .members
+        .iter()
+        .filter(|member| member.started() && member.role == Role::SyncStandby)
+        .filter_map(|member| member.member.as_ref());
+    let (staying, leaving): (Vec<_>, Vec<_>) = standbys.partition(|member| stays(member));
+    match (staying.is_empty(), leaving.is_empty()) {
+        (true, _) => Successor::Missing,
+        (false, true) => Successor::Ready,
+        (false, false) => Successor::MayLeaveToo,
+    }
+}
+
 /// Where clients read: at the primary where there are no replicas.
 #[must_use]
 pub fn reads(observed: &Observed) -> ServiceKind {
@@ -186,6 +235,8 @@ fn same(a: &Value, b: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
+    use crate::observed::ClusterMember;
 
     #[test]
     fn synchronous_standbys_follow_policy_and_scale() {
@@ -217,5 +268,46 @@ mod tests {
         );
         let same = json!({"a": 1});
         assert_eq!(merge_difference(&current, same.as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn who_leads_once_a_primary_has_gone() {
+        let of = |n: u32| Names::new("pg", "dev").member(n);
+        let primary_is = |leader: u32, standbys: &[u32], others: &[u32]| {
+            let listed = |n: u32, role: Role| ClusterMember {
+                member: Some(of(n)),
+                name: of(n).to_string(),
+                role,
+                state: "streaming".into(),
+                timeline: Some(1),
+                pending_restart: false,
+            };
+            let standbys = standbys.iter().map(|n| listed(*n, Role::SyncStandby));
+            let others = others.iter().map(|n| listed(*n, Role::Replica));
+            let members = standbys.chain(others).chain([listed(leader, Role::Leader)]);
+            Cluster {
+                members: members.collect(),
+                ..Cluster::default()
+            }
+        };
+        let peers = [of(0), of(1)].into();
+        let when = |view: &Cluster, leaving: &[u32]| {
+            let leaving = leaving.iter().map(|n| of(*n)).collect();
+            successor(view, &of(2), &peers, &leaving)
+        };
+        let ready = primary_is(2, &[0, 1], &[]);
+        assert_eq!(when(&ready, &[2]), Successor::Ready);
+        assert_eq!(when(&ready, &[1, 2]), Successor::MayLeaveToo);
+        assert_eq!(when(&ready, &[0, 1, 2]), Successor::Nobody);
+        let promoted = primary_is(2, &[], &[0, 1]);
+        assert_eq!(when(&promoted, &[2]), Successor::Missing);
+        let kept = primary_is(2, &[1], &[0]);
+        assert_eq!(when(&kept, &[1, 2]), Successor::Missing);
+        let another = primary_is(1, &[2], &[0]);
+        assert_eq!(when(&another, &[1, 2]), Successor::Ready);
+        let mut nobody = ready;
+        nobody.members.retain(|m| m.role != Role::Leader);
+        assert_eq!(when(&nobody, &[2]), Successor::Unknown);
+        assert_eq!(when(&nobody, &[0, 1, 2]), Successor::Ready);
     }
 }

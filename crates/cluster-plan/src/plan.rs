@@ -312,6 +312,8 @@ pub enum Problem {
         /// It does not start: Patroni has not been able to rewind it.
         stopped: bool,
     },
+    /// Nobody leads, and the units that may be promoted have been removed: these.
+    NobodyMayLead(Vec<String>),
     /// Extensions that cannot be had as their options say.
     Extension(ExtensionProblem),
 }
@@ -329,6 +331,7 @@ impl Problem {
             // Patroni, other members or a person may change that, and nobody tells.
             | Self::CannotFollow { .. }
             | Self::Diverged { .. }
+            | Self::NobodyMayLead(_)
             // A grant gives no event.
             | Self::SecretUnreadable(_)
             | Self::Untrusted => true,

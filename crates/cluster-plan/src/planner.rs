@@ -300,9 +300,17 @@ fn wanted(
     plan: &Plan,
 ) -> Map<String, Value> {
     let mut wanted = disk::guarded(&desired.dynamic, plan);
+    let stays = |member: &Member| !observed.leaving.contains(member);
+    let primary_stays = view
+        .primary()
+        .is_some_and(|primary| primary.member.as_ref().is_none_or(stays));
     // While members are on their way out, fewer synchronous standbys may mean those that leave: a
-    // primary that leaves with them would leave none behind that may follow it.
-    let present = u32::try_from(view.members.len()).unwrap_or(u32::MAX);
+    // primary that leaves with them would leave none behind that may follow it. Nor may one that
+    // leaves acknowledge alone, though no other stands just now.
+    let mut present = u32::try_from(view.members.len()).unwrap_or(u32::MAX);
+    if !primary_stays {
+        present = present.max(observed.planned.saturating_add(1));
+    }
     if present > observed.planned
         && let Ok(config) = &desired.config
         && wanted.contains_key(SYNCHRONOUS_MODE)
@@ -312,7 +320,7 @@ fn wanted(
     // Promoted in strict mode, PostgreSQL waits for any standby until Patroni lists one. Where the
     // last other member has gone none ever comes, and only without synchronous mode does Patroni
     // take that back: commits would wait for ever.
-    let alone = observed.planned == 1 && view.lone();
+    let alone = observed.planned == 1 && view.lone() && primary_stays;
     if alone && wanted.contains_key(SYNCHRONOUS_MODE) {
         wanted.insert(SYNCHRONOUS_MODE.into(), Value::Bool(false));
     }
@@ -368,6 +376,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         return;
     };
     if view.primary().is_none() {
+        synchronous::left(plan, observed);
         return plan.wait(Waiting::Primary, "Patroni's role-change callback");
     }
     follow::plan(plan, observed, view);

@@ -191,6 +191,7 @@ fn app_wide(problems: &[Problem]) -> bool {
                 | Problem::HeadlessService(_)
                 | Problem::Format(_)
                 | Problem::OtherMajor { .. }
+                | Problem::NobodyMayLead(_)
         )
     })
 }
@@ -330,6 +331,11 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
                  rewinds it"
             ));
         }
+        Problem::NobodyMayLead(units) => format!(
+            "no unit that is left may lead, {} had the newest data: add units until it is back with \
+             its storage, or go on without (the log has the command)",
+            units.join(" or ")
+        ),
         Problem::SecretUnreadable(id) => format!(
             "cannot read the secret of option system-users, try: `juju grant-secret {id} {app}`"
         ),

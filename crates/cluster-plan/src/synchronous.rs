@@ -1,4 +1,5 @@
-//! Whether commits wait for a standby that Patroni has forgotten, and how it is reminded.
+//! What follows from Patroni's key of synchronous standbys: who may be promoted, and whether commits
+//! wait for a standby that Patroni has forgotten, and how it is reminded.
 //!
 //! Patroni lists a new synchronous standby in PostgreSQL's `synchronous_standby_names` first and in its
 //! key `/sync` a loop later, once that standby has caught up. One that comes and goes in between stays
@@ -10,8 +11,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::membership;
 use crate::observed::{Cluster, Observed};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Problem, Step};
+use crate::planner::PATRONI_YML;
 
 /// Patroni's key `/sync`: who may be promoted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +68,42 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
     let mut key = key.clone();
     key.members.insert(key.leader.clone());
     plan.step(Step::RemindPatroni(key), why);
+}
+
+/// Where nobody leads: whether a unit that may be promoted is left at all. Patroni promotes no other, and
+/// rightly so: it may lack what was acknowledged last.
+pub(crate) fn left(plan: &mut Plan, observed: &Observed) {
+    let Some(key) = observed
+        .sync_key
+        .as_ref()
+        .filter(|key| !key.leader.is_empty())
+    else {
+        return;
+    };
+    let members = membership::members(observed);
+    let may_lead: BTreeSet<&String> = key.members.iter().chain([&key.leader]).collect();
+    let is_left = |name: &&String| members.iter().any(|member| member.to_string() == **name);
+    if may_lead.iter().any(is_left) {
+        return;
+    }
+    let units = may_lead.into_iter().map(|name| {
+        let member = observed.names.member_named(name);
+        member.map_or_else(|| name.clone(), |member| member.unit())
+    });
+    plan.outlook.push(promote_anyway(observed));
+    plan.problem(Problem::NobodyMayLead(units.collect()));
+}
+
+/// What a person does for whom the newest data is lost.
+fn promote_anyway(observed: &Observed) -> String {
+    format!(
+        "to go on without what only units that are gone have: juju ssh --container postgresql {unit} \
+         /charm/bin/pebble exec --context=postgresql -- patronictl -c {PATRONI_YML} failover {scope} \
+         --candidate {me} --force",
+        me = observed.me,
+        unit = observed.me.unit(),
+        scope = observed.names.scope(),
+    )
 }
 
 /// Whether all commits wait until Patroni has acted.

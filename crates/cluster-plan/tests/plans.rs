@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::disk::Thresholds;
+use cluster_plan::membership::sync_settings;
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
     Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
@@ -289,6 +290,40 @@ fn a_wrong_option_blocks_with_its_range_and_leaves_a_running_member_alone() {
         unit_status(&observed, &desired()),
         Status::Active("Primary".into())
     );
+}
+
+#[test]
+fn a_primary_that_leaves_never_acknowledges_alone_though_no_other_member_stands_just_now() {
+    let mut stopped = running(true, Role::Replica, 2);
+    stopped.planned = 1;
+    stopped.peers = [member(1)].into();
+    stopped.leaving = [member(1)].into();
+    let view = stopped.cluster.as_mut().unwrap();
+    view.dynamic = Some(json!({}));
+    view.members[0].state = "stopped".into();
+    let mut away = stopped.clone();
+    away.cluster.as_mut().unwrap().members.remove(0);
+    let alone = Config::new(&BTreeMap::new()).unwrap();
+    let desired = Desired {
+        dynamic: sync_settings(&alone, 1),
+        ..desired()
+    };
+    let policy = |observed: &Observed| {
+        let planned = steps(&plan(observed, &desired));
+        let patch = planned.into_iter().find_map(|step| match step {
+            Step::PatchDynamic(patch) => Some(patch),
+            _ => None,
+        });
+        let patch = patch.expect("a policy is set");
+        ["synchronous_mode", "synchronous_mode_strict"].map(|key| patch[key].clone())
+    };
+    assert_eq!(policy(&stopped), [json!(true), json!(true)]);
+    assert_eq!(policy(&away), [json!(true), json!(true)]);
+    // One that stays must go on alone.
+    let mut stays = away;
+    stays.leaving.clear();
+    stays.peers.clear();
+    assert_eq!(policy(&stays), [json!(false), json!(false)]);
 }
 
 #[test]
