@@ -1,6 +1,7 @@
 """One application from one unit to three, nine, three, one, none and three again: its data is kept,
-and a client writes while the primary is among the units that go."""
+and a client writes while the primary is among the units that go, once while no other can follow it."""
 
+import shlex
 import subprocess
 import sys
 
@@ -36,6 +37,37 @@ def shrink(cluster):
     check("all rows are there", rows(cluster) == "1000")
 
 
+def without_a_successor(cluster, told):
+    """The primary is removed while the one unit that stays hangs, so nobody may lead: it is told who has
+    the newest data."""
+    stays, leaves = f"{APP}/0", f"{APP}/1"
+    promote(cluster, leaves)
+    until(60, "both units stand", lambda: cluster.whole(2))
+    cluster.inside(stays, "pkill -STOP -u postgres")
+    cluster.juju("remove-unit", APP, "--num-units", "1", "--no-prompt")
+    until(120, "the primary's unit has gone", lambda: list(cluster.units()) == [stays])
+    cluster.inside(stays, "pkill -CONT -u postgres")
+    until(60, "it is told", lambda: cluster.units()[stays][0] == "blocked")
+    message = cluster.units()[stays][1]
+    check(told, message.startswith(f"no unit that is left may lead, {leaves} had the newest data"), message)
+
+
+def lost_and_found(cluster):
+    cluster.juju("add-unit", APP)
+    until(120, "two units stand", lambda: cluster.whole(2))
+    without_a_successor(cluster, "a primary that goes while nobody can follow is named")
+    cluster.juju("add-unit", APP)
+    until(120, "two units stand again", lambda: cluster.whole(2))
+    check("its unit is back with its volume, and leads", cluster.primary() == f"{APP}/1"
+          and rows(cluster) == "1000")
+    without_a_successor(cluster, "and again")
+    log = cluster.juju("debug-log", "--replay", "--no-tail").splitlines()
+    command = [line for line in log if "to go on without" in line][-1].split("juju ssh ", 1)[1]
+    cluster.call("ssh", *shlex.split(command))
+    until(60, "the unit that is left leads", lambda: cluster.whole(1))
+    check("by the command that the log tells the unit that is left leads", rows(cluster) == "1000")
+
+
 def to_none_and_back(cluster):
     cluster.juju("remove-unit", APP, "--num-units", "1", "--no-prompt")
     until(60, "no unit is left", lambda: not cluster.units())
@@ -49,6 +81,7 @@ def main():
         cluster.juju("model-config", "update-status-hook-interval=60m")
         grow(cluster)
         shrink(cluster)
+        lost_and_found(cluster)
         to_none_and_back(cluster)
 
 

@@ -14,11 +14,12 @@ use crate::observe::{self, cluster};
 
 /// Between two looks at who could take over.
 const PAUSE: Duration = Duration::from_millis(250);
-const LOOKS_A_SECOND: i64 = 4;
 /// A new primary looks for its standbys in its next loop, sleeps for two seconds and lists them; one
-/// loop more for a standby that is only just starting.
+/// loop more, and some seconds, for a standby that is only just starting.
 const PATRONI_LOOPS: i64 = 3;
 const ALLOWANCE: i64 = 15;
+/// What the unit says meanwhile.
+const WAITS: &str = "leaves as soon as a standby that stays can take over";
 
 /// `pgdata-storage-detaching`: this member's volume goes, so another has to lead.
 ///
@@ -81,15 +82,12 @@ fn end_member(hook: &Hook<'_>, facts: &JujuFacts) {
 /// some seconds, and if it ended then, nobody could ever lead again.
 fn may_end(hook: &Hook<'_>, facts: &JujuFacts) -> bool {
     let config = Config::new(&facts.config).unwrap_or_default();
-    let looks = (PATRONI_LOOPS * config.loop_wait() + ALLOWANCE) * LOOKS_A_SECOND;
-    let mut successor = Successor::Ready;
-    for look in 0..looks {
-        if look > 0 {
-            hook.ports.clock.pause(PAUSE);
-        }
+    let begun = hook.ports.clock.now();
+    let mut told = false;
+    loop {
         let view = cluster::look(facts, hook.ports.members, false);
         // Where no member answers, or there has never been a primary, there is nothing to wait for.
-        successor = view.map_or(Successor::Ready, |view| {
+        let successor = view.map_or(Successor::Ready, |view| {
             membership::successor(&view, &facts.me, &facts.peers, &facts.leaving)
         });
         match successor {
@@ -98,9 +96,13 @@ fn may_end(hook: &Hook<'_>, facts: &JujuFacts) -> bool {
             Successor::Nobody => return false,
             Successor::Missing | Successor::MayLeaveToo | Successor::Unknown => {}
         }
-        if look == 0 {
-            tracing::info!("waits for a synchronous standby that stays");
+        if hook.ports.clock.now() - begun >= PATRONI_LOOPS * config.loop_wait() + ALLOWANCE {
+            return successor != Successor::Missing;
         }
+        if !std::mem::replace(&mut told, true) {
+            let said = hook.juju.set_status(false, "waiting", WAITS);
+            said.unwrap_or_else(|error| tracing::warn!("{}", crate::error_chain(&error)));
+        }
+        hook.ports.clock.pause(PAUSE);
     }
-    successor != Successor::Missing
 }

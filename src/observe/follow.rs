@@ -28,13 +28,17 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
     - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
 FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
-/// Of the primary: timeline, position, size of a segment, name of the oldest one, history, seconds since
-/// its start.
+/// Of the primary: timeline, position, size of a segment, timelines of which it has the segment of this
+/// position, history, seconds since its start.
 pub const UPSTREAM: &str = "\
-WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline) \
-SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, \
-  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text, \
-  (SELECT min(substr(name, 9) COLLATE \"C\") FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'), \
+WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline, \
+    pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size), \
+  file AS (SELECT $1::text::bigint / size / (4294967296 / size) AS high, \
+    $1::text::bigint / size % (4294967296 / size) AS low FROM now) \
+SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, size::text, \
+  (SELECT string_agg(substr(name, 1, 8), ',') FROM pg_catalog.pg_ls_waldir(), file \
+     WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) = \
+       upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))), \
   CASE WHEN timeline <> '00000001' \
     THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END, \
   extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::bigint::text \
@@ -68,7 +72,7 @@ pub fn look(
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
         .then(|| {
-            let rows = port.query(&primary, UPSTREAM);
+            let rows = port.look(&primary, UPSTREAM, &[&standby.position.to_string()]);
             told(rows.map(|rows| upstream(rows.first()?)))
         })
         .flatten();
@@ -111,15 +115,19 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
 }
 
 fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
-    let [timeline, position, segment, oldest, history, since] = cells else {
+    let [timeline, position, segment, kept, history, since] = cells else {
         return None;
     };
-    let segment = segment.as_deref()?.parse().ok()?;
+    let number = |digits: &str| u32::from_str_radix(digits, 16).ok();
     Some(Upstream {
-        timeline: u32::from_str_radix(timeline.as_deref()?, 16).ok()?,
+        timeline: number(timeline.as_deref()?)?,
         position: position.as_deref()?.parse().ok()?,
-        segment,
-        oldest: follow::segment_number(oldest.as_deref()?, segment)?,
+        segment: segment.as_deref()?.parse().ok()?,
+        kept: kept
+            .iter()
+            .flat_map(|kept| kept.split(','))
+            .filter_map(number)
+            .collect(),
         history: follow::history(history.as_deref().unwrap_or_default()),
         since: since.as_deref()?.parse().ok()?,
     })

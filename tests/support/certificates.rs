@@ -66,7 +66,10 @@ impl postgresql_k8s::ports::Clock for FakeClock<'_> {
 
     /// Patroni goes on meanwhile.
     fn pause(&self, _: Duration) {
-        self.0.with(State::let_patroni_work);
+        self.0.with(|state| {
+            state.tls.now += 1;
+            state.let_patroni_work();
+        });
     }
 }
 

@@ -58,8 +58,8 @@ impl Database for FakeDatabase<'_> {
         if sql == follow::STANDBY && self.world.with(|state| state.holder == Some(unit)) {
             return Ok(vec![]);
         }
-        if sql == follow::STANDBY || sql == follow::UPSTREAM {
-            return Ok(self.world.with(|state| vec![state.following(unit, sql)]));
+        if sql == follow::STANDBY {
+            return Ok(self.world.with(|state| vec![state.standby(unit)]));
         }
         if sql == postgresql_k8s::observe::disk::SLOTS {
             return Ok(vec![vec![
@@ -136,6 +136,9 @@ impl Database for FakeDatabase<'_> {
             if sql == SESSIONS {
                 return state.sessions(unit);
             }
+            if sql == follow::UPSTREAM {
+                return vec![state.upstream(unit, parameters[0])];
+            }
             state.rows(sql, parameters)
         }))
     }
@@ -183,25 +186,22 @@ impl Database for FakeDatabase<'_> {
 }
 
 impl State {
-    /// What a standby, or the primary, tells of how it is followed: a byte a segment.
-    fn following(&self, unit: u32, sql: &str) -> Vec<Option<String>> {
+    /// What a standby tells of how it follows: a byte a segment.
+    fn standby(&self, unit: u32) -> Vec<Option<String>> {
         let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
-        let (at, no) = (at.to_string(), || "false".to_owned());
-        let cells = if sql == follow::STANDBY {
-            let streams = (self.holder.is_some() && self.streams(unit)).to_string();
-            vec![streams, "1".into(), at, no(), no(), "5".into()]
-        } else {
-            let oldest = format!("{:016X}", self.oldest_wal);
-            vec![
-                "00000001".into(),
-                at,
-                "1".into(),
-                oldest,
-                String::new(),
-                "5".into(),
-            ]
-        };
-        cells.into_iter().map(Some).collect()
+        let streams = (self.holder.is_some() && self.streams(unit)).to_string();
+        let cells = [&streams, "1", &at.to_string(), "false", "false", "5"];
+        cells.map(|cell| Some(cell.to_owned())).to_vec()
+    }
+
+    /// What the primary tells of itself, and of the segment in which a standby is.
+    fn upstream(&self, unit: u32, standby: &str) -> Vec<Option<String>> {
+        let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
+        let removed = standby.parse::<u64>().unwrap() < self.oldest_wal;
+        let kept = (!removed).then(|| "00000001".to_owned());
+        let some = |text: &str| Some(text.to_owned());
+        let (timeline, at) = (some("00000001"), some(&at.to_string()));
+        vec![timeline, at, some("1"), kept, None, some("5")]
     }
 
     fn run(&mut self, sql: &str) {

@@ -6,6 +6,8 @@
 //! where all that it holds is proven to be in the primary's own history. One that diverged and that
 //! could not be rewound does not start any more; it keeps its data until a person gives it up.
 
+use std::collections::BTreeSet;
+
 use crate::observed::{Cluster, Observed, Role};
 use crate::plan::{Plan, Problem, Step, Waiting};
 use crate::planner::PATRONI_YML;
@@ -48,8 +50,8 @@ pub struct Upstream {
     pub position: u64,
     /// Bytes of a WAL segment.
     pub segment: u64,
-    /// Number of the oldest segment that it has.
-    pub oldest: u64,
+    /// Timelines of which it has a file for the segment that the standby is in.
+    pub kept: BTreeSet<u32>,
     /// Timelines that it has left, and where.
     pub history: Vec<(u32, u64)>,
     /// Seconds since its server started.
@@ -88,9 +90,33 @@ impl Upstream {
             // A timeline that the primary never knew.
             None => Relation::Diverged(0),
             Some(end) if standby.position > end => Relation::Diverged(end),
-            Some(_) if segment < self.oldest => Relation::Behind,
+            Some(_)
+                if self
+                    .next_file(standby, segment)
+                    .is_some_and(|t| !self.kept.contains(&t)) =>
+            {
+                Relation::Behind
+            }
             Some(_) => Relation::CatchesUp,
         }
+    }
+
+    /// The timeline of the file that the standby has to be sent from, as PostgreSQL's WAL sender picks
+    /// it: for a segment in which its timeline was left that is the next one's, though later timelines
+    /// have a file with the same content. None where there is nothing to send yet.
+    fn next_file(&self, standby: &Standby, segment: u64) -> Option<u32> {
+        // Standbys begin at the start of a segment.
+        let begin = segment * self.segment;
+        let left = self.history.iter();
+        let left = left.skip_while(|(timeline, _)| *timeline != standby.timeline);
+        let next = left.clone().skip(1).map(|(timeline, _)| *timeline);
+        for ((timeline, end), next) in left.zip(next.chain([self.timeline])) {
+            if begin < *end {
+                let switches = end.checked_div(self.segment) == Some(segment);
+                return Some(if switches { next } else { *timeline });
+            }
+        }
+        (begin < self.position).then_some(self.timeline)
     }
 }
 
@@ -111,14 +137,6 @@ pub fn position(text: &str) -> Option<u64> {
     let (high, low) = text.split_once('/')?;
     let half = |digits: &str| u32::from_str_radix(digits, 16).ok().map(u64::from);
     Some((half(high)? << 32) | half(low)?)
-}
-
-/// The number of a WAL segment by its file's name without the timeline, `0000000100000042`.
-#[must_use]
-pub fn segment_number(name: &str, segment: u64) -> Option<u64> {
-    let half = |range| u64::from_str_radix(name.get(range)?, 16).ok();
-    let (high, low) = (half(0..8)?, half(8..16)?);
-    Some(high.checked_mul((1_u64 << 32).checked_div(segment)?)? + low)
 }
 
 /// A value that `pg_controldata` prints, by its key.

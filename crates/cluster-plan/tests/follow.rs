@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::follow::{self, Following, Standby, Upstream, history, position, segment_number};
+use cluster_plan::follow::{self, Following, Standby, Upstream, history, position};
 use cluster_plan::names::{Member, Names};
 use cluster_plan::observed::{
     Cluster, ClusterMember, Observed, PatroniVersion, PeerData, Role, ServiceState, SystemUser,
@@ -27,7 +27,7 @@ fn member(ordinal: u32) -> Member {
 }
 
 /// Unit 2 of three, whose member is in segment 3 of timeline 2; the primary is in segment 40 of
-/// timeline 3, which begins in segment 20, and keeps WAL from segment 10 on.
+/// timeline 3, which begins in segment 20, and has no segment 3.
 fn behind() -> Observed {
     let roles = [Role::Leader, Role::SyncStandby, Role::Replica];
     let members = (0..).zip(roles).map(|(ordinal, role)| ClusterMember {
@@ -81,7 +81,7 @@ fn behind() -> Observed {
                 timeline: 3,
                 position: 40 * SEGMENT,
                 segment: SEGMENT,
-                oldest: 10,
+                kept: BTreeSet::new(),
                 history: vec![(1, SEGMENT), (2, 20 * SEGMENT)],
                 since: 600,
             }),
@@ -145,14 +145,48 @@ fn a_member_whose_next_wal_is_removed_starts_anew() {
 fn a_member_that_streams_or_can_catch_up_is_left_alone() {
     for observed in [
         standby(|s| s.streams = true),
-        standby(|s| s.position = 10 * SEGMENT),
-        upstream(|u| u.oldest = 3),
+        upstream(|u| u.kept = [1, 2].into()),
+        // All that there is.
+        with(|o| {
+            let following = o.following.as_mut().unwrap();
+            (following.standby.timeline, following.standby.position) = (3, 40 * SEGMENT);
+        }),
         with(|o| o.following.as_mut().unwrap().primary = None),
         with(|o| o.following = None),
     ] {
         let plan = plan(&observed);
         assert!(plan.steps.is_empty() && plan.problems.is_empty(), "{plan}");
     }
+}
+
+#[test]
+fn where_a_timeline_was_left_the_next_ones_segment_is_what_a_standby_is_sent() {
+    // Left in the middle of segment 4, and the next one in it too.
+    let left = |kept: &[u32], timeline, position| {
+        with(|o| {
+            let following = o.following.as_mut().unwrap();
+            following.standby.timeline = timeline;
+            following.standby.position = position;
+            let primary = following.primary.as_mut().unwrap();
+            primary.timeline = 8;
+            primary.history = vec![
+                (5, 4 * SEGMENT + 160),
+                (6, 4 * SEGMENT + 800),
+                (7, 5 * SEGMENT),
+            ];
+            primary.kept = kept.iter().copied().collect();
+        })
+    };
+    let within = 4 * SEGMENT + 80;
+    assert!(reinitialises(&left(&[5, 7, 8], 5, within)));
+    assert!(!reinitialises(&left(&[6], 5, within)));
+    assert!(reinitialises(&left(&[5], 5, 4 * SEGMENT)));
+    assert!(!reinitialises(&left(&[5], 5, 3 * SEGMENT)));
+    assert!(reinitialises(&left(&[6, 8], 6, within)));
+    assert!(!reinitialises(&left(&[7], 7, within)));
+    // One that was left where a segment ends has a file of its own to its end, and no other is read of.
+    assert!(!reinitialises(&left(&[8], 7, 5 * SEGMENT)));
+    assert!(reinitialises(&left(&[7], 7, 5 * SEGMENT)));
 }
 
 #[test]
@@ -164,7 +198,7 @@ fn a_member_that_has_anything_which_the_primary_has_not_keeps_it() {
         with(|o| {
             let following = o.following.as_mut().unwrap();
             following.standby.position = 20 * SEGMENT + 1;
-            following.primary.as_mut().unwrap().oldest = 39;
+            following.primary.as_mut().unwrap().kept = [2, 3].into();
         }),
         // Beyond the primary on the primary's own timeline.
         with(|o| {
@@ -335,12 +369,9 @@ fn a_unit_whose_patroni_does_not_answer_looks_again() {
 }
 
 #[test]
-fn positions_segments_and_histories_are_read_as_postgresql_writes_them() {
+fn positions_and_histories_are_read_as_postgresql_writes_them() {
     assert_eq!(position("1/5000000"), Some((1 << 32) + 0x500_0000));
     assert_eq!(position("5000000"), None);
-    assert_eq!(segment_number("0000000100000002", SEGMENT), Some(258));
-    assert_eq!(segment_number("00000001000000", SEGMENT), None);
-    assert_eq!(segment_number("0000000100000002", 0), None);
     let text = "1\t0/5000000\tno recovery target specified\n\n2\t0/6000000\tx\n";
     assert_eq!(history(text), [(1, 0x500_0000), (2, 0x600_0000)]);
 }
@@ -348,7 +379,9 @@ fn positions_segments_and_histories_are_read_as_postgresql_writes_them() {
 #[test]
 fn a_standby_that_stays_without_a_stream_says_so_and_looks_again() {
     let away = |since| {
-        let observed = standby(|s| (s.position, s.since) = (15 * SEGMENT, since));
+        let observed = upstream(|u| u.kept = [2].into()).also(|o| {
+            o.following.as_mut().unwrap().standby.since = since;
+        });
         assert!(status::incomplete(&observed), "the charm looks again");
         status::judge(&observed, &plan(&observed)).unit
     };
@@ -356,7 +389,9 @@ fn a_standby_that_stays_without_a_stream_says_so_and_looks_again() {
     let told = Status::Waiting("its standby does not stream from the primary".into());
     assert_eq!(away(30), told);
     let away = |change: fn(&mut Following)| {
-        let mut observed = standby(|s| (s.position, s.since) = (15 * SEGMENT, 30));
+        let mut observed = upstream(|u| u.kept = [2].into()).also(|o| {
+            o.following.as_mut().unwrap().standby.since = 30;
+        });
         change(observed.following.as_mut().unwrap());
         status::judge(&observed, &plan(&observed)).unit
     };
