@@ -10,7 +10,7 @@ import time
 
 from local_clients import Clients, charm_with_libraries
 from local_tls import charm_with_libraries as provider_with_libraries
-from scenario import APP, MODEL, Failed, check, until
+from scenario import APP, MODEL, PSQL, Failed, check, until
 
 FAR = "far"
 PROVIDER = "tls-provider"
@@ -56,7 +56,7 @@ class Both(Clients):
     def pooled(self):
         """A user that the charm did not make, as a pooler makes them, comes in over TLS."""
         done = self.call("net", "--", "env", "PGPASSWORD=of-a-pooler", "PGSSLMODE=require", "PGCONNECT_TIMEOUT=2",
-                         "psql", "-X", "-h", f"{APP}-primary.{MODEL}.svc.cluster.local", "-U", "pooled",
+                         PSQL, "-X", "-h", f"{APP}-primary.{MODEL}.svc.cluster.local", "-U", "pooled",
                          "-d", "app", "-qAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()", check=False)
         return done.stdout.strip() == "t"
 

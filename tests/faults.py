@@ -22,7 +22,7 @@ import threading
 import time
 
 from changes import KINDS, Change
-from scenario import APP, MODEL, TARGET, JUJU, Cluster, Failed, check, until
+from scenario import APP, MODEL, TARGET, JUJU, Cluster, PSQL, Failed, check, until
 
 # Seconds from the end of the last fault until all units are active and writes are taken.
 RECOVERY = 180
@@ -229,7 +229,7 @@ def same_rows_everywhere(cluster, password):
     found = set()
     for unit in cluster.status()["units"].values():
         done = cluster.call("net", "--", "env", f"PGPASSWORD={password}", "PGCONNECT_TIMEOUT=2",
-                            "psql", "-X", "-h", unit["address"], "-U", "operator", "-d", "postgres",
+                            PSQL, "-X", "-h", unit["address"], "-U", "operator", "-d", "postgres",
                             "-qAtc", statement, check=False, timeout=30)
         found.add(done.stdout.strip() if done.returncode == 0 else None)
     return len(found) == 1 and None not in found

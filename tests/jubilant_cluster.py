@@ -35,6 +35,15 @@ def psql(statement, password):
     ).strip()
 
 
+def environment(pid):
+    """A process's environment; nothing where it is another's or has ended since it was listed."""
+    try:
+        with open(f"/proc/{pid}/environ", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def standbys():
     """Standbys that stream and are synchronous, as the primary tells."""
     password = juju.run(f"{APP}/0", "get-password").results["password"]
@@ -98,7 +107,7 @@ juju.destroy_model("jubilant", destroy_storage=True)
 home = os.environ["JUJU_LOCAL_HOME"]
 left = subprocess.run(["pgrep", "-f", "patroni-postgresql-k8s|postgres -D /var/lib/postgresql/data"],
                       capture_output=True, text=True, check=False).stdout.split()
-mine = [pid for pid in left if home in open(f"/proc/{pid}/environ", errors="replace").read()]
+mine = [pid for pid in left if home in environment(pid)]
 assert not mine, mine
 assert not os.listdir(os.path.join(home, "storage")), "volumes are left"
 print("ok: destroyed, nothing is left")

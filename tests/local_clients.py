@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from scenario import APP, MODEL, Cluster, Failed, check, until
+from scenario import APP, MODEL, Cluster, PSQL, Failed, check, until
 
 PACKAGES = ("ops", "yaml", "_yaml", "websocket", "opentelemetry", "typing_extensions", "dpcharmlibs",
             "cryptography", "cffi", "_cffi_backend", "pydantic", "pydantic_core", "annotated_types",
@@ -66,7 +66,7 @@ class Clients(Cluster):
     def sql_in(self, database, statement):
         """What a statement of operator prints in a database."""
         host = f"{APP}-primary.{MODEL}.svc.cluster.local"
-        return self.juju("net", "--", "env", f"PGPASSWORD={self.password()}", "psql", "-X", "-h", host,
+        return self.juju("net", "--", "env", f"PGPASSWORD={self.password()}", PSQL, "-X", "-h", host,
                          "-U", "operator", "-d", database, "-qAtc", statement).strip()
 
     def related_again(self, name):
@@ -157,7 +157,7 @@ def guests(cluster, charm):
     host = f"{APP}-primary.{MODEL}.svc.cluster.local"
 
     def enter(database):
-        return cluster.call("net", "--", "env", "PGPASSWORD=of-a-guest", "psql", "-X", "-h", host, "-U",
+        return cluster.call("net", "--", "env", "PGPASSWORD=of-a-guest", PSQL, "-X", "-h", host, "-U",
                             "relation_id_99", "-d", database, "-qAtc", "select current_user", check=False)
 
     cluster.sql("create role relation_id_99 login password 'of-a-guest' in role relation_access")

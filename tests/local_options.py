@@ -12,7 +12,7 @@ import subprocess
 
 import yaml
 
-from scenario import APP, Cluster, Failed, check, until
+from scenario import APP, Cluster, PSQL, Failed, check, until
 
 SECTIONS = ("connection", "cpu", "durability", "instance", "logging", "memory", "optimizer",
             "request", "response", "session", "storage", "vacuum")
@@ -187,7 +187,7 @@ def extensions(cluster):
         found = []
         for database in cluster.sql("select datname from pg_database where datallowconn").split():
             password = cluster.password()
-            done = cluster.call("net", "--", "env", f"PGPASSWORD={password}", "psql", "-X", "-h",
+            done = cluster.call("net", "--", "env", f"PGPASSWORD={password}", PSQL, "-X", "-h",
                                 f"{APP}-primary.t.svc.cluster.local", "-U", "operator", "-d",
                                 database, "-qAtc",
                                 f"select 1 from pg_extension where extname = '{name}'")

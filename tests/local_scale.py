@@ -37,6 +37,12 @@ def shrink(cluster):
     check("all rows are there", rows(cluster) == "1000")
 
 
+def members(cluster, unit):
+    """Patroni's members, as this one's sees them."""
+    return cluster.inside(unit, "/charm/bin/pebble exec --context=postgresql -- patronictl "
+                                "-c /var/lib/postgresql/data/patroni.yml list -f json")
+
+
 def without_a_successor(cluster, told):
     """The primary is removed while the one unit that stays hangs, so nobody may lead: it is told who has
     the newest data."""
@@ -44,6 +50,9 @@ def without_a_successor(cluster, told):
     promote(cluster, leaves)
     until(60, "both units stand", lambda: cluster.whole(2))
     cluster.inside(stays, "pkill -STOP -u postgres")
+    # Until then it has all that is acknowledged, so it may lead.
+    until(60, "Patroni lists it no more", lambda: "Leader" in members(cluster, leaves)
+          and "Sync Standby" not in members(cluster, leaves))
     cluster.juju("remove-unit", APP, "--num-units", "1", "--no-prompt")
     until(120, "the primary's unit has gone", lambda: list(cluster.units()) == [stays])
     cluster.inside(stays, "pkill -CONT -u postgres")

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from scenario import APP, MODEL, Cluster, Failed, check, until
+from scenario import APP, MODEL, Cluster, PSQL, Failed, check, until
 
 CHARM = pathlib.Path(__file__).parent / "charms" / "tls-provider"
 PROVIDER = "tls-provider"
@@ -65,7 +65,7 @@ class Client(threading.Thread):
             statement = f"insert into written values ({self.written})"
             done = self.cluster.call(
                 "net", "--", "env", f"PGPASSWORD={self.password}", "PGCONNECT_TIMEOUT=5", *tls,
-                "psql", "-X", "-h", PRIMARY, "-U", "operator", "-d", "postgres", "-qAtc", statement,
+                PSQL, "-X", "-h", PRIMARY, "-U", "operator", "-d", "postgres", "-qAtc", statement,
                 check=False, timeout=30)
             if done.returncode:
                 self.failed.append(done.stderr.strip())
