@@ -174,8 +174,8 @@ pub fn observe(
             Err(database::ShutOut) => observed.shut_out = true,
         }
         observed.following = follow::look(juju, &observed, ports, image.major);
-        observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     }
+    observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     Ok(Observation {
         desired: desired(config, dynamic, scope),
         observed,

@@ -15,6 +15,7 @@
 mod support;
 
 use cluster_plan::observed::ServiceState;
+use juju::{CheckEvent, Event};
 use support::{KubeFault, Outcome, World, notice};
 
 /// Three units that stand.
@@ -109,7 +110,9 @@ fn where_only_units_that_were_removed_may_lead_it_says_who_had_the_newest_data_a
         state.let_patroni_work();
         assert_eq!(state.holder, None, "Patroni promotes nobody");
     });
-    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    // Also by a hook that asks no database.
+    let recovered = Event::PebbleCheckRecovered(CheckEvent::default());
+    assert_eq!(world.hook(0, &recovered), Outcome::Done);
     let (word, message) = world.status(0);
     assert_eq!(word, "blocked", "{message}");
     let who = "no unit that is left may lead, postgresql-k8s/2 had the newest data";
