@@ -63,9 +63,10 @@ def back_for_a_moment(cluster, standby):
     until(RECOVERY, "the standby follows again", lambda: cluster.whole(3))
 
 
-def remove_wal(cluster, successor):
+def remove_wal(cluster, former, successor):
     """Another primary, which keeps for the standby only what is written from then on, removes all WAL
-    that was written before."""
+    that was written before, and so does the former one: until Patroni says otherwise it is the one that a
+    standby asks that comes back."""
     cluster.sql("create table more as select generate_series(1, 1000) as n")
     old = cluster.sql("select substr(pg_walfile_name(pg_current_wal_lsn()), 9)")
     # Before it leads, so that what it keeps for the others then begins after the standby's last segment.
@@ -83,14 +84,17 @@ def remove_wal(cluster, successor):
     def removed():
         cluster.sql("select pg_switch_wal()")
         cluster.sql("checkpoint")
-        return cluster.sql(f"select count(*) from pg_ls_waldir() where substr(name, 9) = '{old}'") == "0"
+        cluster.local(former, "checkpoint")
+        files = "select string_agg(name, chr(32) order by name) from pg_ls_waldir()"
+        both = cluster.sql(files), cluster.local(former, files)
+        return all(told.startswith("0000") and f"{old} " not in f"{told} " for told in both)
 
-    until(60, "the primary has removed its WAL", removed)
+    until(60, "both have removed their WAL", removed)
 
 
-def back_too_late(cluster, standby, successor):
+def back_too_late(cluster, standby, former, successor):
     cut_off(cluster, standby)
-    remove_wal(cluster, successor)
+    remove_wal(cluster, former, successor)
     cluster.juju("fault", "heal")
     until(RECOVERY, "its unit says what it does", lambda: cluster.units()[standby]
           == ("waiting", "taking a new copy of the primary's data"), every=0.05)
@@ -112,7 +116,7 @@ def main():
         with writing(cluster, "a standby comes back", None):
             back_in_time(cluster, standby)
             back_for_a_moment(cluster, standby)
-            back_too_late(cluster, standby, successor)
+            back_too_late(cluster, standby, primary, successor)
 
 
 if __name__ == "__main__":
