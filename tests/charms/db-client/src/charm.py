@@ -146,7 +146,11 @@ class Client(ops.CharmBase):
         for group in ("user", "tls"):
             if uri := found.get(f"secret-{group}"):
                 label = f"{RELATION}.{relation.id}.{group}.secret"
-                found.update(self.model.get_secret(id=uri, label=label).get_content(refresh=True))
+                try:
+                    found.update(self.model.get_secret(id=uri, label=label).get_content(refresh=True))
+                except ops.SecretNotFoundError:
+                    # The relation is going, and the provider has seen that first.
+                    return {}
         for key in ("username", "password"):
             found.setdefault(key, found.get(f"entity-{key}".replace("username", "name"), ""))
         return found if found["password"] else {}
