@@ -12,6 +12,7 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
     }
+
     fn pause(&self, time: Duration) {
         std::thread::sleep(time);
     }

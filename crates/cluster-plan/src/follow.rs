@@ -9,8 +9,8 @@
 use std::collections::BTreeSet;
 
 use crate::observed::{Cluster, Observed, Role};
+use crate::outlook::patronictl;
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::planner::PATRONI_YML;
 
 /// What the own standby and the primary tell of each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,14 +240,9 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
 
 /// What a person does who does not want what the own member has and the primary has not.
 fn give_up(observed: &Observed) -> String {
-    format!(
-        "to give up what {me} has and the primary has not: juju ssh --container postgresql {unit} \
-         /charm/bin/pebble exec --context=postgresql -- patronictl -c {PATRONI_YML} reinit {scope} \
-         {me} --force",
-        me = observed.me,
-        unit = observed.me.unit(),
-        scope = observed.names.scope(),
-    )
+    let me = &observed.me;
+    let command = patronictl(observed, "reinit", &format!("{me} --force"));
+    format!("to give up what {me} has and the primary has not: {command}")
 }
 
 /// Why a member that can't follow must keep its data for now.

@@ -1,10 +1,11 @@
 //! What a change of parameters will mean, told before it is made: what changes, who reloads, who
-//! restarts and in which order.
+//! restarts and in which order; and in which words a person is told what they can run.
 
 use serde_json::Value;
 
 use crate::names::Member;
 use crate::observed::{Cluster, Observed, Role};
+use crate::planner::PATRONI_YML;
 
 /// Parameters of options that PostgreSQL takes only as it starts.
 const AT_START: [&str; 11] = [
@@ -112,4 +113,14 @@ fn sequence(view: &Cluster) -> Vec<String> {
     members.sort();
     let unit = |(_, member): (bool, &Member)| member.unit();
     members.into_iter().map(unit).collect()
+}
+
+/// A command for a person to run: patronictl on the cluster, in this unit's workload.
+pub(crate) fn patronictl(observed: &Observed, command: &str, rest: &str) -> String {
+    format!(
+        "juju ssh --container postgresql {unit} /charm/bin/pebble exec --context=postgresql -- \
+         patronictl -c {PATRONI_YML} {command} {scope} {rest}",
+        unit = observed.me.unit(),
+        scope = observed.names.scope(),
+    )
 }

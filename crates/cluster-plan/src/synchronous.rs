@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use crate::membership;
 use crate::observed::{Cluster, Observed};
+use crate::outlook::patronictl;
 use crate::plan::{Plan, Problem, Step};
-use crate::planner::PATRONI_YML;
 
 /// Patroni's key `/sync`: who may be promoted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,14 +96,9 @@ pub(crate) fn left(plan: &mut Plan, observed: &Observed) {
 
 /// What a person does for whom the newest data is lost.
 fn promote_anyway(observed: &Observed) -> String {
-    format!(
-        "to go on without what only units that are gone have: juju ssh --container postgresql {unit} \
-         /charm/bin/pebble exec --context=postgresql -- patronictl -c {PATRONI_YML} failover {scope} \
-         --candidate {me} --force",
-        me = observed.me,
-        unit = observed.me.unit(),
-        scope = observed.names.scope(),
-    )
+    let options = format!("--candidate {} --force", observed.me);
+    let command = patronictl(observed, "failover", &options);
+    format!("to go on without what only units that are gone have: {command}")
 }
 
 /// Whether all commits wait until Patroni has acted.
