@@ -159,7 +159,7 @@ pub fn reconcile(
         )
         .collect();
     let mixed = mixed(&relations);
-    if due.is_empty() && gone.is_empty() && !memory.sweep {
+    if due.is_empty() && gone.is_empty() && memory.left.is_empty() && !memory.sweep {
         if memory.changed {
             juju.remember(memory::KEY, &memory.text())?;
         }
@@ -299,6 +299,11 @@ fn mixed(relations: &BTreeMap<u64, Relation>) -> bool {
     relations.values().any(|r| legacy(&r)) && !relations.values().all(|r| legacy(&r))
 }
 
+/// As much of a text as is kept and told.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 fn problems(memory: &Memory, relations: &BTreeMap<u64, Relation>, mixed: bool) -> Vec<Problem> {
     let told = relations.values().filter_map(|relation| {
         let known = memory.get(relation.number)?;
@@ -312,10 +317,15 @@ fn problems(memory: &Memory, relations: &BTreeMap<u64, Relation>, mixed: bool) -
             },
         })
     });
+    let left = memory.left.iter().map(|(user, why)| Problem::ClientLeft {
+        user: user.clone(),
+        why: why.clone(),
+    });
     mixed
         .then_some(Problem::MixedClients)
         .into_iter()
         .chain(told)
+        .chain(left)
         .collect()
 }
 
@@ -363,12 +373,15 @@ impl Clients<'_> {
             .iter()
             .filter_map(|user| Some((relation_of(user)?, user)));
         let mut left = BTreeSet::new();
+        memory.left.clear();
         for (number, user) in orphans.filter(|(number, _)| !relations.contains_key(number)) {
             if let Err(error) = self.remove(user) {
                 if matches!(error, crate::ports::PortError::Unreachable(..)) {
                     return Ok(Err(error));
                 }
-                tracing::warn!("cannot remove {user}: {}", error.chain());
+                let why = error.chain();
+                tracing::warn!("cannot remove {user}: {why}");
+                memory.left.insert(user.clone(), shortened(&why));
                 left.insert(number);
                 continue;
             }

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use cluster_plan::clients::POSTGRES;
 use cluster_plan::extensions::{
-    Catalogues, Changes, ExtensionProblem, changes, create, try_to_withdraw, withdraw,
+    Available, Catalogues, Changes, ExtensionProblem, changes, create, required, try_to_withdraw,
+    withdraw,
 };
 use cluster_plan::options::Extension;
 use cluster_plan::plan::Problem;
@@ -21,14 +22,15 @@ use crate::observe::juju::JujuFacts;
 use crate::observe::{Observation, database};
 use crate::ports::{Database, PortError, PortResult, Ports, Server};
 
-/// What the image has, and what each of it requires.
+/// What the image has: what each requires (a list), whether it can be moved, and its only schema.
 pub const AVAILABLE: &str = "\
-SELECT e.name::text, pg_catalog.array_to_string(v.requires, ',') \
+SELECT e.name::pg_catalog.text, pg_catalog.array_to_string(v.requires, ','), \
+  v.relocatable::pg_catalog.text, v.schema::pg_catalog.text \
 FROM pg_catalog.pg_available_extensions e JOIN pg_catalog.pg_available_extension_versions v \
   ON v.name = e.name AND v.version = e.default_version";
 
 /// What a database has.
-pub const INSTALLED: &str = "SELECT extname::text FROM pg_catalog.pg_extension";
+pub const INSTALLED: &str = "SELECT extname::pg_catalog.text FROM pg_catalog.pg_extension";
 
 /// Key in the unit's state at the controller.
 const MEMORY: &str = "extensions";
@@ -174,23 +176,23 @@ impl Work<'_> {
         wanted: &[Extension],
         made: &BTreeSet<String>,
     ) -> PortResult<(Changes, Vec<ExtensionProblem>)> {
-        let seen = self.look()?;
+        let (seen, mut problems) = self.look()?;
         let mut changes = changes(wanted, made, &seen);
-        let mut problems = std::mem::take(&mut changes.problems);
+        problems.append(&mut changes.problems);
         for (database, lacks) in &changes.create {
-            problems.extend(self.create(database, lacks)?);
+            problems.extend(self.create(database, lacks, &seen)?);
         }
-        let (free, in_use) = self.free(&changes.withdraw)?;
-        if !free.is_empty() {
-            tracing::info!("in every database: {}", withdraw(&free));
-            for database in &self.databases {
-                self.run(database, &withdraw(&free))?;
+        let databases: Vec<&str> = seen.installed.keys().map(String::as_str).collect();
+        let (free, in_use) = self.free(&changes.withdraw, &databases)?;
+        problems.extend(in_use);
+        let stays = self.withdraw(&free, &databases)?;
+        // What is left somewhere is taken back when that can be done.
+        if stays.is_empty() && databases.len() == self.databases.len() {
+            for extension in &free {
+                changes.made.remove(extension.name);
             }
         }
-        for extension in &free {
-            changes.made.remove(extension.name);
-        }
-        problems.extend(in_use);
+        problems.extend(stays);
         for lacking in wanted.iter().filter(|e| e.by_default()) {
             if !seen.available.contains_key(lacking.name) {
                 tracing::warn!("the image has no {}: nothing is audited", lacking.name);
@@ -199,24 +201,35 @@ impl Work<'_> {
         Ok((changes, problems))
     }
 
-    fn look(&self) -> PortResult<Catalogues> {
+    /// What there is; a database that cannot be looked into is told, and keeps no other back.
+    fn look(&self) -> PortResult<(Catalogues, Vec<ExtensionProblem>)> {
         let mut seen = Catalogues::default();
         for row in self.database.look_in(self.server, POSTGRES, AVAILABLE)? {
             let mut cells = row.into_iter();
-            if let Some(name) = cells.next().flatten() {
-                let requires = cells.next().flatten().unwrap_or_default();
+            let mut next = || cells.next().flatten();
+            if let Some(name) = next() {
+                let requires = next().unwrap_or_default();
                 let requires = requires.split(',').filter(|name| !name.is_empty());
-                let requires = requires.map(str::to_owned).collect();
-                seen.available.insert(name, requires);
+                let found = Available {
+                    requires: requires.map(str::to_owned).collect(),
+                    relocatable: next().as_deref() == Some("true"),
+                    schema: next(),
+                };
+                seen.available.insert(name, found);
             }
         }
+        let mut problems = Vec::new();
         for database in &self.databases {
-            let rows = self.database.look_in(self.server, database, INSTALLED)?;
-            let names = rows.into_iter().filter_map(|row| row.into_iter().next()?);
-            seen.installed
-                .insert((*database).to_owned(), names.collect());
+            match self.database.look_in(self.server, database, INSTALLED) {
+                Ok(rows) => {
+                    let names = rows.into_iter().filter_map(|row| row.into_iter().next()?);
+                    let names = names.collect();
+                    seen.installed.insert((*database).to_owned(), names);
+                }
+                Err(error) => problems.push(in_the_way(database, error)?),
+            }
         }
-        Ok(seen)
+        Ok((seen, problems))
     }
 
     /// All at once where that works, else each by itself, so that one that fails keeps none back.
@@ -224,28 +237,64 @@ impl Work<'_> {
         &self,
         database: &str,
         extensions: &[Extension],
+        seen: &Catalogues,
     ) -> PortResult<Vec<ExtensionProblem>> {
-        let statements: Vec<String> = extensions.iter().map(create).collect();
-        tracing::info!("in database {database}: {}", statements.join("; "));
-        let all: Vec<SecretString> = statements.into_iter().map(Into::into).collect();
-        match self.database.run(self.server, database, true, &all) {
-            Err(PortError::Failed(..)) => {}
+        let names: Vec<&str> = extensions.iter().map(|e| e.name).collect();
+        tracing::info!(
+            "in database {database}: CREATE EXTENSION {}",
+            names.join(", ")
+        );
+        let mut grown = seen.clone();
+        let mut all = Vec::new();
+        for extension in extensions {
+            all.extend(create(extension, database, &grown));
+            let there = grown.installed.entry(database.to_owned()).or_default();
+            there.extend(required([extension.name.to_owned()], seen));
+        }
+        match self.change(database, all) {
+            Err(PortError::Failed(..)) if extensions.len() > 1 => {}
+            Err(error @ PortError::Failed(..)) => {
+                return Ok(extensions
+                    .iter()
+                    .map(|e| refused(e, database, &error))
+                    .collect());
+            }
             done => return done.map(|()| Vec::new()),
         }
+        let mut grown = seen.clone();
         let mut problems = Vec::new();
-        for (extension, statement) in extensions.iter().zip(&all) {
-            let alone = std::slice::from_ref(statement);
-            match self.database.run(self.server, database, false, alone) {
-                Err(error @ PortError::Failed(..)) => problems.push(ExtensionProblem::Refused {
-                    option: extension.option.to_owned(),
-                    name: extension.name.to_owned(),
-                    database: database.to_owned(),
-                    why: error.chain(),
-                }),
-                done => done?,
+        for extension in extensions {
+            match self.change(database, create(extension, database, &grown)) {
+                Err(error @ PortError::Failed(..)) => {
+                    problems.push(refused(extension, database, &error));
+                }
+                done => {
+                    done?;
+                    let there = grown.installed.entry(database.to_owned()).or_default();
+                    there.extend(required([extension.name.to_owned()], seen));
+                }
             }
         }
         Ok(problems)
+    }
+
+    /// Takes extensions back everywhere: what a database says to that where it does not let them go.
+    fn withdraw(
+        &self,
+        extensions: &[Extension],
+        databases: &[&str],
+    ) -> PortResult<Vec<ExtensionProblem>> {
+        let mut stays = Vec::new();
+        if extensions.is_empty() {
+            return Ok(stays);
+        }
+        tracing::info!("in every database: {}", withdraw(extensions));
+        for database in databases {
+            if let Err(error) = self.run(database, &withdraw(extensions)) {
+                stays.push(in_the_way(database, error)?);
+            }
+        }
+        Ok(stays)
     }
 
     /// Those that can go from every database, and what keeps the others: tried in each of them
@@ -253,12 +302,13 @@ impl Work<'_> {
     fn free(
         &self,
         extensions: &[Extension],
+        databases: &[&str],
     ) -> PortResult<(Vec<Extension>, Vec<ExtensionProblem>)> {
         let mut free: Vec<Extension> = Vec::new();
         let mut in_use = Vec::new();
         'extensions: for extension in extensions {
             free.push(*extension);
-            for database in &self.databases {
+            for database in databases {
                 match self.run(database, &try_to_withdraw(&free)) {
                     Err(error @ PortError::Failed(..)) => {
                         tracing::warn!("{} stays: {}", extension.name, error.chain());
@@ -280,5 +330,31 @@ impl Work<'_> {
     fn run(&self, database: &str, statement: &str) -> PortResult<()> {
         let statement = [SecretString::from(statement)];
         self.database.run(self.server, database, false, &statement)
+    }
+
+    fn change(&self, database: &str, statements: Vec<String>) -> PortResult<()> {
+        let statements: Vec<SecretString> = statements.into_iter().map(Into::into).collect();
+        self.database.run(self.server, database, true, &statements)
+    }
+}
+
+/// A database that refuses is told; one that is out of reach is so with all others.
+fn in_the_way(database: &str, error: PortError) -> PortResult<ExtensionProblem> {
+    let database = database.to_owned();
+    match error {
+        PortError::Failed(..) => Ok(ExtensionProblem::Database {
+            database,
+            why: error.chain(),
+        }),
+        away => Err(away),
+    }
+}
+
+fn refused(extension: &Extension, database: &str, error: &PortError) -> ExtensionProblem {
+    ExtensionProblem::Refused {
+        option: extension.option.to_owned(),
+        name: extension.name.to_owned(),
+        database: database.to_owned(),
+        why: error.chain(),
     }
 }

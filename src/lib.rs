@@ -18,6 +18,7 @@ pub mod run;
 pub mod scram;
 pub mod secrets;
 pub mod services;
+pub mod session;
 
 use std::error::Error;
 

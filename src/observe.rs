@@ -295,7 +295,7 @@ fn files(
 ) -> Result<Vec<File>, RenderError> {
     let mut files = vec![
         render::callback(&others(juju), image.major),
-        render::watch(),
+        render::watch(image.major),
         render::disk_below(),
     ];
     let (Some(passwords), Some(parameters), Some(major)) =

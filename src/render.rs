@@ -16,6 +16,7 @@ use crate::layer;
 use crate::observe::guests::GUESTS;
 use crate::observe::tls;
 use crate::secrets::Passwords;
+use crate::session::{Work, options};
 
 /// Where PostgreSQL and Patroni log.
 pub const LOG_DIR: &str = "/var/log/postgresql";
@@ -174,19 +175,22 @@ pub fn callback(others: &[Member], major: Option<u32>) -> File {
         content: include_str!("../templates/wake-charm.sh")
             .replace("@PSQL@", &psql.unwrap_or_default())
             .replace("@SLOTS@", &slots.join(","))
+            .replace("@OPTIONS@", &options(Work::Short, major))
             .into(),
         mode: 0o755,
         owner: "root",
     }
 }
 
-/// The script that wakes the charm when a standby comes or goes, or a user that it did not make.
+/// The script that wakes the charm when a standby comes or goes, or a user that it did not make, for
+/// a server of this major version.
 #[must_use]
-pub fn watch() -> File {
+pub fn watch(major: Option<u32>) -> File {
     File {
         path: WATCH,
         content: include_str!("../templates/watch-standbys.sh")
             .replace("@GUESTS@", GUESTS)
+            .replace("@OPTIONS@", &options(Work::Short, major))
             .into(),
         mode: 0o755,
         owner: "root",

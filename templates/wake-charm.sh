@@ -6,10 +6,12 @@
 # promotion makes them, a second later. Until then standbys are refused and every commit waits for them,
 # so they are made here at once. One that no member needs is dropped in that loop.
 psql=@PSQL@
+# Nothing that a database or a role has set changes or stops what is run there.
+export PGOPTIONS='@OPTIONS@' PGCONNECT_TIMEOUT=2
 case $1-$2 in
 on_role_change-master | on_role_change-primary)
-  [ -z "$psql" ] || PGCONNECT_TIMEOUT=2 "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "
-    SELECT pg_catalog.pg_create_physical_replication_slot(slot, true) FROM unnest('{@SLOTS@}'::name[]) AS slot
+  [ -z "$psql" ] || "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "
+    SELECT pg_catalog.pg_create_physical_replication_slot(slot, true) FROM pg_catalog.unnest('{@SLOTS@}'::pg_catalog.name[]) AS slot
     WHERE slot NOT IN (SELECT slot_name FROM pg_catalog.pg_replication_slots)" >/dev/null &
   ;;
 esac

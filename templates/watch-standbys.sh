@@ -4,9 +4,11 @@
 # than before (a standby has none), or there are other users that the charm did not make, or these
 # may enter other databases. Where PostgreSQL does not answer, all stays as it was.
 psql=$1
+# Nothing that a database or a role has set changes or stops the looks.
+export PGOPTIONS='@OPTIONS@' PGCONNECT_TIMEOUT=2
 look() {
   "$psql" -XqAtw -h /var/run/postgresql -U operator -d postgres -c "
-    SELECT string_agg(application_name || '=' || sync_state, ',' ORDER BY application_name)
+    SELECT pg_catalog.string_agg(application_name || '=' || sync_state, ',' ORDER BY application_name)
     FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'" -c "@GUESTS@" 2>/dev/null
 }
 last=

@@ -183,7 +183,7 @@ fn a_user_gets_its_permissions_and_loses_those_that_it_no_longer_asks_for() {
     };
     assert_eq!(
         granted(),
-        ["CONNECT ON DATABASE shop", "SELECT ON TABLE orders"]
+        ["CONNECT ON DATABASE shop", "SELECT ON TABLE public.orders"]
     );
     assert!(!world.with(|s| s.roles["relation_id_5"].groups.contains("shop")));
     world.with(|state| {

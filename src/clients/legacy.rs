@@ -9,7 +9,7 @@ use relation_interfaces::pgsql::{Answer, Request, answer, parse};
 use secrecy::SecretString;
 
 use super::serve::Trouble;
-use super::{Clients, Known, Relation};
+use super::{Clients, Known, Relation, shortened};
 use crate::juju_port::JujuError;
 use crate::ports::PortResult;
 
@@ -52,7 +52,7 @@ impl Clients<'_> {
         };
         if let Some(why) = wrong {
             tracing::warn!("{}: {why}", relation.id);
-            now.problem = Some(why.chars().take(200).collect());
+            now.problem = Some(shortened(&why));
         }
         Ok(Ok(now))
     }

@@ -18,29 +18,34 @@ use crate::ports::{PortResult, Server};
 /// Clients' users: name, whether it may log in, attributes, groups, databases whose owner it can
 /// act as, and what is granted to it by name. What is granted inside a database is counted alone. $1 marks them.
 pub const ROLES: &str = "\
-SELECT r.rolname::text, r.rolcanlogin::text, \
+SELECT r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, \
   pg_catalog.concat_ws(',', CASE WHEN r.rolsuper THEN 'superuser' END, \
     CASE WHEN r.rolcreatedb THEN 'createdb' END, CASE WHEN r.rolcreaterole THEN 'createrole' END), \
-  (SELECT json_agg(g.rolname ORDER BY g.rolname)::text FROM pg_catalog.pg_auth_members m \
+  (SELECT pg_catalog.json_agg(g.rolname ORDER BY g.rolname)::pg_catalog.text \
+     FROM pg_catalog.pg_auth_members m \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), \
-  (SELECT json_agg(d.datname ORDER BY d.datname)::text FROM pg_catalog.pg_database d \
+  (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)::pg_catalog.text \
+     FROM pg_catalog.pg_database d \
      WHERE d.datdba <> r.oid AND pg_catalog.pg_get_userbyid(d.datdba) = d.datname \
      AND pg_catalog.pg_has_role(r.oid, d.datdba, 'MEMBER')), \
-  (SELECT json_agg(g.said ORDER BY g.said)::text FROM ( \
-     SELECT a.privilege_type || ' on database ' || d.datname AS said \
+  (SELECT pg_catalog.json_agg(g.said ORDER BY g.said)::pg_catalog.text FROM ( \
+     SELECT a.privilege_type || ' on database ' || d.datname::pg_catalog.text AS said \
      FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a WHERE a.grantee = r.oid \
-     UNION ALL SELECT count(*) || ' objects in database ' || d.datname \
+     UNION ALL SELECT pg_catalog.count(*)::pg_catalog.text || ' objects in database ' \
+       || d.datname::pg_catalog.text \
      FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid \
-     WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.refobjid = r.oid \
-       AND s.deptype = 'a' AND s.classid <> 'pg_catalog.pg_default_acl'::regclass \
+     WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid \
+       AND s.deptype = 'a' AND s.classid NOT IN ('pg_catalog.pg_default_acl'::pg_catalog.regclass, \
+         'pg_catalog.pg_namespace'::pg_catalog.regclass) \
      GROUP BY d.datname) g) \
 FROM pg_catalog.pg_roles r WHERE r.rolname ~ '^relation_id_[0-9]' \
-  AND pg_catalog.shobj_description(r.oid, 'pg_authid') = $1::text ORDER BY 1";
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    WHERE n.nspname = $1::pg_catalog.text AND n.nspowner = 10 AND a.grantee = r.oid) ORDER BY 1";
 
 /// Sessions of clients' users on one member: user, database, how many, and the newest one's start.
 pub const SESSIONS: &str = "\
-SELECT usename::text, datname::text, count(*)::text, \
-  pg_catalog.to_char(max(backend_start) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+SELECT usename::pg_catalog.text, datname::pg_catalog.text, pg_catalog.count(*)::pg_catalog.text, \
+  pg_catalog.to_char(pg_catalog.max(backend_start) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
 FROM pg_catalog.pg_stat_activity \
 WHERE backend_type = 'client backend' AND usename ~ '^relation_id_[0-9]' GROUP BY 1, 2 ORDER BY 1, 2";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cluster_plan::clients::{
-    ANY_DATABASE, Catalogue, Client, DatabaseFacts, Login, OwnerFacts, UserFacts,
+    ANY_DATABASE, Catalogue, Client, DatabaseFacts, Login, OwnerFacts, Place, UserFacts,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -12,49 +12,69 @@ use super::Clients;
 use crate::ports::{Database, PortResult, Server};
 use crate::scram;
 
-/// The users of all clients, by what marks them ($1).
-pub const USERS: &str = "SELECT rolname::text FROM pg_catalog.pg_roles \
-     WHERE rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?(__2)?$' \
-     AND pg_catalog.shobj_description(oid, 'pg_authid') = $1::text ORDER BY 1";
+/// The users of all clients, by the schema that marks them ($1).
+pub const USERS: &str = "\
+SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r \
+WHERE r.rolname ~ '^relation_id_[0-9]+(_[0-9a-z]+)?(__2)?$' \
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    WHERE n.nspname = $1::pg_catalog.text AND n.nspowner = 10 AND a.grantee = r.oid) ORDER BY 1";
 
 /// One client: its user ($1), its database ($2) and the roles that matter (a JSON list, $3); $4 is
-/// what marks the owner of a database, $5 a client's user.
+/// the schema that marks the owner of a database, $5 the one that marks a client's user.
 pub const CLIENT: &str = "\
-SELECT 'user', r.rolcanlogin::text, r.rolsuper::text, r.rolcreatedb::text, r.rolcreaterole::text, \
-  r.rolpassword::text, (SELECT json_agg(g.rolname)::text FROM pg_catalog.pg_auth_members m \
+WITH marked AS (SELECT n.nspname::pg_catalog.text AS mark, a.grantee AS id \
+  FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a WHERE n.nspowner = 10) \
+SELECT 'user', r.rolcanlogin::pg_catalog.text, r.rolsuper::pg_catalog.text, \
+  r.rolcreatedb::pg_catalog.text, r.rolcreaterole::pg_catalog.text, r.rolpassword::pg_catalog.text, \
+  (SELECT pg_catalog.json_agg(g.rolname)::pg_catalog.text FROM pg_catalog.pg_auth_members m \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), \
   EXISTS (SELECT 1 FROM pg_catalog.pg_db_role_setting s \
      JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase WHERE s.setrole = r.oid \
-     AND d.datname = $2::text AND ('role=' || $2::text) = ANY (s.setconfig))::text, \
-  (coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') = $5::text)::text \
-FROM pg_catalog.pg_authid r WHERE r.rolname = $1::text \
+     AND d.datname = $2::pg_catalog.text \
+     AND ('role=' || $2::pg_catalog.text) = ANY (s.setconfig))::pg_catalog.text, \
+  EXISTS (SELECT 1 FROM marked WHERE mark = $5::pg_catalog.text AND id = r.oid)::pg_catalog.text, \
+  (SELECT pg_catalog.json_agg(g.rolname)::pg_catalog.text FROM pg_catalog.pg_auth_members m \
+     JOIN pg_catalog.pg_roles g ON g.oid = m.member WHERE m.roleid = r.oid) \
+FROM pg_catalog.pg_authid r WHERE r.rolname = $1::pg_catalog.text \
 UNION ALL \
-SELECT 'role', r.rolname::text, r.rolcanlogin::text, r.rolsuper::text, \
-  (coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') = $4::text)::text, \
-  NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_roles r WHERE r.rolname = $2::text \
-  OR r.rolname::text IN (SELECT pg_catalog.json_array_elements_text($3::text::json)) \
+SELECT 'role', r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, \
+  EXISTS (SELECT 1 FROM pg_catalog.pg_roles p WHERE pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER') \
+    AND (p.rolsuper OR p.rolname IN ('pg_execute_server_program', 'pg_read_server_files', \
+      'pg_write_server_files', 'pg_use_reserved_connections')))::pg_catalog.text, \
+  EXISTS (SELECT 1 FROM marked WHERE mark = $4::pg_catalog.text AND id = r.oid)::pg_catalog.text, \
+  NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_roles r WHERE r.rolname = $2::pg_catalog.text \
+  OR r.rolname::pg_catalog.text IN \
+    (SELECT pg_catalog.json_array_elements_text($3::pg_catalog.text::pg_catalog.json)) \
 UNION ALL \
-SELECT 'database', d.datname::text, (pg_catalog.pg_get_userbyid(d.datdba) = d.datname)::text, \
-  NULL, NULL, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_database d WHERE d.datname = $2::text \
+SELECT 'database', d.datname::pg_catalog.text, (o.rolname = d.datname)::pg_catalog.text, \
+  (d.datdba = 10)::pg_catalog.text, NULL, NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba \
+WHERE d.datname = $2::pg_catalog.text \
 UNION ALL \
-SELECT 'version', pg_catalog.current_setting('server_version'), NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+SELECT 'version', pg_catalog.current_setting('server_version'), \
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
-/// Databases in which a user ($1) owns or may do something, each with the role that inherits it.
+/// Databases in which a user ($1) owns or may do something: whether the owner is the charm's role of
+/// its name, by the schema that marks it ($2), and whether it can be entered.
 pub const OWNED: &str = "\
-SELECT d.datname::text, CASE WHEN pg_catalog.pg_get_userbyid(d.datdba) = d.datname \
-  THEN d.datname::text ELSE 'operator' END \
-FROM pg_catalog.pg_database d WHERE d.datallowconn AND d.oid IN \
+SELECT d.datname::pg_catalog.text, (o.rolname = d.datname AND EXISTS (SELECT 1 \
+    FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    WHERE n.nspname = $2::pg_catalog.text AND n.nspowner = 10 AND a.grantee = o.oid))::pg_catalog.text, \
+  (NOT d.datallowconn)::pg_catalog.text \
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.oid IN \
   (SELECT s.dbid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
-   WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = $1::text) ORDER BY 1";
+   WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+     AND r.rolname = $1::pg_catalog.text) ORDER BY 1";
 
-/// Databases of clients whose names begin with $1.
+/// Databases of clients whose names begin with $1, of owners that the schema $2 marks.
 pub const PREFIXED: &str = "\
-SELECT d.datname::text FROM pg_catalog.pg_database d \
-WHERE pg_catalog.pg_get_userbyid(d.datdba) = d.datname \
-  AND pg_catalog.left(d.datname::text, pg_catalog.length($1::text)) = $1::text \
-  AND pg_catalog.shobj_description(d.datdba, 'pg_authid') = $2::text ORDER BY 1";
+SELECT d.datname::pg_catalog.text FROM pg_catalog.pg_database d \
+JOIN pg_catalog.pg_roles o ON o.oid = d.datdba \
+WHERE o.rolname = d.datname \
+  AND pg_catalog.left(d.datname::pg_catalog.text, pg_catalog.length($1::pg_catalog.text)) = $1::pg_catalog.text \
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    WHERE n.nspname = $2::pg_catalog.text AND n.nspowner = 10 AND a.grantee = o.oid) ORDER BY 1";
 
 type Row = Vec<Option<String>>;
 
@@ -115,14 +135,21 @@ impl Clients<'_> {
         Ok(catalogue)
     }
 
-    /// Databases in which a user owns or may do something, with the heir of each.
-    pub(super) fn owned(&self, user: &str) -> PortResult<Vec<(String, String)>> {
-        let rows = self.ports.database.look(&self.server, OWNED, &[user])?;
+    /// Databases in which a user owns or may do something.
+    pub(super) fn owned(&self, user: &str) -> PortResult<Vec<Place>> {
+        let parameters = [user, cluster_plan::clients::OWNER_MARK];
+        let rows = self.ports.database.look(&self.server, OWNED, &parameters)?;
         Ok(rows
             .into_iter()
             .filter_map(|row| {
                 let mut cells = row.into_iter().flatten();
-                Some((cells.next()?, cells.next()?))
+                let database = cells.next()?;
+                let mut yes = || cells.next().as_deref() == Some("true");
+                Some(Place {
+                    database,
+                    owned: yes(),
+                    closed: yes(),
+                })
             })
             .collect())
     }
@@ -143,28 +170,35 @@ fn note(catalogue: &mut Catalogue, row: Row, password: Option<&SecretString>) {
                 .map(|(name, _)| name)
                 .collect();
             let stored = text();
-            let groups = text().and_then(|list| serde_json::from_str(&list).ok());
+            let names = |list: Option<String>| -> BTreeSet<String> {
+                list.and_then(|list| serde_json::from_str(&list).ok())
+                    .unwrap_or_default()
+            };
+            let groups = names(text());
             let fits = |password| stored.as_deref().is_some_and(|s| scram::fits(password, s));
             catalogue.user = Some(UserFacts {
                 attributes,
-                member_of: groups.unwrap_or_default(),
+                member_of: groups,
                 password_fits: password.is_some_and(fits),
                 acts_as_owner: text().as_deref() == Some("true"),
                 marked: text().as_deref() == Some("true"),
+                members: names(text()),
             });
         }
         (Some("role"), Some(name)) => {
             let mut yes = || text().as_deref() == Some("true");
             let role = OwnerFacts {
                 login: yes(),
-                superuser: yes(),
+                powerful: yes(),
                 marked: yes(),
             };
             catalogue.roles.insert(name, role);
         }
         (Some("database"), _) => {
+            let mut yes = || text().as_deref() == Some("true");
             catalogue.database = Some(DatabaseFacts {
-                owned: text().as_deref() == Some("true"),
+                owned: yes(),
+                of_operator: yes(),
             });
         }
         (Some("version"), Some(version)) => {

@@ -118,6 +118,9 @@ pub struct Memory {
     /// All are to be looked at, which could not be done yet.
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     pub sweep: bool,
+    /// Users of relations that are gone which could not be removed, and why.
+    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, String>,
     /// It is not what it was at the hook's start, though no relation is.
     #[serde(skip)]
     pub changed: bool,

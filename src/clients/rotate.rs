@@ -255,7 +255,7 @@ impl Clients<'_> {
             Login::Own => Vec::new(),
             Login::Second => self.owned(&name).map_err(failed)?,
         };
-        let databases: Vec<String> = databases.into_iter().map(|(name, _)| name).collect();
+        let databases: Vec<String> = databases.into_iter().map(|place| place.database).collect();
         if forced {
             self.run(&end_sessions(&name), None).map_err(failed)?;
             self.end_elsewhere(&name);

@@ -15,7 +15,7 @@ use relation_interfaces::{Bag, RequestError};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::{Clients, Known, Relation};
+use super::{Clients, Known, Relation, shortened};
 use crate::apply::verifier_statement;
 use crate::juju_port::{Content, JujuError};
 use crate::ports::{PortError, PortResult};
@@ -103,7 +103,7 @@ impl Clients<'_> {
                 Err(Trouble::Waits(why)) => {
                     tracing::info!("{} waits: {why}", relation.id);
                     now.unsettled = true;
-                    now.waits = Some(why.chars().take(200).collect());
+                    now.waits = Some(shortened(&why));
                 }
                 Err(Trouble::Failed(why)) => {
                     now.unsettled = true;
@@ -304,6 +304,9 @@ impl Clients<'_> {
         let failed = |error| failed(&relation.endpoint, error);
         let catalogue = self.catalogue(client, known).map_err(failed)?;
         check(client, &catalogue).map_err(|refusal| Trouble::Own(refusal.to_string()))?;
+        if catalogue.user.is_none() && client.has("createrole") {
+            tracing::warn!("{}: {}", relation.id, createrole(&catalogue.version));
+        }
         let password = self.password(known);
         for batch in serve(client, &catalogue) {
             tracing::info!("{}: {}", relation.id, notes(&batch));
@@ -313,14 +316,24 @@ impl Clients<'_> {
         Ok((password, catalogue.version, made))
     }
 
-    /// Removes a user that no relation has any more.
+    /// Removes a user that no relation has any more. A database that refuses keeps no other one back.
     pub(super) fn remove(&self, user: &str) -> PortResult<()> {
+        let mut refused = None;
         for batch in remove(user, &self.owned(user)?) {
             tracing::info!("relation of {user} is gone: {}", notes(&batch));
-            self.run(&batch, None)?;
+            match self.run(&batch, None) {
+                Err(PortError::Failed(what, source)) if refused.is_none() => {
+                    refused = Some(PortError::Failed(
+                        format!("{what} in database {}", batch.database),
+                        source,
+                    ));
+                }
+                Err(PortError::Failed(..)) | Ok(()) => {}
+                away => return away,
+            }
         }
         self.end_elsewhere(user);
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     pub(super) fn run(&self, batch: &Batch, password: Option<&SecretString>) -> PortResult<()> {
@@ -360,7 +373,7 @@ impl Clients<'_> {
             }])
             .to_string()
         };
-        now.problem = (!text.is_empty()).then(|| text.chars().take(200).collect());
+        now.problem = (!text.is_empty()).then(|| shortened(&text));
         let app = self.facts.names.app();
         self.juju.set_relation(&relation.id, app, "status", &status)
     }
@@ -373,6 +386,21 @@ pub(super) fn failed(endpoint: &str, error: PortError) -> Trouble {
             "Failed to initialize {endpoint} relation: {}",
             other.chain()
         )),
+    }
+}
+
+/// What a client that may make roles can do beyond that.
+fn createrole(version: &str) -> &'static str {
+    let major: u32 = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok())
+        .unwrap_or_default();
+    if major < 16 {
+        "createrole lets this client act as every role that is no superuser, and with \
+         pg_execute_server_program run programs as postgres: trust it as you trust operator"
+    } else {
+        "createrole lets this client make roles and change those that it has made"
     }
 }
 

@@ -7,27 +7,36 @@ use super::juju::JujuFacts;
 use crate::ports::{Database, PortError, Server};
 use crate::scram;
 
-/// One row a role, one a database, one a standby that streams,
-/// one a member that commits wait for though it does not, and one that tells of PUBLIC's rights on the database `postgres`.
-const CATALOGUE: &str = "\
-SELECT 'role', r.rolname, r.rolcanlogin::text, r.rolsuper::text, r.rolpassword, \
-  (SELECT string_agg(g.rolname, ',') FROM pg_catalog.pg_auth_members m \
+/// One row a role, one a database, one a standby that streams, one a member that commits wait for
+/// though it does not, one that tells of PUBLIC's rights, and one that tells of the schemas that mark
+/// roles.
+pub const CATALOGUE: &str = "\
+SELECT 'role', r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, r.rolsuper::pg_catalog.text, \
+  r.rolpassword, \
+  (SELECT pg_catalog.string_agg(g.rolname::pg_catalog.text, ',') FROM pg_catalog.pg_auth_members m \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), \
   EXISTS (SELECT 1 FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a \
-     WHERE d.datname = 'postgres' AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')::text \
+     WHERE d.datname = 'postgres' AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')::pg_catalog.text, \
+  (SELECT pg_catalog.json_agg(CASE WHEN s.setdatabase = 0 THEN '' ELSE d.datname::pg_catalog.text END)::pg_catalog.text \
+     FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase \
+     WHERE s.setrole = r.oid) \
 FROM pg_catalog.pg_authid r WHERE r.rolname !~ '^(pg_|relation_id_)' \
 UNION ALL \
-SELECT 'public', d.datname, (d.datacl IS NOT NULL AND NOT EXISTS (SELECT 1 \
-     FROM pg_catalog.aclexplode(d.datacl) a WHERE a.grantee = 0))::text, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_database d WHERE d.datname = 'postgres' \
+SELECT 'public', NULL, pg_catalog.bool_and(d.datacl IS NOT NULL AND NOT EXISTS (SELECT 1 \
+     FROM pg_catalog.aclexplode(d.datacl) a WHERE a.grantee = 0))::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_database d WHERE d.datname IN ('postgres', 'template1') \
 UNION ALL \
-SELECT 'database', d.datname, d.oid::text, NULL, NULL, NULL, NULL \
+SELECT 'marks', NULL, (pg_catalog.count(*) = 2)::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_namespace n WHERE n.nspowner = 10 \
+  AND n.nspname IN ('charm_marks_clients', 'charm_marks_database_owners') \
+UNION ALL \
+SELECT 'database', d.datname::pg_catalog.text, d.oid::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_database d WHERE d.datallowconn \
 UNION ALL \
-SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::text, NULL, NULL, NULL, NULL \
+SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_stat_replication WHERE state = 'streaming' \
 UNION ALL \
-SELECT 'awaited', name[1], NULL, NULL, NULL, NULL, NULL \
+SELECT 'awaited', name[1], NULL, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.current_setting('synchronous_standby_names') AS names, \
   pg_catalog.regexp_matches(names, '\"([^\"]+)\"', 'g') AS name \
 WHERE names !~* '^ *any' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_replication \
@@ -95,6 +104,7 @@ fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
                 let stored = next();
                 let groups = next().unwrap_or_default();
                 let connects = next().as_deref() == Some("true");
+                let settings = next().and_then(|list| serde_json::from_str(&list).ok());
                 let role = RoleFacts {
                     login,
                     superuser,
@@ -105,6 +115,7 @@ fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
                         .collect(),
                     password_fits: fits(juju, &name, stored.as_deref()),
                     connects_postgres: connects,
+                    settings: settings.unwrap_or_default(),
                 };
                 facts.roles.insert(name, role);
             }
@@ -120,6 +131,7 @@ fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
                 facts.awaited.insert(name);
             }
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
+            (Some("marks"), _) => facts.marks = next().as_deref() == Some("true"),
             _ => {}
         }
     }
@@ -130,4 +142,16 @@ fn fits(juju: &JujuFacts, role: &str, stored: Option<&str>) -> Option<bool> {
     let user = SystemUser::from_name(role)?;
     let password = juju.passwords.as_ref()?.get(user)?;
     Some(stored.is_some_and(|stored| scram::fits(password, stored)))
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_plan::clients::{OWNER_MARK, USER_MARK};
+
+    use super::CATALOGUE;
+
+    #[test]
+    fn the_catalogue_is_asked_for_the_schemas_that_mark_roles() {
+        assert!(CATALOGUE.contains(&format!("('{USER_MARK}', '{OWNER_MARK}')")));
+    }
 }

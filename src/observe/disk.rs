@@ -15,9 +15,9 @@ const PLACES: [(&str, &str); 4] = [
 
 /// The replication slot that holds most WAL.
 pub const SLOTS: &str = "\
-SELECT slot_name::text, (pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() \
+SELECT slot_name::pg_catalog.text, (pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() \
     THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, \
-    restart_lsn)::bigint / 1048576)::text, active::text \
+    restart_lsn)::pg_catalog.int8 / 1048576)::pg_catalog.text, active::pg_catalog.text \
 FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL \
 ORDER BY restart_lsn LIMIT 1";
 

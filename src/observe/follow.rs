@@ -12,36 +12,36 @@ use crate::ports::{Database, PortResult, Ports, Server};
 /// Its timeline is the highest that has a file for the end of its WAL, so never too low a one.
 pub const STANDBY: &str = "\
 WITH here AS (SELECT \
-    (greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()) - '0/0')::bigint AS at, \
+    (greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()) - '0/0')::pg_catalog.int8 AS at, \
     pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size), \
   file AS (SELECT (at - 1) / size / (4294967296 / size) AS high, (at - 1) / size % (4294967296 / size) AS low FROM here) \
 SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.pg_stat_activity a USING (pid) \
-    WHERE r.status = 'streaming' AND a.backend_start < pg_catalog.clock_timestamp() - interval '2 s')::text, \
+    WHERE r.status = 'streaming' AND a.backend_start < pg_catalog.clock_timestamp() - interval '2 s')::pg_catalog.text, \
   greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()), \
-    (SELECT max(('x' || substr(name, 1, 8))::bit(32)::bigint) FROM pg_catalog.pg_ls_waldir() \
-       WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) = \
-         upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))))::text, \
-  at::text, \
-  (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::text, \
-  (pg_catalog.current_setting('restore_command') <> '')::text, \
+    (SELECT pg_catalog.max(('x' || pg_catalog.substr(name, 1, 8))::pg_catalog.bit(32)::pg_catalog.int8) FROM pg_catalog.pg_ls_waldir() \
+       WHERE name ~ '^[0-9A-F]{24}$' AND pg_catalog.substr(name, 9) = \
+         pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(high), 8, '0') || pg_catalog.lpad(pg_catalog.to_hex(low), 8, '0'))))::pg_catalog.text, \
+  at::pg_catalog.text, \
+  (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::pg_catalog.text, \
+  (pg_catalog.current_setting('restore_command') <> '')::pg_catalog.text, \
   extract(epoch FROM pg_catalog.clock_timestamp() \
-    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::bigint::text \
+    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::pg_catalog.int8::pg_catalog.text \
 FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
 /// Of the primary: timeline, position, size of a segment, timelines of which it has the segment of this
 /// position, history, seconds since its start.
 pub const UPSTREAM: &str = "\
-WITH now AS (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline, \
+WITH now AS (SELECT pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline, \
     pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size), \
-  file AS (SELECT $1::text::bigint / size / (4294967296 / size) AS high, \
-    $1::text::bigint / size % (4294967296 / size) AS low FROM now) \
-SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::bigint::text, size::text, \
-  (SELECT string_agg(substr(name, 1, 8), ',') FROM pg_catalog.pg_ls_waldir(), file \
-     WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) = \
-       upper(lpad(to_hex(high), 8, '0') || lpad(to_hex(low), 8, '0'))), \
+  file AS (SELECT $1::pg_catalog.text::pg_catalog.int8 / size / (4294967296 / size) AS high, \
+    $1::pg_catalog.text::pg_catalog.int8 / size % (4294967296 / size) AS low FROM now) \
+SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::pg_catalog.int8::pg_catalog.text, size::pg_catalog.text, \
+  (SELECT pg_catalog.string_agg(pg_catalog.substr(name, 1, 8), ',') FROM pg_catalog.pg_ls_waldir(), file \
+     WHERE name ~ '^[0-9A-F]{24}$' AND pg_catalog.substr(name, 9) = \
+       pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(high), 8, '0') || pg_catalog.lpad(pg_catalog.to_hex(low), 8, '0'))), \
   CASE WHEN timeline <> '00000001' \
     THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END, \
-  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::bigint::text \
+  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::pg_catalog.int8::pg_catalog.text \
 FROM now";
 
 /// Patroni's word for a member whose PostgreSQL it has tried to start.

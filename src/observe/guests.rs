@@ -14,14 +14,15 @@ use crate::ports::{Ports, Server};
 /// are neither the charm's own, nor a client's of the charm, nor a directory's. The watcher runs it
 /// too, by a shell and within double quotes.
 pub const GUESTS: &str = "\
-SELECT r.rolname::text, r.rolsuper::text, \
-  (SELECT json_agg(d.datname ORDER BY d.datname)::text FROM pg_catalog.pg_database d \
+SELECT r.rolname::pg_catalog.text, r.rolsuper::pg_catalog.text, \
+  (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)::pg_catalog.text \
+     FROM pg_catalog.pg_database d \
      WHERE d.datallowconn AND NOT d.datistemplate \
      AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')) \
 FROM pg_catalog.pg_roles r WHERE r.rolcanlogin \
   AND r.rolname NOT IN ('operator', 'replication', 'rewind', 'backup', 'monitoring', 'postgres') \
-  AND coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), '') \
-    <> 'user of a client, kept by the charm' \
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    WHERE n.nspname = 'charm_marks_clients' AND n.nspowner = 10 AND a.grantee = r.oid) \
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_auth_members m \
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid \
      AND g.rolname IN ('identity_access', 'internal_access')) ORDER BY 1";

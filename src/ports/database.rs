@@ -1,15 +1,23 @@
 //! PostgreSQL through `tokio-postgres`: by the own unit's socket, or over the network.
 
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use cluster_plan::clients::POSTGRES;
 use cluster_plan::names::{POSTGRESQL_PORT, SHARED_SOCKETS};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket};
 
 use super::{Database, PortError, PortResult, Server};
+use crate::session::{Work, options};
+
+/// What carries a session.
+type Wire = Connection<Socket, NoTlsStream>;
 
 /// Longest time for one session, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -17,35 +25,27 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 const LONG: Duration = Duration::from_mins(1);
 const NAME: &str = "PostgreSQL";
 
-/// Set in every session: no wait for standbys, nothing in the server's log, an end to whatever
-/// hangs, and writes even where clients may only read.
-const SESSION: &str = "-c synchronous_commit=local -c statement_timeout=3000 \
-                       -c default_transaction_read_only=off \
-                       -c log_statement=none -c log_min_duration_statement=-1 \
-                       -c log_min_error_statement=panic";
-
-/// The same, for work that takes long but must not wait for clients' locks.
-const LONG_SESSION: &str = "-c synchronous_commit=local -c statement_timeout=50000 \
-                            -c default_transaction_read_only=off \
-                            -c lock_timeout=3000 \
-                            -c log_statement=none -c log_min_duration_statement=-1 \
-                            -c log_min_error_statement=panic";
-
-/// Where and for how long a session is.
+/// Where a session is, and for how long.
 struct Session<'a> {
     server: &'a Server,
     database: &'a str,
-    options: &'static str,
-    timeout: Duration,
+    work: Work,
 }
 
 impl<'a> Session<'a> {
     fn short(server: &'a Server) -> Self {
         Self {
             server,
-            database: "postgres",
-            options: SESSION,
-            timeout: TIMEOUT,
+            database: POSTGRES,
+            work: Work::Short,
+        }
+    }
+
+    /// Longest time for all of it, connecting included.
+    fn limit(&self) -> Duration {
+        match self.work {
+            Work::Short => TIMEOUT,
+            Work::Long => LONG,
         }
     }
 }
@@ -53,34 +53,36 @@ impl<'a> Session<'a> {
 /// Sessions that last for one call.
 pub struct PostgresDatabase<'a> {
     runtime: &'a Runtime,
+    sockets: PathBuf,
+    /// Major version of the servers, once one has told it.
+    major: Cell<Option<u32>>,
 }
 
 impl<'a> PostgresDatabase<'a> {
-    /// Sessions driven by this runtime.
+    /// Sessions driven by this runtime; the own server's socket is in the directory that the
+    /// containers share.
     #[must_use]
     pub fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime }
+        Self::with_sockets(runtime, SHARED_SOCKETS)
+    }
+
+    /// The same, with the own server's socket in another directory.
+    #[must_use]
+    pub fn with_sockets(runtime: &'a Runtime, sockets: impl Into<PathBuf>) -> Self {
+        Self {
+            runtime,
+            sockets: sockets.into(),
+            major: Cell::default(),
+        }
     }
 
     fn session<T, F>(&self, session: &Session<'_>, what: &str, work: F) -> PortResult<T>
     where
-        F: AsyncFnOnce(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
+        F: AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
     {
-        let mut config = Config::new();
-        config
-            .user("operator")
-            .dbname(session.database)
-            .application_name("postgresql-k8s charm")
-            .connect_timeout(Duration::from_secs(1))
-            .options(session.options)
-            .port(POSTGRESQL_PORT);
-        match session.server {
-            Server::Own => config.host_path(SHARED_SOCKETS),
-            Server::Host(host, password) => config.host(host).password(password.expose_secret()),
-        };
         let bounded = async {
-            tokio::time::timeout(session.timeout, async {
-                let (client, connection) = config.connect(NoTls).await?;
+            tokio::time::timeout(session.limit(), async {
+                let (client, connection) = self.enter(session).await?;
                 let driver = tokio::spawn(connection);
                 let result = work(&client).await;
                 drop(client);
@@ -98,9 +100,59 @@ impl<'a> PostgresDatabase<'a> {
                 Err(PortError::Failed(what.to_owned(), error.into()))
             }
             Ok(Err(error)) => Err(PortError::Unreachable(NAME, error.into())),
+            // What makes a client's database slow says nothing of the server.
+            Err(elapsed) if session.database != POSTGRES => {
+                Err(PortError::Failed(what.to_owned(), elapsed.into()))
+            }
             Err(elapsed) => Err(PortError::Unreachable(NAME, elapsed.into())),
         }
     }
+
+    /// Connects with all that the server's version lets be fixed. Which version that is the server
+    /// tells in its answer, so it is asked first in a database that no client has set anything in.
+    async fn enter(&self, session: &Session<'_>) -> Result<(Client, Wire), tokio_postgres::Error> {
+        if self.major.get().is_none() {
+            let first = Session {
+                database: POSTGRES,
+                ..*session
+            };
+            let before = options(first.work, None);
+            let entered = self.connect(&first, &before).await?;
+            let told = entered.1.parameter("server_version").and_then(major);
+            self.major.set(told);
+            if session.database == POSTGRES && options(session.work, told) == before {
+                return Ok(entered);
+            }
+        }
+        let options = options(session.work, self.major.get());
+        self.connect(session, &options).await
+    }
+
+    async fn connect(
+        &self,
+        session: &Session<'_>,
+        options: &str,
+    ) -> Result<(Client, Wire), tokio_postgres::Error> {
+        let mut config = Config::new();
+        config
+            .user("operator")
+            .dbname(session.database)
+            .application_name("postgresql-k8s charm")
+            .connect_timeout(Duration::from_secs(1))
+            .options(options)
+            .port(POSTGRESQL_PORT);
+        match session.server {
+            Server::Own => config.host_path(&self.sockets),
+            Server::Host(host, password) => config.host(host).password(password.expose_secret()),
+        };
+        config.connect(NoTls).await
+    }
+}
+
+/// The major version in what a server calls its version: `15.18 (Debian 15.18-0)`.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 impl PostgresDatabase<'_> {
@@ -142,17 +194,10 @@ impl Database for PostgresDatabase<'_> {
     }
 
     fn execute(&self, server: &Server, statements: &[SecretString]) -> PortResult<()> {
-        let mut batch = String::from("BEGIN;\n");
-        for statement in statements {
-            batch.push_str(statement.expose_secret());
-            batch.push_str(";\n");
-        }
-        batch.push_str("COMMIT;");
-        let batch = SecretString::from(batch);
         self.session(
             &Session::short(server),
             "change the roles",
-            async |client| client.batch_execute(batch.expose_secret()).await,
+            async |client| together(client, statements).await,
         )
     }
 
@@ -186,23 +231,48 @@ impl Database for PostgresDatabase<'_> {
         statements: &[SecretString],
     ) -> PortResult<()> {
         let session = Session {
+            server,
             database,
-            options: LONG_SESSION,
-            timeout: LONG,
-            ..Session::short(server)
+            work: Work::Long,
         };
         self.session(&session, "change roles and databases", async |client| {
             if transaction {
-                client.batch_execute("BEGIN").await?;
+                return together(client, statements).await;
             }
-            // Each is sent by itself: several at once would be one transaction in any case.
             for statement in statements {
                 client.batch_execute(statement.expose_secret()).await?;
             }
-            if transaction {
-                client.batch_execute("COMMIT").await?;
-            }
             Ok(())
         })
+    }
+}
+
+/// Runs statements in one transaction, each sent by itself: a server that logs one, say because a
+/// library audits `BEGIN`, logs the text of all that came with it, and one may hold a verifier.
+async fn together(
+    client: &Client,
+    statements: &[SecretString],
+) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute("BEGIN").await?;
+    for statement in statements {
+        client.batch_execute(statement.expose_secret()).await?;
+    }
+    client.batch_execute("COMMIT").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::major;
+
+    #[test]
+    fn the_major_version_is_read_from_what_servers_call_theirs() {
+        for (version, expected) in [
+            ("15.18 (Debian 15.18-0+deb12u1)", Some(15)),
+            ("17.11", Some(17)),
+            ("18beta1", Some(18)),
+            ("", None),
+        ] {
+            assert_eq!(major(version), expected, "{version}");
+        }
     }
 }

@@ -284,6 +284,7 @@ impl State {
             return users.map(|(name, _)| vec![some(name)]).collect();
         }
         if sql == OWNED {
+            assert_eq!(parameters[1], OWNER_MARK);
             let mut databases: BTreeSet<&String> = BTreeSet::new();
             let tables = self.clients.tables.iter();
             databases.extend(
@@ -295,7 +296,7 @@ impl State {
                 .into_iter()
                 .map(|name| {
                     let owned = self.clients.databases.get(name) == Some(name);
-                    vec![some(name), some(if owned { name } else { "operator" })]
+                    vec![some(name), text(owned), text(false)]
                 })
                 .collect();
         }
@@ -351,6 +352,7 @@ impl State {
                 groups,
                 text(self.clients.acting.contains(&acts)),
                 text(role.marked),
+                None,
             ]);
         }
         for (name, role) in &self.roles {
@@ -365,8 +367,13 @@ impl State {
             }
         }
         if let Some(owner) = self.clients.databases.get(*database) {
-            let owned = owner == database;
-            rows.push(vec![some("database"), some(database), text(owned)]);
+            let (owned, of_operator) = (owner == database, owner == "operator");
+            rows.push(vec![
+                some("database"),
+                some(database),
+                text(owned),
+                text(of_operator),
+            ]);
         }
         rows
     }
@@ -382,7 +389,16 @@ impl State {
                 let old = clients.databases.insert((*name).into(), "operator".into());
                 assert!(old.is_none(), "database {name} already exists");
             }
-            ["COMMENT", "ON", "ROLE", name, "IS", ..] => self.role(name).marked = true,
+            ["GRANT", "USAGE", "ON", "SCHEMA", mark, "TO", name]
+                if [USER_MARK, OWNER_MARK].contains(mark) =>
+            {
+                assert!(self.marks.contains(*mark), "schema {mark}");
+                self.role(name).marked = true;
+            }
+            ["SET", "LOCAL", "ROLE", name] => {
+                assert!(transaction, "only a transaction has a local role");
+                self.role(name);
+            }
             ["REVOKE", "ALL", "ON", "DATABASE", name, "FROM", "PUBLIC"] => {
                 assert!(clients.databases.contains_key(*name), "database {name}");
             }
@@ -431,11 +447,14 @@ impl State {
                 assert_eq!(name, role);
                 clients.acting.insert(((*user).into(), (*name).into()));
             }
-            ["ALTER", "DEFAULT", "PRIVILEGES", "FOR", "ROLE", user, ..] | ["DO", .., user] => {
+            ["ALTER", "DEFAULT", "PRIVILEGES", "FOR", "ROLE", user, ..] => {
                 assert!(clients.databases.contains_key(database), "in {database}");
-                if words[0] == "ALTER" {
-                    self.role(user);
-                }
+                self.role(user);
+            }
+            // What it does is PostgreSQL's to tell, see `look_alikes.rs`.
+            ["DO", ..] => {
+                let there = clients.databases.contains_key(database);
+                assert!(there || database == "postgres", "in {database}");
             }
             ["SELECT", call, .., user] if call.starts_with("pg_catalog.pg_terminate_backend") => {
                 clients

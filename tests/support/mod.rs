@@ -80,6 +80,8 @@ pub struct State {
     pub dynamic: Value,
     pub roles: BTreeMap<String, Role>,
     pub public_revoked: bool,
+    /// Schemas that mark roles.
+    pub marks: BTreeSet<String>,
     /// Bootstraps of a new cluster so far.
     pub bootstraps: usize,
     /// Effects of the hook that runs, or ran last.
@@ -128,7 +130,7 @@ pub struct Role {
     pub connects: bool,
     pub createdb: bool,
     pub createrole: bool,
-    /// Its comment says that the charm made it, to own a database of clients or for one of them.
+    /// It may use a schema that says that the charm made it, to own a database of clients or for one.
     pub marked: bool,
 }
 
@@ -212,6 +214,7 @@ impl World {
             dynamic: Value::Null,
             roles: BTreeMap::new(),
             public_revoked: false,
+            marks: BTreeSet::new(),
             bootstraps: 0,
             effects: Vec::new(),
             dies_after: None,

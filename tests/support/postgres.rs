@@ -78,6 +78,11 @@ impl Database for FakeDatabase<'_> {
                 Some("postgres".into()),
                 text(state.public_revoked),
             ]];
+            rows.push(vec![
+                Some("marks".into()),
+                None,
+                text(state.marks.len() == 2),
+            ]);
             rows.extend(state.databases().into_iter().map(|name| {
                 // Others that come and go don't change it.
                 let id = format!("id of {name}");
@@ -205,7 +210,7 @@ impl State {
     }
 
     fn run(&mut self, sql: &str) {
-        let bare = sql.replace('"', "");
+        let bare = sql.replace('"', "").replace("DO 'DECLARE", "DO DECLARE");
         let words: Vec<&str> = bare.split_whitespace().collect();
         match words.as_slice() {
             [
@@ -219,6 +224,26 @@ impl State {
                 "PUBLIC",
             ] => {
                 self.public_revoked = true;
+            }
+            [
+                "REVOKE",
+                "ALL",
+                "PRIVILEGES",
+                "ON",
+                "DATABASE",
+                "template1",
+                "FROM",
+                "PUBLIC",
+            ] => {}
+            ["CREATE", "SCHEMA", mark] => {
+                assert!(
+                    self.marks.insert((*mark).to_owned()),
+                    "schema {mark} exists"
+                );
+            }
+            ["DO", "DECLARE", "marked", ..] => {}
+            ["ALTER", "ROLE", name, "RESET", "ALL"] => {
+                self.role(name);
             }
             [
                 "REVOKE",

@@ -4,13 +4,14 @@
 //! member of it, so that `pg_hba.conf` needs one rule for all clients (`samerole`), whatever
 //! databases come and go, and what one client of a database makes, the next one may use.
 
+mod adopt;
 mod catalogue;
+mod remove;
 mod sql;
 
-pub use catalogue::{Catalogue, DatabaseFacts, OwnerFacts, UserFacts};
-pub use sql::{
-    Batch, POSTGRES, end_sessions, identifier, literal, remove, retire, revoke_logins, serve,
-};
+pub use catalogue::{Catalogue, DatabaseFacts, OwnerFacts, Place, UserFacts};
+pub use remove::{end_sessions, remove, retire, revoke_logins};
+pub use sql::{Batch, POSTGRES, identifier, literal, serve};
 
 use std::collections::BTreeSet;
 
@@ -19,12 +20,18 @@ pub const CLIENTS: &str = "relation_access";
 /// Group of the clients' users who may enter every database that lets them connect: those who can
 /// make databases, or are above such rules.
 pub const ANY_DATABASE: &str = "relation_any_database";
-/// What the comment of a role says that owns a database of clients.
-pub const OWNER_MARK: &str = "owner of the database of this name, kept by the charm";
+/// Who inherits what a client leaves that no database's owner is there for: a role that nobody logs
+/// in as, and that is a member of nothing.
+pub const LEFTOVERS: &str = "relation_leftovers";
 
-/// What the comment of a client's user says, and of its second login. Others make users of the same
-/// kind of name, as a pooler does with the rights that it was given: those are not the charm's.
-pub const USER_MARK: &str = "user of a client, kept by the charm";
+/// A schema of the database `postgres`, owned by `operator` and empty: whoever is granted its use owns
+/// a database of clients. Who may make roles may comment on them and change them, but can grant
+/// nothing on what `operator` owns.
+pub const OWNER_MARK: &str = "charm_marks_database_owners";
+
+/// The same for a client's user, and for its second login. Others make users of the same kind of name,
+/// as a pooler does with the rights that it was given: those are not the charm's.
+pub const USER_MARK: &str = "charm_marks_clients";
 
 /// How a client stands to its database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -191,12 +198,21 @@ pub enum Refusal {
     /// A role has the database's name already and is not its owner.
     #[error("database {0} cannot be made: a role of that name exists")]
     RoleInTheWay(String),
+    /// A client's user made the database, or it was one's that has gone.
+    #[error("database {0} is another client's: ask for another name, or have operator own it")]
+    DatabaseOfOthers(String),
+    /// The charm's roles have such names.
+    #[error("invalid database name: {0} is a name of the charm's roles")]
+    Reserved(String),
 }
+
+/// What begins the names of the charm's roles for clients.
+const RESERVED: &str = "relation_";
 
 /// Roles that no client gets: the charm's own users, other clients', and other databases' owners.
 fn forbidden(role: &str) -> bool {
     crate::observed::SystemUser::from_name(role).is_some()
-        || role.starts_with("relation_")
+        || role.starts_with(RESERVED)
         || role == "postgres"
 }
 
@@ -214,18 +230,27 @@ pub fn check(client: &Client, catalogue: &Catalogue) -> Result<(), Refusal> {
                 || catalogue
                     .roles
                     .get(*role)
-                    .is_none_or(|found| found.marked || found.login)
+                    .is_none_or(|found| found.marked || found.login || found.powerful)
         })
         .cloned()
         .collect();
     if !unknown.is_empty() {
         return Err(Refusal::Roles(unknown.join(", ")));
     }
+    if matches!(client.kind, Kind::Prefix(_)) {
+        return Ok(());
+    }
+    let name = || client.database.clone();
+    if client.database.starts_with(RESERVED) {
+        return Err(Refusal::Reserved(name()));
+    }
     let owner = catalogue.roles.get(&client.database);
-    if !matches!(client.kind, Kind::Prefix(_))
-        && owner.is_some_and(|role| role.login || role.superuser || !role.marked)
-    {
-        return Err(Refusal::RoleInTheWay(client.database.clone()));
+    if owner.is_some_and(|role| role.login || role.powerful || !role.marked) {
+        return Err(Refusal::RoleInTheWay(name()));
+    }
+    let database = catalogue.database.as_ref();
+    if database.is_some_and(|found| !found.owned && !found.of_operator) {
+        return Err(Refusal::DatabaseOfOthers(name()));
     }
     Ok(())
 }

@@ -8,16 +8,27 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clients::identifier;
+use crate::clients::{identifier, literal};
 use crate::options::Extension;
 
 /// What the catalogues tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogues {
-    /// Extensions that the image has, each with those that it requires.
-    pub available: BTreeMap<String, BTreeSet<String>>,
+    /// Extensions that the image has.
+    pub available: BTreeMap<String, Available>,
     /// Extensions that are there, by database.
     pub installed: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// An extension that the image has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Available {
+    /// Those that it requires.
+    pub requires: BTreeSet<String>,
+    /// It can be moved into another schema.
+    pub relocatable: bool,
+    /// The only schema that it can be in.
+    pub schema: Option<String>,
 }
 
 /// What is to be made and taken back.
@@ -52,6 +63,13 @@ pub enum ExtensionProblem {
         /// Where.
         database: String,
     },
+    /// A database cannot be looked into or changed.
+    Database {
+        /// Its name.
+        database: String,
+        /// PostgreSQL's words.
+        why: String,
+    },
     /// PostgreSQL refuses to make it.
     Refused {
         /// Option.
@@ -81,6 +99,9 @@ impl fmt::Display for ExtensionProblem {
                 "Cannot disable plugins: Existing objects depend on it: {name} in database \
                  {database}, remove them or set {option}=true"
             ),
+            Self::Database { database, why } => {
+                write!(f, "Cannot see to plugins in database {database}: {why}")
+            }
             Self::Refused {
                 option,
                 name,
@@ -141,22 +162,115 @@ pub fn changes(wanted: &[Extension], made: &BTreeSet<String>, seen: &Catalogues)
 }
 
 /// These extensions and all that they require.
-fn required(names: impl IntoIterator<Item = String>, seen: &Catalogues) -> BTreeSet<String> {
+#[must_use]
+pub fn required(names: impl IntoIterator<Item = String>, seen: &Catalogues) -> BTreeSet<String> {
     let mut todo: Vec<String> = names.into_iter().collect();
     let mut all = BTreeSet::new();
     while let Some(name) = todo.pop() {
         if all.insert(name.clone()) {
-            todo.extend(seen.available.get(&name).into_iter().flatten().cloned());
+            let requires = seen.available.get(&name).map(|found| &found.requires);
+            todo.extend(requires.into_iter().flatten().cloned());
         }
     }
     all
 }
 
-/// Makes an extension, with those that it requires.
+/// Where an extension is made before it moves to where clients look for it.
+const APART: &str = "postgresql_k8s_new";
+
+/// Makes an extension and those that it requires, as far as a database lacks them. Their scripts run
+/// as a superuser and find what is in the schema that they are made in, where the database's owner may
+/// have put functions for them to call. So what can be moved is made in a schema that nobody else can
+/// see, and moved when it is done. Before any other one [`look_alikes`] says whether something stands
+/// there that its script might call, and nobody can add to that until the transaction has ended.
 #[must_use]
-pub fn create(extension: &Extension) -> String {
-    let name = identifier(extension.name);
-    format!("CREATE EXTENSION IF NOT EXISTS {name} CASCADE")
+pub fn create(extension: &Extension, database: &str, seen: &Catalogues) -> Vec<String> {
+    let none = BTreeSet::new();
+    let there = seen.installed.get(database).unwrap_or(&none);
+    let mut statements = Vec::new();
+    for name in in_order(extension.name, seen) {
+        if there.contains(&name) {
+            continue;
+        }
+        let quoted = identifier(&name);
+        let found = seen.available.get(&name).cloned().unwrap_or_default();
+        let mut schemas: BTreeSet<&str> = found.requires.iter().map(|_| PUBLIC).collect();
+        if !found.relocatable {
+            schemas.insert(found.schema.as_deref().unwrap_or(PUBLIC));
+        }
+        schemas.remove("pg_catalog");
+        if !schemas.is_empty() {
+            statements.push(
+                "LOCK TABLE pg_catalog.pg_proc, pg_catalog.pg_operator IN SHARE ROW EXCLUSIVE MODE"
+                    .to_owned(),
+            );
+            statements.push(look_alikes(&schemas));
+        }
+        match (&found.schema, found.relocatable) {
+            (Some(_), _) => statements.push(format!("CREATE EXTENSION IF NOT EXISTS {quoted}")),
+            (None, false) => statements.push(format!(
+                "CREATE EXTENSION IF NOT EXISTS {quoted} SCHEMA {PUBLIC}"
+            )),
+            (None, true) => statements.extend([
+                format!("CREATE SCHEMA {APART}"),
+                format!("CREATE EXTENSION {quoted} SCHEMA {APART}"),
+                format!("ALTER EXTENSION {quoted} SET SCHEMA {PUBLIC}"),
+                format!("DROP SCHEMA {APART}"),
+            ]),
+        }
+    }
+    statements
+}
+
+/// Where clients look for what extensions offer.
+const PUBLIC: &str = "public";
+
+/// An extension after those that it requires.
+fn in_order(name: &str, seen: &Catalogues) -> Vec<String> {
+    let mut order: Vec<String> = required([name.to_owned()], seen).into_iter().collect();
+    order.sort_by_key(|name| required([name.clone()], seen).len());
+    order
+}
+
+/// Fails where one of these schemas has a function or an operator, other than an extension's, that
+/// is called as one of PostgreSQL's own or of an extension is.
+fn look_alikes(schemas: &BTreeSet<&str>) -> String {
+    let schemas: Vec<String> = schemas
+        .iter()
+        .map(|name| format!("{}::pg_catalog.name", literal(name)))
+        .collect();
+    let mut looks = Vec::new();
+    for (class, name, schema) in [
+        ("pg_proc", "proname", "pronamespace"),
+        ("pg_operator", "oprname", "oprnamespace"),
+    ] {
+        let member = |of: &str| {
+            format!(
+                "EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid OPERATOR(pg_catalog.=) {of}.oid \
+                 AND d.classid OPERATOR(pg_catalog.=) \
+                   'pg_catalog.{class}'::pg_catalog.regclass::pg_catalog.oid \
+                 AND d.deptype::pg_catalog.text OPERATOR(pg_catalog.=) 'e'::pg_catalog.text)"
+            )
+        };
+        looks.push(format!(
+            "SELECT c.{name}::pg_catalog.text AS found FROM pg_catalog.{class} c \
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.{schema} \
+             WHERE n.nspname OPERATOR(pg_catalog.=) ANY (ARRAY[{}]) AND NOT {} \
+               AND EXISTS (SELECT 1 FROM pg_catalog.{class} o WHERE o.{name} OPERATOR(pg_catalog.=) c.{name} \
+                 AND (o.{schema}::pg_catalog.regnamespace::pg_catalog.text \
+                     OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.text OR {}))",
+            schemas.join(", "),
+            member("c"),
+            member("o"),
+        ));
+    }
+    let body = format!(
+        "DECLARE item record; BEGIN FOR item IN {} LIMIT 1 LOOP \
+         RAISE EXCEPTION '% in the schema is called as one of PostgreSQL''s or an extension''s own: \
+         rename or drop it', item.found; END LOOP; END",
+        looks.join(" UNION ALL ")
+    );
+    format!("DO {}", literal(&body))
 }
 
 /// Takes extensions back at once; PostgreSQL refuses if anything else depends on one of them.
@@ -187,13 +301,22 @@ mod tests {
     fn seen(databases: &[(&str, &[&str])]) -> Catalogues {
         Catalogues {
             available: [
-                ("cube", set(&[])),
-                ("earthdistance", set(&["cube"])),
-                ("plperl", set(&[])),
-                ("bool_plperl", set(&["plperl"])),
-                ("hstore", set(&[])),
+                ("cube", set(&[]), true, None),
+                ("earthdistance", set(&["cube"]), true, None),
+                ("plperl", set(&[]), false, Some("pg_catalog")),
+                ("bool_plperl", set(&["plperl"]), true, None),
+                ("hstore", set(&[]), true, None),
+                ("timescaledb", set(&[]), false, None),
             ]
-            .map(|(name, requires)| (name.to_owned(), requires))
+            .map(|(name, requires, relocatable, schema)| {
+                let schema = schema.map(str::to_owned);
+                let found = Available {
+                    requires,
+                    relocatable,
+                    schema,
+                };
+                (name.to_owned(), found)
+            })
             .into(),
             installed: databases
                 .iter()
@@ -246,12 +369,61 @@ mod tests {
         assert_eq!(kept.withdraw, []);
     }
 
+    /// The statements' first words, `DO` for the look for look-alikes.
+    fn made(name: &str, there: &[&str]) -> Vec<String> {
+        let statements = create(&extension(name), "a", &seen(&[("a", there)]));
+        let short = |text: String| {
+            if text.starts_with("DO ") {
+                "DO".to_owned()
+            } else {
+                text.replace(" IN SHARE ROW EXCLUSIVE MODE", "")
+            }
+        };
+        statements.into_iter().map(short).collect()
+    }
+
+    const LOCK: &str = "LOCK TABLE pg_catalog.pg_proc, pg_catalog.pg_operator";
+
+    #[test]
+    fn what_can_be_moved_is_made_where_nobody_else_can_put_anything() {
+        let expected = [
+            "CREATE SCHEMA postgresql_k8s_new",
+            "CREATE EXTENSION \"hstore\" SCHEMA postgresql_k8s_new",
+            "ALTER EXTENSION \"hstore\" SET SCHEMA public",
+            "DROP SCHEMA postgresql_k8s_new",
+        ];
+        assert_eq!(made("hstore", &[]), expected);
+    }
+
+    #[test]
+    fn before_what_is_made_among_clients_things_these_are_looked_at() {
+        let expected = [
+            LOCK,
+            "DO",
+            "CREATE EXTENSION IF NOT EXISTS \"timescaledb\" SCHEMA public",
+        ];
+        assert_eq!(made("timescaledb", &[]), expected);
+        // A schema of PostgreSQL's own has nothing of a client's.
+        let expected = ["CREATE EXTENSION IF NOT EXISTS \"plperl\""];
+        assert_eq!(made("plperl", &[]), expected);
+    }
+
+    #[test]
+    fn what_is_required_comes_first_unless_it_is_there() {
+        let all = made("earthdistance", &[]);
+        let at = |text: &str| all.iter().position(|made| made.contains(text)).unwrap();
+        assert!(at("EXTENSION \"cube\" SCHEMA") < at("EXTENSION \"earthdistance\" SCHEMA"));
+        // The script finds what is in the schema of what it requires.
+        let there = made("earthdistance", &["cube"]);
+        assert_eq!(there[..2], [LOCK, "DO"]);
+        assert!(
+            !there.iter().any(|text| text.contains("\"cube\"")),
+            "{there:?}"
+        );
+    }
+
     #[test]
     fn statements_quote_their_names() {
-        assert_eq!(
-            create(&extension("uuid-ossp")),
-            "CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" CASCADE"
-        );
         let both = [extension("bool_plperl"), extension("plperl")];
         assert_eq!(
             try_to_withdraw(&both),

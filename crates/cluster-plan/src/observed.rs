@@ -475,8 +475,10 @@ impl Cluster {
 pub struct Database {
     /// Roles by name.
     pub roles: BTreeMap<String, RoleFacts>,
-    /// PUBLIC may do nothing in the database `postgres`.
+    /// PUBLIC may do nothing in the databases `postgres` and `template1`.
     pub public_revoked: bool,
+    /// The schemas that mark the charm's roles are there.
+    pub marks: bool,
     /// Databases that can be entered, template1 among them, each with its object id.
     pub databases: BTreeMap<String, String>,
     /// Members that stream from the primary, by name, and whether commits wait for them.
@@ -498,4 +500,6 @@ pub struct RoleFacts {
     pub password_fits: Option<bool>,
     /// May connect to the database `postgres` by a grant of its own.
     pub connects_postgres: bool,
+    /// Databases in which its sessions begin with settings of its own; empty text for all of them.
+    pub settings: BTreeSet<String>,
 }

@@ -281,6 +281,13 @@ pub enum Problem {
         /// For what, in words for the operator.
         why: String,
     },
+    /// A client's user whose relation is gone, and that the database does not let go.
+    ClientLeft {
+        /// The user.
+        user: String,
+        /// The database's words.
+        why: String,
+    },
     /// Clients by `database` and by the legacy interface at once.
     MixedClients,
     /// The own volume is so full that the database only reads.
@@ -345,6 +352,7 @@ impl Problem {
             | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
+            | Self::ClientLeft { .. }
             | Self::MixedClients
             | Self::SecretWrong(_)
             | Self::StorageFull { .. }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::clients::{
+    ANY_DATABASE, CLIENTS, LEFTOVERS, OWNER_MARK, USER_MARK, identifier, literal,
+};
 use crate::observed::{Database, SystemUser};
 
 /// A statement and what it is for. Its text never holds a password: verifiers are put in by the
@@ -25,8 +28,24 @@ pub enum Sql {
     ClientPassword(String),
 }
 
-/// Groups that `pg_hba.conf` names.
-pub const ACCESS_GROUPS: [&str; 3] = ["identity_access", "internal_access", "relation_access"];
+/// Roles that nobody logs in as: the groups that `pg_hba.conf` names, and the heir of what clients
+/// leave.
+pub const ACCESS_GROUPS: [&str; 5] = [
+    "identity_access",
+    "internal_access",
+    CLIENTS,
+    ANY_DATABASE,
+    LEFTOVERS,
+];
+
+/// Comments by which revisions before the marks told whose a role was.
+const FORMER_MARKS: [(&str, &str); 2] = [
+    (USER_MARK, "user of a client, kept by the charm"),
+    (
+        OWNER_MARK,
+        "owner of the database of this name, kept by the charm",
+    ),
+];
 
 /// The group for clients that ask for the role `admin`.
 pub const ADMIN: &str = "admin";
@@ -44,6 +63,13 @@ pub fn statements(database: &Database) -> Vec<Statement> {
             "PUBLIC may not create in schema public",
             "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         );
+        plan.text(
+            "PUBLIC may not enter what new databases are copied from",
+            "REVOKE ALL PRIVILEGES ON DATABASE template1 FROM PUBLIC",
+        );
+    }
+    if !database.marks {
+        marks(&mut plan);
     }
     for user in SystemUser::ROLES {
         system_role(&mut plan, database, user);
@@ -69,6 +95,7 @@ pub fn statements(database: &Database) -> Vec<Statement> {
     }
     for user in SystemUser::ROLES {
         grants(&mut plan, database, user);
+        settings(&mut plan, database, user);
     }
     plan.0
 }
@@ -106,6 +133,35 @@ impl Statements {
             note: note.to_owned(),
             sql: Sql::Text(sql.to_owned()),
         });
+    }
+}
+
+/// The schemas whose use marks a role as the charm's. Roles that a former revision has marked by a
+/// comment keep their mark: users by their name, owners by what they own.
+fn marks(plan: &mut Statements) {
+    for (mark, comment) in FORMER_MARKS {
+        plan.text(
+            &format!("schema {mark}, by whose use the charm knows its roles"),
+            &format!("CREATE SCHEMA {}", quote(mark)),
+        );
+        let kind = if mark == USER_MARK {
+            "r.rolname ~ '^relation_id_[0-9]+'"
+        } else {
+            "NOT r.rolcanlogin AND NOT r.rolsuper AND EXISTS (SELECT 1 FROM pg_catalog.pg_database d \
+             WHERE d.datname = r.rolname AND d.datdba = r.oid)"
+        };
+        let body = format!(
+            "DECLARE marked pg_catalog.name; BEGIN FOR marked IN \
+             SELECT r.rolname FROM pg_catalog.pg_roles r \
+             WHERE pg_catalog.shobj_description(r.oid, 'pg_authid') = {} AND {kind} \
+             LOOP EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA {mark} TO %I', marked); \
+             END LOOP; END",
+            literal(comment)
+        );
+        plan.text(
+            "roles that a former revision has marked keep their mark",
+            &format!("DO {}", literal(&body)),
+        );
     }
 }
 
@@ -149,6 +205,27 @@ fn system_role(plan: &mut Statements, database: &Database, user: SystemUser) {
     }
 }
 
+/// Nobody but the charm has anything to set for its own users: a library that is not there, say, would
+/// keep every standby out. What is set for `operator` is an operator's; the charm's sessions do not
+/// go by it.
+fn settings(plan: &mut Statements, database: &Database, user: SystemUser) {
+    let name = user.name();
+    let role = database
+        .roles
+        .get(name)
+        .filter(|_| user != SystemUser::Operator);
+    for place in role.iter().flat_map(|role| &role.settings) {
+        let place = match place.as_str() {
+            "" => String::new(),
+            database => format!(" IN DATABASE {}", identifier(database)),
+        };
+        plan.text(
+            &format!("{name} has no settings of its own"),
+            &format!("ALTER ROLE {}{place} RESET ALL", quote(name)),
+        );
+    }
+}
+
 fn grants(plan: &mut Statements, database: &Database, user: SystemUser) {
     let name = user.name();
     let role = database.roles.get(name);
@@ -189,12 +266,14 @@ mod tests {
             member_of: groups.iter().map(ToString::to_string).collect(),
             password_fits: fits,
             connects_postgres: true,
+            settings: BTreeSet::new(),
         }
     }
 
     fn complete() -> Database {
         let mut database = Database {
             public_revoked: true,
+            marks: true,
             ..Database::default()
         };
         for user in SystemUser::ROLES {
@@ -233,6 +312,22 @@ mod tests {
             );
         }
         assert!(!notes.iter().any(|n| n.contains("backup gets the password")));
+    }
+
+    #[test]
+    fn what_others_have_set_for_the_charms_users_goes_but_for_operator() {
+        let mut database = complete();
+        let places: BTreeSet<String> = ["", "app \"1\""].map(str::to_owned).into();
+        for user in ["operator", "replication"] {
+            let role = database.roles.get_mut(user).unwrap();
+            role.settings.clone_from(&places);
+        }
+        let texts: Vec<_> = statements(&database).into_iter().map(|s| s.sql).collect();
+        let expected = [
+            r#"ALTER ROLE "replication" RESET ALL"#,
+            r#"ALTER ROLE "replication" IN DATABASE "app ""1""" RESET ALL"#,
+        ];
+        assert_eq!(texts, expected.map(|text| Sql::Text(text.to_owned())));
     }
 
     #[test]

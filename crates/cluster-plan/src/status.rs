@@ -301,6 +301,9 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::ClientLeft { user, why } => {
+            format!("user {user} of a gone relation cannot be removed: {why}")
+        }
         Problem::ClientWaits { relation, why } => {
             return Status::Waiting(format!("relation {relation} waits: {why}"));
         }

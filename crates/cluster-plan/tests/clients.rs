@@ -8,8 +8,8 @@
 )]
 
 use cluster_plan::clients::{
-    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, Login, OwnerFacts, Refusal, UserFacts,
-    check, identifier, identity, literal, relation_of, remove, retire, serve, user_name,
+    Batch, Catalogue, Client, DatabaseFacts, Grant, Kind, Login, OwnerFacts, Place, Refusal,
+    UserFacts, check, identifier, identity, literal, relation_of, remove, retire, serve, user_name,
 };
 use cluster_plan::roles::Sql;
 use proptest::prelude::*;
@@ -40,10 +40,14 @@ fn served(client: &Client) -> Catalogue {
             password_fits: true,
             acts_as_owner: true,
             marked: true,
+            ..UserFacts::default()
         }),
         second: None,
         roles: [(client.database.clone(), marked())].into(),
-        database: Some(DatabaseFacts { owned: true }),
+        database: Some(DatabaseFacts {
+            owned: true,
+            of_operator: false,
+        }),
         version: "15.18".into(),
     }
 }
@@ -142,7 +146,7 @@ fn a_user_has_what_is_granted_and_no_more() {
     };
     let all = texts(&serve(&user, &served(&client(&[]))));
     for expected in [
-        "REVOKE ALL ON TABLE \"old\" FROM \"relation_id_5\"",
+        "REVOKE ALL ON TABLE \"public\".\"old\" FROM \"relation_id_5\"",
         "GRANT CONNECT ON DATABASE \"shop\" TO \"relation_id_5\"",
         "GRANT INSERT, SELECT ON TABLE \"s\".\"t\"\"\" TO \"relation_id_5\"",
     ] {
@@ -204,6 +208,12 @@ fn roles_that_are_not_for_clients_are_refused_by_name() {
     }
     there.roles.get_mut("somebody").unwrap().login = true;
     there.roles.get_mut("till").unwrap().marked = true;
+    // Whoever is in it can become superuser.
+    let powerful = OwnerFacts {
+        powerful: true,
+        ..OwnerFacts::default()
+    };
+    there.roles.insert("dba".into(), powerful);
     assert_eq!(
         check(
             &client(&["pg_monitor", "createdb", "relation_access"]),
@@ -216,6 +226,7 @@ fn roles_that_are_not_for_clients_are_refused_by_name() {
         "relation_id_6",
         "somebody",
         "till",
+        "dba",
         "none_such",
         "postgres",
     ] {
@@ -235,7 +246,7 @@ fn a_role_of_the_databases_name_is_not_taken_for_its_owner() {
             ..marked()
         },
         OwnerFacts {
-            superuser: true,
+            powerful: true,
             ..marked()
         },
         OwnerFacts::default(),
@@ -251,12 +262,58 @@ fn a_role_of_the_databases_name_is_not_taken_for_its_owner() {
 }
 
 #[test]
+fn a_database_that_a_client_has_made_is_not_another_ones() {
+    let mut there = Catalogue::default();
+    there.roles.insert("shop".into(), marked());
+    for (owned, of_operator, expected) in [
+        (false, false, Err(Refusal::DatabaseOfOthers("shop".into()))),
+        (true, false, Ok(())),
+        (false, true, Ok(())),
+    ] {
+        there.database = Some(DatabaseFacts { owned, of_operator });
+        assert_eq!(check(&client(&[]), &there), expected);
+    }
+}
+
+#[test]
+fn no_database_takes_a_name_of_the_charms_roles() {
+    let odd = Client {
+        database: "relation_id_9".into(),
+        ..client(&[])
+    };
+    let refused = Err(Refusal::Reserved("relation_id_9".into()));
+    assert_eq!(check(&odd, &Catalogue::default()), refused);
+}
+
+#[test]
+fn whoever_has_made_a_clients_user_beforehand_keeps_no_way_into_it() {
+    let mut there = served(&client(&[]));
+    let user = there.user.as_mut().unwrap();
+    user.marked = false;
+    user.members.insert("maker".into());
+    user.member_of.insert("admin".into());
+    let all = texts(&serve(&client(&[]), &there));
+    for expected in [
+        "REVOKE \"relation_id_5\" FROM \"maker\"",
+        "REVOKE \"admin\" FROM \"relation_id_5\"",
+        "ALTER ROLE \"relation_id_5\" RESET ALL",
+        "GRANT USAGE ON SCHEMA \"charm_marks_clients\" TO \"relation_id_5\"",
+    ] {
+        assert!(all.iter().any(|t| t == expected), "{expected} in {all:?}");
+    }
+}
+
+fn places() -> [Place; 2] {
+    [("shop", true, false), ("its own", false, true)].map(|(database, owned, closed)| Place {
+        database: database.to_owned(),
+        owned,
+        closed,
+    })
+}
+
+#[test]
 fn removing_a_user_passes_on_what_it_owns_first() {
-    let databases = [
-        ("shop".to_owned(), "shop".to_owned()),
-        ("its own".to_owned(), "operator".to_owned()),
-    ];
-    let all = texts(&remove("relation_id_5", &databases));
+    let all = texts(&remove("relation_id_5", &places()));
     let at = |text: &str| {
         all.iter()
             .position(|t| t == text)
@@ -267,6 +324,52 @@ fn removing_a_user_passes_on_what_it_owns_first() {
     assert!(at("ALTER ROLE \"relation_id_5\" NOLOGIN") < passed);
     assert_eq!(at("DROP ROLE \"relation_id_5\""), all.len() - 1);
     assert!(all.iter().all(|text| !text.contains("DROP DATABASE")));
+}
+
+#[test]
+fn no_superuser_inherits_what_a_client_leaves() {
+    let all = texts(&remove("relation_id_5", &places()));
+    let heirs: Vec<&str> = all
+        .iter()
+        .filter_map(|text| text.strip_prefix("REASSIGN OWNED BY \"relation_id_5\" TO "))
+        .collect();
+    let leftovers = "\"relation_leftovers\"";
+    assert_eq!(heirs, [leftovers, "\"shop\"", leftovers]);
+}
+
+#[test]
+fn a_database_that_lets_nobody_in_is_opened_for_the_removal_alone() {
+    let batches = remove("relation_id_5", &places());
+    let at = |text: &str| {
+        let found = batches
+            .iter()
+            .position(|b| texts(std::slice::from_ref(b)) == [text]);
+        found.unwrap_or_else(|| panic!("{text}: {batches:?}"))
+    };
+    let opened = at("ALTER DATABASE \"its own\" ALLOW_CONNECTIONS true");
+    assert_eq!(batches[opened + 1].database, "its own");
+    let closed = at("ALTER DATABASE \"its own\" ALLOW_CONNECTIONS false");
+    assert_eq!(closed, opened + 2);
+}
+
+#[test]
+fn what_is_granted_in_a_database_its_owner_grants() {
+    let user = Client {
+        kind: Kind::User,
+        grants: [grant(&["pg_authid"], &["SELECT"])].into(),
+        ..client(&[])
+    };
+    let batches = serve(&user, &served(&client(&[])));
+    let inside = batches
+        .iter()
+        .find(|batch| batch.database == "shop")
+        .unwrap();
+    let all = texts(std::slice::from_ref(inside));
+    assert_eq!(all[0], "SET LOCAL ROLE \"shop\"");
+    assert!(inside.transaction);
+    // The catalogue's table of that name is not meant.
+    let granted = "GRANT SELECT ON TABLE \"public\".\"pg_authid\" TO \"relation_id_5\"";
+    assert!(all.iter().any(|t| t == granted), "{all:?}");
 }
 
 #[test]
@@ -347,7 +450,12 @@ proptest! {
                 ..Client::default()
             };
             let mut batches = serve(&client, &Catalogue::default());
-            batches.extend(remove(user, &[(database.into(), database.into())]));
+            let place = Place {
+                database: database.into(),
+                owned: true,
+                closed: true,
+            };
+            batches.extend(remove(user, &[place]));
             let outside = |text: &String| lexed(text).map(|(_, o)| o.replace(" E?", "?").replace("  ", " "));
             texts(&batches).iter().map(outside).collect::<Option<Vec<_>>>()
         };

@@ -30,6 +30,8 @@ pub struct UserFacts {
     pub acts_as_owner: bool,
     /// The charm made it, or has taken it over.
     pub marked: bool,
+    /// Roles that may act as it.
+    pub members: BTreeSet<String>,
 }
 
 /// A role that may be a database's owner.
@@ -37,8 +39,8 @@ pub struct UserFacts {
 pub struct OwnerFacts {
     /// May log in.
     pub login: bool,
-    /// Superuser.
-    pub superuser: bool,
+    /// Superuser, or a member of one, or of a role that is as good as that.
+    pub powerful: bool,
     /// The charm made it to own a database.
     pub marked: bool,
 }
@@ -48,4 +50,17 @@ pub struct OwnerFacts {
 pub struct DatabaseFacts {
     /// The role of its name owns it: everything in it is as it must be.
     pub owned: bool,
+    /// `operator` owns it: the charm, the peer charm or a person made it, and no client.
+    pub of_operator: bool,
+}
+
+/// A database in which a user owns or may do something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub database: String,
+    /// Its owner is the charm's role of its name, which inherits what the user leaves there.
+    pub owned: bool,
+    /// Its owner lets nobody enter it.
+    pub closed: bool,
 }

@@ -1,6 +1,9 @@
 //! The statements, in batches: each runs in one database, as one transaction or alone.
 
-use super::{ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK, USER_MARK};
+use super::adopt::adopt;
+use super::{
+    ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK, USER_MARK, UserFacts,
+};
 use crate::roles::{Sql, Statement};
 
 /// The database that is always there.
@@ -18,7 +21,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    fn new(database: &str) -> Self {
+    pub(super) fn new(database: &str) -> Self {
         Self {
             database: database.to_owned(),
             transaction: true,
@@ -26,7 +29,17 @@ impl Batch {
         }
     }
 
-    fn text(&mut self, note: impl Into<String>, sql: impl Into<String>) {
+    /// The same, with the rights of this role alone.
+    fn acting_as(database: &str, role: &str) -> Self {
+        let mut batch = Self::new(database);
+        batch.text(
+            format!("as {role}"),
+            format!("SET LOCAL ROLE {}", identifier(role)),
+        );
+        batch
+    }
+
+    pub(super) fn text(&mut self, note: impl Into<String>, sql: impl Into<String>) {
         self.statements.push(Statement {
             note: note.into(),
             sql: Sql::Text(sql.into()),
@@ -66,15 +79,20 @@ pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
                 format!("CREATE DATABASE {}", identifier(&client.database)),
             );
             batches.push(create);
+            batches.push(shut(client));
+            batches.push(schema_public(client));
+        } else {
+            batches.push(shut(client));
+            batches.push(schema_public(client));
+            batches.push(adopt(client));
         }
-        batches.push(inside(client));
     }
     if !client.plain() {
         let owns = client.owns();
         batches.extend(owns.iter().map(|database| defaults(client, database)));
     }
     if has_own {
-        batches.push(outside(client, catalogue, owned));
+        batches.push(owner(client, catalogue, owned));
     }
     if matches!(client.kind, Kind::User | Kind::Group) {
         batches.push(grants(client));
@@ -95,13 +113,10 @@ fn roles(client: &Client, catalogue: &Catalogue) -> Batch {
             format!("owner of database {}", client.database),
             format!("CREATE ROLE {database} NOLOGIN"),
         );
-        batch.text(
-            "which is marked as such",
-            format!("COMMENT ON ROLE {database} IS {}", literal(OWNER_MARK)),
-        );
+        mark(&mut batch, "which is marked as such", OWNER_MARK, &database);
     }
-    let groups = client.groups();
-    if groups.contains(ANY_DATABASE) && !catalogue.roles.contains_key(ANY_DATABASE) {
+    // Where a former revision has made the charm's roles, before the leader's plan adds this one.
+    if client.groups().contains(ANY_DATABASE) && !catalogue.roles.contains_key(ANY_DATABASE) {
         batch.text(
             "group of the clients that may enter several databases",
             format!("CREATE ROLE {} NOLOGIN", identifier(ANY_DATABASE)),
@@ -138,7 +153,10 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
         );
     }
     if !known.marked {
-        mark(batch, &user);
+        if there {
+            take_over(batch, client, &known);
+        }
+        mark(batch, CLIENTS_ROLE, USER_MARK, &user);
     }
     if logs_in && client.login == Login::Own && !known.password_fits {
         batch.statements.push(Statement {
@@ -156,11 +174,38 @@ fn user_itself(batch: &mut Batch, client: &Client, catalogue: &Catalogue) {
     }
 }
 
-fn mark(batch: &mut Batch, user: &str) {
+/// What a mark says of a client's user.
+const CLIENTS_ROLE: &str = "which is marked as a client's";
+
+fn mark(batch: &mut Batch, note: &str, mark: &str, role: &str) {
     batch.text(
-        "which is marked as a client's",
-        format!("COMMENT ON ROLE {user} IS {}", literal(USER_MARK)),
+        note,
+        format!("GRANT USAGE ON SCHEMA {} TO {role}", identifier(mark)),
     );
+}
+
+/// A role of the user's name that the charm has not made: whoever made it keeps no way into it.
+fn take_over(batch: &mut Batch, client: &Client, known: &UserFacts) {
+    let user = identifier(&client.user);
+    for member in &known.members {
+        batch.text(
+            format!("{member} may not act as {}", client.user),
+            format!("REVOKE {user} FROM {}", identifier(member)),
+        );
+    }
+    for group in &known.member_of {
+        if !client.groups().contains(group) && !client.owns().contains(group) {
+            batch.text(
+                format!("{} is not in {group}", client.user),
+                format!("REVOKE {} FROM {user}", identifier(group)),
+            );
+        }
+    }
+    batch.text(
+        "it has nothing else from before",
+        format!("ALTER ROLE {user} NOREPLICATION NOBYPASSRLS"),
+    );
+    batch.text("nor settings", format!("ALTER ROLE {user} RESET ALL"));
 }
 
 /// The second login, all in one transaction: it may log in only when it acts as its user.
@@ -179,7 +224,7 @@ fn second(client: &Client, catalogue: &Catalogue) -> Batch {
         );
     }
     if !known.is_some_and(|k| k.marked) {
-        mark(&mut batch, &login);
+        mark(&mut batch, CLIENTS_ROLE, USER_MARK, &login);
     }
     batch.text("which is in its user", format!("GRANT {user} TO {login}"));
     batch.text(
@@ -210,52 +255,17 @@ fn second(client: &Client, catalogue: &Catalogue) -> Batch {
     batch
 }
 
-/// Takes the credentials of a user's login away that is no longer the one in use. What the second
-/// one owns, which takes a client that leaves its role on purpose, passes to the user in each of
-/// these databases.
-#[must_use]
-pub fn retire(user: &str, old: Login, databases: &[String]) -> Vec<Batch> {
-    let name = identifier(user);
-    let mut last = Batch::new(POSTGRES);
-    if old == Login::Own {
-        last.text(
-            format!("{user} logs in by its second login alone"),
-            format!("ALTER ROLE {name} NOLOGIN"),
-        );
-        last.text(
-            "its own password goes",
-            format!("ALTER ROLE {name} PASSWORD NULL"),
-        );
-        return vec![last];
-    }
-    let second = old.of(user);
-    let login = identifier(&second);
-    let mut batches = Vec::new();
-    for database in databases.iter().filter(|name| *name != POSTGRES) {
-        let mut batch = Batch::new(database);
-        batch.text(
-            format!("what {second} owns passes to {user}"),
-            format!("REASSIGN OWNED BY {login} TO {name}"),
-        );
-        batch.text("its grants go", format!("DROP OWNED BY {login}"));
-        batches.push(batch);
-    }
-    last.text(
-        format!("what {second} owns passes to {user}"),
-        format!("REASSIGN OWNED BY {login} TO {name}"),
-    );
-    last.text("its grants go", format!("DROP OWNED BY {login}"));
-    last.text(format!("{second} goes"), format!("DROP ROLE {login}"));
-    batches.push(last);
-    batches
-}
-
-/// What a user or group is granted in its database: withdrawn first, for what is in both.
+/// What a user or group is granted in its database: withdrawn first, for what is in both. The
+/// database's owner grants it, so that it can be nothing that is not the database's clients' own: no
+/// catalogue, and no table of `operator`'s.
 fn grants(client: &Client) -> Batch {
-    let mut batch = Batch::new(&client.database);
+    let mut batch = Batch::acting_as(&client.database, &client.database);
     let user = identifier(&client.user);
     let object = |grant: &Grant| {
-        let name: Vec<String> = grant.name.iter().map(|part| identifier(part)).collect();
+        let mut name: Vec<String> = grant.name.iter().map(|part| identifier(part)).collect();
+        if matches!(grant.on, "TABLE" | "SEQUENCE") && name.len() == 1 {
+            name.insert(0, identifier("public"));
+        }
         let words: Vec<&str> = grant.privileges.iter().copied().collect();
         (words.join(", "), grant.on, name.join("."))
     };
@@ -283,98 +293,64 @@ fn grants(client: &Client) -> Batch {
     batch
 }
 
-/// Inside a database that is new, or was made by somebody else or by the peer charm: what client
-/// users or the charm own there passes to the database's owner, so that its data stays usable.
-fn inside(client: &Client) -> Batch {
-    let mut batch = Batch::new(&client.database);
+/// Nobody but its clients may enter the database.
+fn shut(client: &Client) -> Batch {
+    let mut batch = Batch::new(POSTGRES);
+    let database = identifier(&client.database);
     batch.text(
-        "only the database's owner may create in schema public",
-        schema_public(&client.database),
+        "only its clients may enter the database",
+        format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC"),
     );
     batch.text(
-        "what clients left there belongs to the database's owner",
-        adopt(&client.database),
+        "and the group admin",
+        format!("GRANT ALL ON DATABASE {database} TO admin"),
+    );
+    batch.text(
+        "and the exporter",
+        format!("GRANT CONNECT ON DATABASE {database} TO monitoring"),
     );
     batch
 }
 
-/// An adopted database may have no such schema.
-fn schema_public(owner: &str) -> String {
+/// A database that the charm has not made may have no such schema.
+fn schema_public(client: &Client) -> Batch {
+    let mut batch = Batch::new(&client.database);
     let body = format!(
-        "BEGIN IF EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'public') THEN \
+        "BEGIN IF EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n \
+           WHERE n.nspname OPERATOR(pg_catalog.=) 'public'::pg_catalog.name) THEN \
          REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
-         EXECUTE format('GRANT ALL ON SCHEMA public TO %I', {}); END IF; END",
-        literal(owner)
+         EXECUTE pg_catalog.format('GRANT ALL ON SCHEMA public TO %I WITH GRANT OPTION', \
+           {}::pg_catalog.text); END IF; END",
+        literal(&client.database)
     );
-    format!("DO {}", literal(&body))
-}
-
-fn adopt(owner: &str) -> String {
-    let owner = literal(owner);
-    // `format` quotes every name again where it runs. Whom a pooler has let in owns nothing there
-    // afterwards, so it becomes a member of who does.
-    let body = format!(
-        "DECLARE item record; BEGIN FOR item IN \
-         SELECT r.rolname AS name FROM pg_roles r WHERE r.rolname ~ '^relation_id_' AND NOT r.rolsuper \
-           AND EXISTS (SELECT 1 FROM pg_database d, aclexplode(d.datacl) a \
-             WHERE d.datname = current_database() AND a.grantee = r.oid) \
-         LOOP EXECUTE format('GRANT %I TO %I', {owner}, item.name); END LOOP; \
-         FOR item IN \
-         SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' \
-           WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind, \
-           c.oid::regclass::text AS name, 1 AS step, c.relowner AS owner, c.oid AS id, \
-           'pg_class'::regclass AS class \
-         FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
-         UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text, 2, p.proowner, p.oid, \
-           'pg_proc'::regclass FROM pg_proc p \
-         UNION ALL SELECT 'TYPE', t.oid::regtype::text, 3, t.typowner, t.oid, 'pg_type'::regclass \
-         FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid \
-           WHERE t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c' \
-         UNION ALL SELECT 'LARGE OBJECT', l.oid::text, 4, l.lomowner, l.oid, \
-           'pg_largeobject'::regclass FROM pg_largeobject_metadata l \
-         UNION ALL SELECT 'SCHEMA', quote_ident(n.nspname), 5, n.nspowner, n.oid, \
-           'pg_namespace'::regclass FROM pg_namespace n WHERE n.nspname <> 'public' \
-         ORDER BY 3 \
-         LOOP CONTINUE WHEN item.id < 16384 OR NOT EXISTS (SELECT 1 FROM pg_roles r \
-           WHERE r.oid = item.owner AND (r.rolname = 'operator' OR r.rolname ~ '^relation_id_')); \
-         CONTINUE WHEN EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = item.class \
-           AND d.objid = item.id AND d.deptype IN ('a', 'i', 'e')); \
-         EXECUTE format('ALTER %s %s OWNER TO %I', item.kind, item.name, {owner}); \
-         END LOOP; END"
+    batch.text(
+        "only the database's owner may create in schema public",
+        format!("DO {}", literal(&body)),
     );
-    format!("DO {}", literal(&body))
+    batch
 }
 
 /// A client that cannot act as the owner throughout lets it use all that it makes.
 fn defaults(client: &Client, database: &str) -> Batch {
-    let mut batch = Batch::new(database);
+    let mut batch = Batch::acting_as(database, &client.user);
     let (owner, user) = (identifier(database), identifier(&client.user));
     for kind in ["TABLES", "SEQUENCES", "ROUTINES", "TYPES", "SCHEMAS"] {
         batch.text(
             format!("clients of the database use the {kind} that it makes"),
-            format!("ALTER DEFAULT PRIVILEGES FOR ROLE {user} GRANT ALL ON {kind} TO {owner}"),
+            format!(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {user} GRANT ALL ON {kind} TO {owner} \
+                 WITH GRANT OPTION"
+            ),
         );
     }
     batch
 }
 
 /// Ownership comes last: it says that all before it is done.
-fn outside(client: &Client, catalogue: &Catalogue, owned: bool) -> Batch {
+fn owner(client: &Client, catalogue: &Catalogue, owned: bool) -> Batch {
     let mut batch = Batch::new(POSTGRES);
     let database = identifier(&client.database);
     if !owned {
-        batch.text(
-            "only its clients may enter the database",
-            format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC"),
-        );
-        batch.text(
-            "and the group admin",
-            format!("GRANT ALL ON DATABASE {database} TO admin"),
-        );
-        batch.text(
-            "and the exporter",
-            format!("GRANT CONNECT ON DATABASE {database} TO monitoring"),
-        );
         batch.text(
             format!("database {} has its owner", client.database),
             format!("ALTER DATABASE {database} OWNER TO {database}"),
@@ -392,60 +368,4 @@ fn outside(client: &Client, catalogue: &Catalogue, owned: bool) -> Batch {
         );
     }
     batch
-}
-
-/// Keeps a user out and ends its sessions, so that nothing new comes while it is removed.
-#[must_use]
-pub fn revoke_logins(user: &str) -> Batch {
-    let mut batch = Batch::new(POSTGRES);
-    batch.text(
-        format!("{user} may not log in any more"),
-        format!("ALTER ROLE {} NOLOGIN", identifier(user)),
-    );
-    batch.statements.extend(end_sessions(user).statements);
-    batch
-}
-
-/// Ends a login's sessions on the member where it is run.
-#[must_use]
-pub fn end_sessions(login: &str) -> Batch {
-    let mut batch = Batch::new(POSTGRES);
-    batch.text(
-        "its sessions end",
-        format!(
-            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-             WHERE usename = {}",
-            literal(login)
-        ),
-    );
-    batch
-}
-
-/// Removes a user: what it owns passes to `heir` in each of `databases` (name, heir), and to
-/// `operator` elsewhere. No data and no database goes with it.
-#[must_use]
-pub fn remove(user: &str, databases: &[(String, String)]) -> Vec<Batch> {
-    let name = identifier(user);
-    let mut batches = vec![revoke_logins(user)];
-    // Databases that the user made are nobody's data to drop: this passes them on as well.
-    let mut first = Batch::new(POSTGRES);
-    first.text(
-        format!("what {user} owns passes to operator"),
-        format!("REASSIGN OWNED BY {name} TO operator"),
-    );
-    batches.push(first);
-    for (database, heir) in databases.iter().filter(|(name, _)| name != POSTGRES) {
-        let mut batch = Batch::new(database);
-        batch.text(
-            format!("what {user} owns in {database} passes to {heir}"),
-            format!("REASSIGN OWNED BY {name} TO {}", identifier(heir)),
-        );
-        batch.text("its grants go", format!("DROP OWNED BY {name}"));
-        batches.push(batch);
-    }
-    let mut last = Batch::new(POSTGRES);
-    last.text("its grants go", format!("DROP OWNED BY {name}"));
-    last.text(format!("{user} goes"), format!("DROP ROLE {name}"));
-    batches.push(last);
-    batches
 }
