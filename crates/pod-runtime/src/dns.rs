@@ -16,7 +16,7 @@ const TTL: u32 = 5;
 pub struct Names {
     /// Full name without the final dot, lower case, to addresses.
     pub addresses: BTreeMap<String, Vec<Ipv4Addr>>,
-    /// Address to full names, the best one first.
+    /// Address to full names: a pod has one in each Service that leads to it.
     pub reverse: BTreeMap<Ipv4Addr, Vec<String>>,
 }
 
@@ -28,13 +28,15 @@ pub async fn serve(socket: UdpSocket, names: Arc<RwLock<Names>>) -> std::io::Res
     socket.set_nonblocking(true)?;
     let socket = tokio::net::UdpSocket::from_std(socket)?;
     let mut buffer = [0; 4096];
+    let mut turn = 0_u64;
     loop {
+        turn = turn.wrapping_add(1);
         let (count, from) = socket.recv_from(&mut buffer).await?;
         let reply = {
             let names = names
                 .read()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            answer(buffer.get(..count).unwrap_or_default(), &names)
+            answer(buffer.get(..count).unwrap_or_default(), &names, turn)
         };
         if let Some(reply) = reply {
             // A lost answer is asked for again.
@@ -43,7 +45,9 @@ pub async fn serve(socket: UdpSocket, names: Arc<RwLock<Names>>) -> std::io::Res
     }
 }
 
-fn answer(query: &[u8], names: &Names) -> Option<Vec<u8>> {
+/// The answer to a query. An address has its names in another order from one turn to the next, as those
+/// of CoreDNS come from a map: nobody can rely on the first one.
+fn answer(query: &[u8], names: &Names, turn: u64) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).ok()?;
     let mut reply = Message::response(query.metadata.id, OpCode::Query);
     reply.metadata.recursion_desired = query.metadata.recursion_desired;
@@ -70,7 +74,12 @@ fn answer(query: &[u8], names: &Names) -> Option<Vec<u8>> {
             .collect();
         if let [a, b, c, d] = parts.as_slice() {
             let hosts = names.reverse.get(&Ipv4Addr::new(*a, *b, *c, *d));
-            for host in hosts.into_iter().flatten() {
+            let hosts = hosts.map_or(&[][..], Vec::as_slice);
+            // Mixed, so that who asks in a rhythm does not see the same one each time.
+            let mixed = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+            let from = usize::try_from(mixed).unwrap_or(0);
+            let from = from.checked_rem(hosts.len()).unwrap_or(0);
+            for host in hosts.iter().cycle().skip(from).take(hosts.len()) {
                 known = true;
                 if let Ok(host) = Name::from_utf8(format!("{host}.")) {
                     let data = RData::PTR(PTR(host));
@@ -92,6 +101,10 @@ mod tests {
     use super::*;
 
     fn ask(name: &str, kind: RecordType) -> Message {
+        ask_in(name, kind, 0)
+    }
+
+    fn ask_in(name: &str, kind: RecordType, turn: u64) -> Message {
         let mut names = Names::default();
         let address = Ipv4Addr::new(10, 1, 0, 12);
         names.addresses.insert(
@@ -100,11 +113,15 @@ mod tests {
         );
         names.reverse.insert(
             address,
-            vec!["db-0.db-endpoints.dev.svc.cluster.local".into()],
+            vec![
+                "10-1-0-12.db.dev.svc.cluster.local".into(),
+                "db-0.db-endpoints.dev.svc.cluster.local".into(),
+                "10-1-0-12.db-replicas.dev.svc.cluster.local".into(),
+            ],
         );
         let mut query = Message::query();
         query.add_query(Query::query(Name::from_utf8(name).unwrap(), kind));
-        Message::from_vec(&answer(&query.to_vec().unwrap(), &names).unwrap()).unwrap()
+        Message::from_vec(&answer(&query.to_vec().unwrap(), &names, turn).unwrap()).unwrap()
     }
 
     #[test]
@@ -112,7 +129,19 @@ mod tests {
         let reply = ask("DB-0.db-endpoints.dev.svc.cluster.local.", RecordType::A);
         assert_eq!(reply.answers.len(), 1);
         let reply = ask("12.0.1.10.in-addr.arpa.", RecordType::PTR);
-        assert!(reply.answers[0].to_string().contains("db-0.db-endpoints"));
+        let names: Vec<String> = reply.answers.iter().map(ToString::to_string).collect();
+        assert!(names.iter().any(|name| name.contains("db-0.db-endpoints")));
+    }
+
+    #[test]
+    fn each_name_of_an_address_comes_first_now_and_then() {
+        let first = |turn| {
+            let reply = ask_in("12.0.1.10.in-addr.arpa.", RecordType::PTR, turn);
+            assert_eq!(reply.answers.len(), 3, "all of them each time");
+            reply.answers[0].to_string()
+        };
+        let seen: std::collections::BTreeSet<String> = (0..30).map(first).collect();
+        assert_eq!(seen.len(), 3, "{seen:?}");
     }
 
     #[test]

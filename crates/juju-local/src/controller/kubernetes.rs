@@ -324,12 +324,17 @@ pub(super) fn network(
         let addresses: Vec<Ipv4Addr> = ready.iter().filter_map(address).collect();
         let full = format!("{name}.{domain}");
         for entry in &ready {
-            let host = text(entry, "/hostname");
-            if let (false, Some(address)) = (host.is_empty(), address(entry)) {
-                let full = format!("{host}.{full}");
-                names.addresses.insert(full.clone(), vec![address]);
-                names.reverse.entry(address).or_default().insert(0, full);
-            }
+            let Some(address) = address(entry) else {
+                continue;
+            };
+            // As CoreDNS: a pod has a name in each Service that leads to it.
+            let host = match text(entry, "/hostname") {
+                "" => address.to_string().replace('.', "-"),
+                host => host.to_owned(),
+            };
+            let full = format!("{host}.{full}");
+            names.addresses.insert(full.clone(), vec![address]);
+            names.reverse.entry(address).or_default().push(full);
         }
         match text(&service, "/spec/clusterIP").parse::<Ipv4Addr>() {
             Ok(cluster) => {
