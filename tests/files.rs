@@ -159,7 +159,10 @@ fn a_new_primary_makes_the_slots_of_the_other_members() {
         file.content.expose_secret().to_owned()
     };
     let told = script(&[names.member(0), names.member(12)], Some(15));
-    assert!(told.contains("'{my_db_0,my_db_12}'::pg_catalog.name[]"), "{told}");
+    assert!(
+        told.contains("'{my_db_0,my_db_12}'::pg_catalog.name[]"),
+        "{told}"
+    );
     assert!(told.contains("psql=/usr/lib/postgresql/15/bin/psql\n"));
     let without = script(&[], None);
     assert!(without.contains("psql=\n") && without.contains("'{}'::pg_catalog.name[]"));

@@ -6,7 +6,7 @@ use juju::{Event, NoticeEvent, RelationEvent, WorkloadEvent};
 use postgresql_k8s::handlers::actions::ActionError;
 use postgresql_k8s::handlers::{self, Hook};
 use postgresql_k8s::juju_port::ActionResult;
-use postgresql_k8s::ports::{Ports, Random};
+use postgresql_k8s::ports::{Database, Ports, Random};
 use secrecy::SecretString;
 
 use super::certificates::FakeClock;
@@ -14,6 +14,7 @@ use super::juju::{FakeJuju, Pending};
 use super::kubernetes::FakeKubernetes;
 use super::patroni::FakeMembers;
 use super::postgres::FakeDatabase;
+use super::real::RealDatabase;
 use super::workload::FakeWorkload;
 use super::{Died, World};
 
@@ -75,6 +76,18 @@ impl World {
 
     /// The ports of a unit, for a Juju that isn't this world's.
     pub fn ports<T>(&self, ordinal: u32, work: impl FnOnce(&Ports<'_>) -> T) -> T {
+        let fake = FakeDatabase {
+            world: self,
+            ordinal,
+        };
+        let real = self.with(|state| state.real.clone());
+        let real = real
+            .as_deref()
+            .map(|server| RealDatabase::new(server, &fake));
+        let database: &dyn Database = match &real {
+            Some(real) => real,
+            None => &fake,
+        };
         work(&Ports {
             workload: &FakeWorkload {
                 world: self,
@@ -85,10 +98,7 @@ impl World {
                 world: self,
                 ordinal,
             },
-            database: &FakeDatabase {
-                world: self,
-                ordinal,
-            },
+            database,
             random: &Counting(self),
             clock: &FakeClock(self),
         })

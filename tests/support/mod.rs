@@ -11,6 +11,7 @@ mod juju;
 mod kubernetes;
 mod patroni;
 mod postgres;
+pub mod real;
 pub mod related;
 pub mod trust;
 mod workload;
@@ -82,6 +83,8 @@ pub struct State {
     pub public_revoked: bool,
     /// Schemas that mark roles.
     pub marks: BTreeSet<String>,
+    /// The real PostgreSQL that runs and answers what the charm asks, where there is one.
+    pub real: Option<std::rc::Rc<real::RealServer>>,
     /// Bootstraps of a new cluster so far.
     pub bootstraps: usize,
     /// Effects of the hook that runs, or ran last.
@@ -215,6 +218,7 @@ impl World {
             roles: BTreeMap::new(),
             public_revoked: false,
             marks: BTreeSet::new(),
+            real: None,
             bootstraps: 0,
             effects: Vec::new(),
             dies_after: None,

@@ -201,18 +201,12 @@ pub enum Refusal {
     /// A client's user made the database, or it was one's that has gone.
     #[error("database {0} is another client's: ask for another name, or have operator own it")]
     DatabaseOfOthers(String),
-    /// The charm's roles have such names.
-    #[error("invalid database name: {0} is a name of the charm's roles")]
-    Reserved(String),
 }
-
-/// What begins the names of the charm's roles for clients.
-const RESERVED: &str = "relation_";
 
 /// Roles that no client gets: the charm's own users, other clients', and other databases' owners.
 fn forbidden(role: &str) -> bool {
     crate::observed::SystemUser::from_name(role).is_some()
-        || role.starts_with(RESERVED)
+        || role.starts_with("relation_")
         || role == "postgres"
 }
 
@@ -241,9 +235,6 @@ pub fn check(client: &Client, catalogue: &Catalogue) -> Result<(), Refusal> {
         return Ok(());
     }
     let name = || client.database.clone();
-    if client.database.starts_with(RESERVED) {
-        return Err(Refusal::Reserved(name()));
-    }
     let owner = catalogue.roles.get(&client.database);
     if owner.is_some_and(|role| role.login || role.powerful || !role.marked) {
         return Err(Refusal::RoleInTheWay(name()));

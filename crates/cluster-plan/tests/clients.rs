@@ -276,16 +276,6 @@ fn a_database_that_a_client_has_made_is_not_another_ones() {
 }
 
 #[test]
-fn no_database_takes_a_name_of_the_charms_roles() {
-    let odd = Client {
-        database: "relation_id_9".into(),
-        ..client(&[])
-    };
-    let refused = Err(Refusal::Reserved("relation_id_9".into()));
-    assert_eq!(check(&odd, &Catalogue::default()), refused);
-}
-
-#[test]
 fn whoever_has_made_a_clients_user_beforehand_keeps_no_way_into_it() {
     let mut there = served(&client(&[]));
     let user = there.user.as_mut().unwrap();
