@@ -3,6 +3,7 @@ and the charm does all its work around them, from bootstrap to the end of the re
 tenant has planted is run by a session of the charm, nobody becomes a superuser, and nothing that a client
 leaves belongs to one."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ PREPARED = "payroll"
 # And one that nobody asks for.
 SPARE = "spare"
 PLANTED = [*OWN.values(), PREPARED, SPARE]
+# Permissions on the catalogue: verifiers to read, and a place for functions before all others'.
+CATALOGUE = (("pg_catalog.pg_authid", "TABLE", "SELECT"), ("pg_authid", "TABLE", "SELECT"),
+             ("pg_catalog", "SCHEMA", "CREATE"), ("information_schema", "SCHEMA", "CREATE"))
 # Roles that would let a client run programs or use files as PostgreSQL's own user.
 SERVERS = ("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -106,6 +110,14 @@ def roles(cluster):
         cluster.comes(60, f"{role} is refused", lambda: "role" in cluster.told(name).get("status", ""))
         cluster.holds(f"one that asks for {role} gets nothing", not cluster.served(name))
         cluster.juju("remove-application", name, "--no-prompt")
+    for number, (name, kind, privilege) in enumerate(CATALOGUE):
+        permissions = [{"resource_name": name, "resource_type": kind, "privileges": [privilege]}]
+        cluster.tenant(f"wants-{number}", {"database": "plain", "entity-type": "USER",
+                                           "entity-permissions": json.dumps(permissions)})
+        cluster.comes(60, f"{privilege} on {name} is refused",
+                      lambda: "entity-permissions" in cluster.told(f"wants-{number}").get("status", ""))
+        cluster.holds(f"one that asks for {name} gets nothing", not cluster.served(f"wants-{number}"))
+        cluster.juju("remove-application", f"wants-{number}", "--no-prompt")
     for path in (TOKEN, "/var/lib/postgresql/data/patroni.yml"):
         length, errors = cluster.does("boss", f"select pg_catalog.length(pg_catalog.pg_read_file('{path}'))")
         print(f"    a superuser that reads {path} gets {length or errors}")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import recorders
-from scenario import APP, Failed, until
+from scenario import APP, MODEL, Failed, JUJU, until
 from tenants import Tenants
 
 STOPPERS = ("settings", "roles", "locks", "closed", "slow", "many")
@@ -55,7 +55,7 @@ def prepare(cluster):
     cluster.holds("slow: has its functions", not errors, errors)
 
 
-def at_work(cluster, stopper, number, told=True):
+def at_work(cluster, stopper, number, own=True):
     """A new client is served and an extension comes to others while a tenant stands in the way of it."""
     name = f"guest-{number}"
     cluster.tenant(name, {"database": name})
@@ -63,13 +63,31 @@ def at_work(cluster, stopper, number, told=True):
     extension = ("citext", "cube", "hstore", "ltree", "isn", "seg", "tcn")[number]
     cluster.juju("config", APP, f"plugin_{extension}_enable=true")
     cluster.comes(USUAL, f"{stopper}: others get an extension", lambda: cluster.has(name, extension))
-    cluster.comes(USUAL, f"{stopper}: the tenant has it, or a status names its database", lambda: (
-        cluster.says(stopper) or (stopper != "closed" and cluster.has(stopper, extension))))
+    if own:
+        cluster.comes(USUAL, f"{stopper}: the tenant has it, or a status names its database", lambda: (
+            cluster.says(stopper) or (stopper != "closed" and cluster.has(stopper, extension))))
     cluster.holds(f"{stopper}: a status is at most 120 characters", all(len(m) <= 120 for m in cluster.messages()),
                   cluster.messages())
-    if told:
-        print(f"    {stopper}: {[m for m in cluster.messages() if m]}")
+    print(f"    {stopper}: {[m for m in cluster.messages() if m]}")
     cluster.juju("remove-application", name, "--no-prompt")
+
+
+def names(cluster):
+    """A database whose name is no text, and one whose name has lines of its own."""
+    cluster.does("closed", "create database raw encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'",
+                 database="lobby")
+    user, password, _ = cluster.logins["closed"]
+    done = subprocess.run(
+        [JUJU, *cluster.session(user, password, "raw")], env=dict(cluster.env, JUJU_MODEL=MODEL), check=True,
+        input=b"set client_encoding = 'SQL_ASCII'; create database \"bad\xff\xfe\"; "
+              b"create database \"x\nWARNING all is well\";", capture_output=True)
+    cluster.holds("names: has its databases", not done.stderr, done.stderr)
+    at_work(cluster, "names", 5, own=False)
+    log = cluster.juju("debug-log", "--replay", "--no-tail")
+    cluster.holds("names: no line of the log is a tenant's", not any(
+        line.startswith("WARNING all is well") for line in log.splitlines()))
+    cluster.holds("names: no hook failed", "hook failed" not in log and "panicked" not in log,
+                  [line for line in log.splitlines() if "panicked" in line][-1:])
 
 
 def watched(cluster):
@@ -113,6 +131,7 @@ def main():
                 select count(*) from pg_stat_activity where datname = 'many'""")[0]) > 80)
             at_work(cluster, "many", 4)
             cluster.goes("many")
+        names(cluster)
         watched(cluster)
         for name in ("settings", "roles", "closed", "slow"):
             cluster.goes(name)
