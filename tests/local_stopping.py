@@ -9,7 +9,7 @@ import recorders
 from scenario import APP, MODEL, Failed, JUJU, until
 from tenants import Tenants
 
-STOPPERS = ("settings", "roles", "locks", "closed", "slow", "many")
+STOPPERS = ("settings", "roles", "locks", "closed", "slow", "many", "prepared")
 # Seconds in which a client is served, and an extension made, while a tenant does its worst.
 USUAL = 45
 LOCKS = """
@@ -60,7 +60,7 @@ def at_work(cluster, stopper, number, own=True):
     name = f"guest-{number}"
     cluster.tenant(name, {"database": name})
     cluster.comes(USUAL, f"{stopper}: another client is served", lambda: cluster.served(name))
-    extension = ("citext", "cube", "hstore", "ltree", "isn", "seg", "tcn")[number]
+    extension = ("citext", "cube", "hstore", "ltree", "seg", "tcn")[number]
     cluster.juju("config", APP, f"plugin_{extension}_enable=true")
     cluster.comes(USUAL, f"{stopper}: others get an extension", lambda: cluster.has(name, extension))
     if own:
@@ -90,6 +90,33 @@ def names(cluster):
                   [line for line in log.splitlines() if "panicked" in line][-1:])
 
 
+def prepared(cluster):
+    """A transaction that nobody's session holds any more keeps its locks, on the roles too."""
+    user = cluster.logins["prepared"][0]
+    _, errors = cluster.does("prepared", f"begin; create table mine (n pg_catalog.int4); grant select on mine to {user}; "
+                             "prepare transaction 'held'")
+    cluster.holds("prepared: has its transaction", not errors, errors)
+    cluster.juju("remove-application", "prepared", "--no-prompt")
+    cluster.comes(USUAL, "prepared: its user is gone, or a status names it or its database",
+                  lambda: user not in cluster.users() or cluster.says("prepared") or cluster.says(user))
+    print(f"    prepared: {[m for m in cluster.messages() if m]}")
+    if cluster.look("postgres", "select 1 from pg_prepared_xacts"):
+        cluster.look("prepared", "rollback prepared 'held'")
+    cluster.juju("config", APP, "plugin_unaccent_enable=true")
+    cluster.comes(60, "prepared: its user is gone once that has ended", lambda: user not in cluster.users())
+
+
+def own_extension(cluster):
+    """What a client has made itself stays when an option goes that is about the same."""
+    cluster.does("many", "create schema mine; create extension isn schema mine")
+    cluster.holds("a client makes an extension for itself", cluster.has("many", "isn"))
+    for state in ("true", "false"):
+        cluster.juju("config", APP, f"plugin_isn_enable={state}")
+        cluster.comes(USUAL, f"an option about it turned {state}",
+                      lambda: cluster.has("slow", "isn") == (state == "true"))
+    cluster.holds("a client's own extension stays", cluster.has("many", "isn"))
+
+
 def watched(cluster):
     """A setting of the operator's own role, which only a superuser makes, blinds nobody."""
     cluster.look("postgres", "alter role operator set statement_timeout = 1; alter role operator set search_path = x; "
@@ -108,13 +135,14 @@ def watched(cluster):
 def main():
     with Tenants() as cluster:
         cluster.juju("model-config", "update-status-hook-interval=60m")
-        cluster.deploy(2)
+        cluster.deploy(2, "--config", "memory_max_prepared_transactions=5")
         for name in STOPPERS:
             more = {"extra-user-roles": "createdb"} if name == "closed" else {}
             cluster.tenant(name, {"database": name} | more)
         until(180, "two units stand", lambda: cluster.whole(2))
         for name in STOPPERS:
             until(90, f"{name} is served", lambda: cluster.served(name))
+        own_extension(cluster)
         prepare(cluster)
         at_work(cluster, "settings", 0)
         at_work(cluster, "closed", 1)
@@ -131,6 +159,7 @@ def main():
                 select count(*) from pg_stat_activity where datname = 'many'""")[0]) > 80)
             at_work(cluster, "many", 4)
             cluster.goes("many")
+        prepared(cluster)
         names(cluster)
         watched(cluster)
         for name in ("settings", "roles", "closed", "slow"):

@@ -125,7 +125,10 @@ class Tenants(Cluster):
             for session in running:
                 session.stdin.close()
             for session in running:
-                session.wait(30)
+                try:
+                    session.wait(30)
+                except subprocess.TimeoutExpired:
+                    session.kill()
 
     def look(self, database, statement):
         """Rows of a statement of operator, whatever a tenant has set or planted in the database."""
