@@ -49,3 +49,17 @@ need_local_model() {
   need_packages build-essential pkg-config binutils python3 iproute2 nftables util-linux \
     postgresql postgresql-client patroni pgbackrest
 }
+
+# An image, in this folder, that lays pgaudit for the machine's PostgreSQL over it: installed, it would
+# audit in every scenario.
+pgaudit_image() {
+  local image=$1 major download
+  [ -d "$image/usr" ] && return
+  major=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
+  download=$(mktemp -d)
+  (cd "$download" && apt-get download "postgresql-$major-pgaudit" && dpkg -x ./*.deb image) >/dev/null 2>&1 &&
+    chmod 0755 "$download/image" && mv "$download/image" "$image"
+  local done=$?
+  rm -rf "$download"
+  return "$done"
+}
