@@ -143,6 +143,12 @@ impl Apply<'_> {
             Step::SetPartition(ordinal) => {
                 ports.kubernetes.set_partition(names.app(), *ordinal)?;
             }
+            Step::GuardRefresh(ordinal) => {
+                let guard = *ordinal > 0;
+                ports
+                    .kubernetes
+                    .guard_partition(names.app(), *ordinal, guard)?;
+            }
             Step::NoteFormat(format) => {
                 let text = format.to_string();
                 self.juju.set_peer(Bag::Application, "format", &text)?;

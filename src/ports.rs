@@ -265,6 +265,11 @@ pub trait Kubernetes {
     fn node(&self, name: &str) -> PortResult<Option<NodeSize>>;
     /// Makes the owner of the pod `pod` own Endpoints and Services of those labels too, so that
     /// they go with the application; those named in `except` are left alone.
+    /// The same, with a note whether that is the charm's own guard or an operator's wish.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn guard_partition(&self, name: &str, ordinal: u32, guard: bool) -> PortResult<()>;
     ///
     /// # Errors
     /// When the API does not answer or refuses.
@@ -292,6 +297,8 @@ pub struct RollingUpdate {
 }
 
 /// Allocatable resources, as Kubernetes writes them.
+    /// The charm has noted that this is its own guard.
+    pub guarded: bool,
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSize {
     /// Quantity of CPU.

@@ -73,6 +73,7 @@ pub struct State {
     /// What the pods shall be made from, and from which ordinal on.
     pub template: String,
     pub partition: u32,
+    pub guarded: bool,
     /// What Patroni has registered in Kubernetes.
     pub registered: Option<Registered>,
     /// The member that holds the leader key.
@@ -211,6 +212,7 @@ impl World {
             partition: 0,
             registered: None,
             holder: None,
+            guarded: false,
             dynamic: Value::Null,
             roles: BTreeMap::new(),
             public_revoked: false,
