@@ -178,9 +178,7 @@ impl Apply<'_> {
                 workload::push(ports.workload, &self.observation.files, path)?;
             }
             Step::SetLayer => {
-                ports
-                    .workload
-                    .add_layer(crate::layer::LABEL, &self.observation.layer)?;
+                workload::set_layer(ports.workload, &self.observation.layer)?;
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,

@@ -1,12 +1,11 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::names::{Member, Names, ServiceKind};
+use cluster_plan::names::{LOGS, Member, Names, ServiceKind};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
 
-use crate::render::DISK_BELOW;
-use crate::render::WATCH;
+use crate::render::{ANSWERS, DISK_BELOW, KEEP_LOGS, WATCH};
 
 /// Label of the layer.
 pub const LABEL: &str = "postgresql";
@@ -114,8 +113,6 @@ pub fn layer(
     external: bool,
 ) -> pebble::Layer {
     let programs = programs(major.unwrap_or_default());
-    let ready =
-        format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql -U operator -d postgres");
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",
@@ -163,14 +160,30 @@ pub fn layer(
                 "timeout": "2s",
                 "threshold": 2,
                 // Pebble could not know the authority of Patroni's certificate.
-                "exec": {"command": ready, "user": "postgres", "group": "postgres"},
+                "exec": {
+                    "command": format!("{ANSWERS} {programs}/pg_isready"),
+                    "user": "postgres",
+                    "group": "postgres",
+                },
+            },
+            "logs": {
+                "override": "replace",
+                "summary": "keeps what is logged within bounds",
+                "command": format!("{KEEP_LOGS} {LOGS}"),
+                "startup": "enabled",
+                "user": "postgres",
+                "group": "postgres",
+                "on-success": "restart",
+                "on-failure": "restart",
             },
             // Nobody tells of a Service that somebody has deleted, but its name is gone with it.
             "services": {
                 "override": "replace",
                 "period": "5s",
                 "timeout": "3s",
-                "threshold": 2,
+                // The pod is not to count as ready before its server answers for the first time; after
+                // that a look that takes long is no failure, see the script.
+                "threshold": 1,
                 "exec": {
                     "command": names_resolve(names, external),
                     "user": "postgres",
