@@ -15,12 +15,12 @@ pub const SERVICE: &str = "postgresql";
 /// The service that looks after the standbys of this member.
 pub const WATCH_SERVICE: &str = "standbys";
 
-/// Label of the layer of [`RETRY`].
-pub const RETRY_LABEL: &str = "retry";
-/// The one-shot service that wakes the charm a little later.
+/// Label and name of the one-shot service that wakes the charm a little later.
 pub const RETRY: &str = "retry";
 /// Seconds until it does.
 pub const RETRY_AFTER: i64 = 11;
+/// Label and name of the one that does so while a member or a standby is missing.
+pub const MISSING: &str = "missing";
 
 const NOTIFY: &str = "/charm/bin/pebble notify";
 /// Key of the notice that the timers send.
@@ -40,6 +40,17 @@ pub fn retry(soon: Option<i64>) -> pebble::Layer {
         "postgresql-k8s retry",
         "wakes the charm after an outage",
         &wait,
+    )
+}
+
+/// A timer of its own for what each full look finds again, or finds mended: it is stopped then.
+#[must_use]
+pub fn missing() -> pebble::Layer {
+    timer(
+        MISSING,
+        "postgresql-k8s missing",
+        "wakes the charm while a member or a standby is missing",
+        &format!("sleep {RETRY_AFTER}"),
     )
 }
 
@@ -151,21 +162,6 @@ pub fn layer(
                 "on-failure": "restart",
                 "after": [SERVICE],
             },
-        },
-        "checks": {
-            SERVICE: {
-                "override": "replace",
-                "level": "ready",
-                "period": "3s",
-                "timeout": "2s",
-                "threshold": 2,
-                // Pebble could not know the authority of Patroni's certificate.
-                "exec": {
-                    "command": format!("{ANSWERS} {programs}/pg_isready"),
-                    "user": "postgres",
-                    "group": "postgres",
-                },
-            },
             "logs": {
                 "override": "replace",
                 "summary": "keeps what is logged within bounds",
@@ -176,14 +172,29 @@ pub fn layer(
                 "on-success": "restart",
                 "on-failure": "restart",
             },
+        },
+        "checks": {
+            SERVICE: {
+                "override": "replace",
+                "level": "ready",
+                "period": "3s",
+                "timeout": "2s",
+                // The pod is not to count as ready before its server answers for the first time; after
+                // that a look that takes long is no failure, see the script.
+                "threshold": 1,
+                // Pebble could not know the authority of Patroni's certificate.
+                "exec": {
+                    "command": format!("{ANSWERS} {programs}/pg_isready"),
+                    "user": "postgres",
+                    "group": "postgres",
+                },
+            },
             // Nobody tells of a Service that somebody has deleted, but its name is gone with it.
             "services": {
                 "override": "replace",
                 "period": "5s",
                 "timeout": "3s",
-                // The pod is not to count as ready before its server answers for the first time; after
-                // that a look that takes long is no failure, see the script.
-                "threshold": 1,
+                "threshold": 2,
                 "exec": {
                     "command": names_resolve(names, external),
                     "user": "postgres",

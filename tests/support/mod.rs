@@ -167,6 +167,8 @@ pub struct Unit {
     pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
+    /// It is none but the one for what is missing.
+    pub timer_for_missing: bool,
     /// Certificates were pushed and not read since.
     pub unread: bool,
     /// The layer of its timer for renewals.
@@ -210,9 +212,9 @@ impl World {
             headless: true,
             template: "rev-1".into(),
             partition: 0,
+            guarded: false,
             registered: None,
             holder: None,
-            guarded: false,
             dynamic: Value::Null,
             roles: BTreeMap::new(),
             public_revoked: false,

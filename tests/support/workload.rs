@@ -220,7 +220,7 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn add_layer(&self, label: &str, layer: &pebble::Layer) -> PortResult<()> {
-        if label == "retry" {
+        if matches!(label, "retry" | "missing") {
             return self.unit(|_| ());
         }
         if label == "renewal" {
@@ -247,6 +247,12 @@ impl Workload for FakeWorkload<'_> {
         })
     }
 
+    fn run_check(&self, name: &str) -> PortResult<()> {
+        self.unit(|unit| assert!(unit.layer.checks.contains_key(name)))?;
+        self.effect(&format!("check {name}"));
+        Ok(())
+    }
+
     fn replan(&self) -> PortResult<()> {
         self.unit(|unit| {
             unit.replans += 1;
@@ -264,6 +270,9 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn stop(&self, service: &str) -> PortResult<()> {
+        if service == "missing" {
+            return self.unit(|unit| (unit.timer, unit.timer_for_missing) = (false, false));
+        }
         assert_eq!(service, "postgresql");
         self.unit(|unit| unit.service = ServiceState::Inactive)?;
         self.effect("stop postgresql");
@@ -272,7 +281,13 @@ impl Workload for FakeWorkload<'_> {
 
     fn restart(&self, service: &str) -> PortResult<()> {
         if service == "retry" {
-            return self.unit(|unit| unit.timer = true);
+            return self.unit(|unit| (unit.timer, unit.timer_for_missing) = (true, false));
+        }
+        if service == "missing" {
+            return self.unit(|unit| {
+                unit.timer_for_missing |= !unit.timer;
+                unit.timer = true;
+            });
         }
         assert_eq!(service, "renewal");
         self.effect("set timer");
