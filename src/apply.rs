@@ -143,6 +143,12 @@ impl Apply<'_> {
             Step::SetPartition(ordinal) => {
                 ports.kubernetes.set_partition(names.app(), *ordinal)?;
             }
+            Step::GuardRefresh(ordinal) => {
+                let guard = *ordinal > 0;
+                ports
+                    .kubernetes
+                    .guard_partition(names.app(), *ordinal, guard)?;
+            }
             Step::NoteFormat(format) => {
                 let text = format.to_string();
                 self.juju.set_peer(Bag::Application, "format", &text)?;
@@ -172,9 +178,7 @@ impl Apply<'_> {
                 workload::push(ports.workload, &self.observation.files, path)?;
             }
             Step::SetLayer => {
-                ports
-                    .workload
-                    .add_layer(crate::layer::LABEL, &self.observation.layer)?;
+                workload::set_layer(ports.workload, &self.observation.layer)?;
             }
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,

@@ -1,12 +1,11 @@
 //! The Pebble layer: the services that run in the workload container, and their checks.
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::names::{Member, Names, ServiceKind};
+use cluster_plan::names::{LOGS, Member, Names, ServiceKind};
 use cluster_plan::planner::PATRONI_YML;
 use serde_json::json;
 
-use crate::render::DISK_BELOW;
-use crate::render::WATCH;
+use crate::render::{ANSWERS, DISK_BELOW, KEEP_LOGS, WATCH};
 
 /// Label of the layer.
 pub const LABEL: &str = "postgresql";
@@ -16,12 +15,12 @@ pub const SERVICE: &str = "postgresql";
 /// The service that looks after the standbys of this member.
 pub const WATCH_SERVICE: &str = "standbys";
 
-/// Label of the layer of [`RETRY`].
-pub const RETRY_LABEL: &str = "retry";
-/// The one-shot service that wakes the charm a little later.
+/// Label and name of the one-shot service that wakes the charm a little later.
 pub const RETRY: &str = "retry";
 /// Seconds until it does.
 pub const RETRY_AFTER: i64 = 11;
+/// Label and name of the one that does so while a member or a standby is missing.
+pub const MISSING: &str = "missing";
 
 const NOTIFY: &str = "/charm/bin/pebble notify";
 /// Key of the notice that the timers send.
@@ -41,6 +40,17 @@ pub fn retry(soon: Option<i64>) -> pebble::Layer {
         "postgresql-k8s retry",
         "wakes the charm after an outage",
         &wait,
+    )
+}
+
+/// A timer of its own for what each full look finds again, or finds mended: it is stopped then.
+#[must_use]
+pub fn missing() -> pebble::Layer {
+    timer(
+        MISSING,
+        "postgresql-k8s missing",
+        "wakes the charm while a member or a standby is missing",
+        &format!("sleep {RETRY_AFTER}"),
     )
 }
 
@@ -114,8 +124,6 @@ pub fn layer(
     external: bool,
 ) -> pebble::Layer {
     let programs = programs(major.unwrap_or_default());
-    let ready =
-        format!("{programs}/pg_isready -q -t 2 -h /var/run/postgresql -U operator -d postgres");
     let scope = names.scope();
     let layer = json!({
         "summary": "postgresql + patroni layer",
@@ -154,6 +162,16 @@ pub fn layer(
                 "on-failure": "restart",
                 "after": [SERVICE],
             },
+            "logs": {
+                "override": "replace",
+                "summary": "keeps what is logged within bounds",
+                "command": format!("{KEEP_LOGS} {LOGS}"),
+                "startup": "enabled",
+                "user": "postgres",
+                "group": "postgres",
+                "on-success": "restart",
+                "on-failure": "restart",
+            },
         },
         "checks": {
             SERVICE: {
@@ -161,9 +179,15 @@ pub fn layer(
                 "level": "ready",
                 "period": "3s",
                 "timeout": "2s",
-                "threshold": 2,
+                // The pod is not to count as ready before its server answers for the first time; after
+                // that a look that takes long is no failure, see the script.
+                "threshold": 1,
                 // Pebble could not know the authority of Patroni's certificate.
-                "exec": {"command": ready, "user": "postgres", "group": "postgres"},
+                "exec": {
+                    "command": format!("{ANSWERS} {programs}/pg_isready"),
+                    "user": "postgres",
+                    "group": "postgres",
+                },
             },
             // Nobody tells of a Service that somebody has deleted, but its name is gone with it.
             "services": {

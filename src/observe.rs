@@ -293,11 +293,9 @@ fn files(
     (parameters, dynamic): (Option<&Parameters>, &Map<String, Value>),
     (ports, look): (&Ports<'_>, bool),
 ) -> Result<Vec<File>, RenderError> {
-    let mut files = vec![
-        render::callback(&others(juju), image.major),
-        render::watch(image.major),
-        render::disk_below(),
-    ];
+    let mut files = render::scripts();
+    files.push(render::callback(&others(juju), image.major));
+    files.push(render::watch(image.major));
     let (Some(passwords), Some(parameters), Some(major)) =
         (&juju.passwords, parameters, image.major)
     else {

@@ -64,6 +64,8 @@ pub struct FileInfo {
     pub mode: u32,
     /// Owner's name; empty where the container has none for the id.
     pub user: String,
+    /// A symbolic link, as an entry of its directory.
+    pub link: bool,
 }
 
 /// What a command in the workload container printed, and its exit code.
@@ -124,6 +126,11 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or refuses.
     fn service(&self, name: &str) -> PortResult<Option<cluster_plan::observed::ServiceState>>;
+    /// Runs a check now, so that its first failure is not waited for; what it finds shows in its state.
+    ///
+    /// # Errors
+    /// When Pebble does not answer, or is too old to do so.
+    fn run_check(&self, name: &str) -> PortResult<()>;
     /// Starts services that are enabled and restarts those whose definition has changed.
     ///
     /// # Errors
@@ -258,6 +265,11 @@ pub trait Kubernetes {
     /// # Errors
     /// When the API does not answer or refuses.
     fn set_partition(&self, name: &str, ordinal: u32) -> PortResult<()>;
+    /// The same, with a note whether that is the charm's own guard or an operator's wish.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn guard_partition(&self, name: &str, ordinal: u32, guard: bool) -> PortResult<()>;
     /// Allocatable cores and bytes of memory of a node.
     ///
     /// # Errors
@@ -285,6 +297,8 @@ pub struct Registered {
 pub struct RollingUpdate {
     /// Pods below this ordinal stay as they are.
     pub partition: u32,
+    /// The charm has noted that this is its own guard.
+    pub guarded: bool,
     /// Name of what the pods shall be made from.
     pub wanted: String,
     /// What each pod is made from, by name.

@@ -18,7 +18,7 @@ use crate::observe::tls;
 use crate::secrets::Passwords;
 use crate::session::{Work, options};
 
-/// Where PostgreSQL and Patroni log.
+/// Where PostgreSQL and Patroni log: a link to [`LOGS`](cluster_plan::names::LOGS).
 pub const LOG_DIR: &str = "/var/log/postgresql";
 /// The script that Patroni's callbacks run.
 pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
@@ -26,6 +26,10 @@ pub const CALLBACK: &str = "/usr/local/bin/wake-charm";
 pub const WATCH: &str = "/usr/local/bin/watch-standbys";
 /// The script of the checks of the volume.
 pub const DISK_BELOW: &str = "/usr/local/bin/disk-below";
+/// The script of the check of readiness.
+pub const ANSWERS: &str = "/usr/local/bin/postgresql-answers";
+/// Where the script lies that keeps logs within bounds.
+pub const KEEP_LOGS: &str = "/usr/local/bin/keep-logs";
 /// PostgreSQL's and Patroni's socket for local use.
 const SOCKETS: &str = "/var/run/postgresql";
 
@@ -197,15 +201,20 @@ pub fn watch(major: Option<u32>) -> File {
     }
 }
 
-/// The script of the checks that wake the charm as the volume fills, or has room again.
+/// The scripts that Pebble's checks run, and the one that keeps logs within bounds.
 #[must_use]
-pub fn disk_below() -> File {
-    File {
-        path: DISK_BELOW,
-        content: include_str!("../templates/disk-below.sh").to_owned().into(),
+pub fn scripts() -> Vec<File> {
+    let script = |path, text: &str| File {
+        path,
+        content: text.to_owned().into(),
         mode: 0o755,
         owner: "root",
-    }
+    };
+    vec![
+        script(DISK_BELOW, include_str!("../templates/disk-below.sh")),
+        script(ANSWERS, include_str!("../templates/postgresql-answers.sh")),
+        script(KEEP_LOGS, include_str!("../templates/keep-logs.sh")),
+    ]
 }
 
 /// Parameters that Patroni insists on in its dynamic configuration, or that a cluster is made with.
@@ -241,9 +250,10 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
         "log_min_error_statement": "warning",
         "log_recovery_conflict_waits": "on",
         "log_replication_commands": "on",
-        // A new file each hour, a week of them: the names repeat after that.
+        // A new file each hour, a week of them: the names repeat after that. One that grows fast ends
+        // sooner, so that old ones can go.
         "log_rotation_age": 60,
-        "log_rotation_size": 0,
+        "log_rotation_size": "16MB",
         "log_statement": "ddl",
         "log_temp_files": 1,
         "log_timezone": "UTC",

@@ -621,3 +621,58 @@ fn no_member_is_restarted_while_another_is_missing() {
     assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
     assert_eq!(world.with(|state| state.restarts.len()), 0);
 }
+
+#[test]
+fn what_is_logged_outlives_the_container_and_what_the_image_has_there_is_kept() {
+    let world = World::of(1);
+    let file = |content: &[u8]| support::File {
+        content: content.to_vec(),
+        mode: 0o600,
+        user: "postgres".into(),
+    };
+    world.with(|state| {
+        let files = &mut state.unit(0).files;
+        files.insert("/var/log/postgresql".into(), file(b""));
+        files.insert("/var/log/postgresql/patroni.log".into(), file(b"before"));
+    });
+    world.come_up();
+    let logs = "/var/lib/postgresql/data/logs";
+    world.with(|state| {
+        let files = &state.units[&0].files;
+        let owner = |path: &str| (files[path].mode, files[path].user.clone());
+        assert_eq!(owner(logs), (0o700, "postgres".into()));
+        assert_eq!(files[&format!("{logs}/patroni.log")].content, b"before");
+        assert!(!files.contains_key("/var/log/postgresql/patroni.log"));
+    });
+    // A new container has the image's directory again.
+    world.with(|state| {
+        let unit = state.unit(0);
+        unit.files
+            .retain(|path, _| path.starts_with("/var/lib/postgresql/data"));
+        (unit.service, unit.layer) = (ServiceState::Absent, pebble::Layer::default());
+        unit.files.insert("/var/log/postgresql".into(), file(b""));
+    });
+    assert_eq!(world.hook(0, &pebble_ready()), Outcome::Done);
+    let effects = world.with(|state| state.effects.clone());
+    let linked = effects
+        .iter()
+        .position(|e| e == &format!("ln -sfn {logs} /var/log/postgresql"));
+    let started = effects.iter().position(|effect| effect == "replan");
+    assert!(linked.is_some() && linked < started, "{effects:?}");
+}
+
+#[test]
+fn a_pod_is_not_ready_before_its_server_answers() {
+    let world = World::of(1);
+    world.come_up();
+    world.with(|state| {
+        let check = &state.units[&0].layer.checks["postgresql"];
+        assert_eq!((check.level.as_str(), check.threshold), ("ready", Some(1)));
+        let unit = state.unit(0);
+        (unit.service, unit.layer) = (ServiceState::Absent, pebble::Layer::default());
+    });
+    assert_eq!(world.hook(0, &pebble_ready()), Outcome::Done);
+    let effects = world.with(|state| state.effects.clone());
+    let at = |what: &str| effects.iter().position(|effect| effect == what).unwrap();
+    assert!(at("add layer") < at("check postgresql") && at("check postgresql") < at("replan"));
+}

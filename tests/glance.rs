@@ -211,3 +211,35 @@ fn a_hook_of_the_peers_relation_does_not_ask_which_that_is() {
         assert!(!full.contains(&"relation-ids".to_owned()), "{full:?}");
     }
 }
+
+#[test]
+fn a_timer_for_what_was_missing_ends_as_soon_as_nothing_is() {
+    let world = deployed();
+    world.with(|state| {
+        let unit = state.unit(1);
+        (unit.postgres_runs, unit.timer) = (false, false);
+    });
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert!(world.with(|state| state.units[&1].timer), "it looks again");
+    world.with(|state| state.unit(1).postgres_runs = true);
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert!(!world.with(|state| state.units[&1].timer));
+    // One that was set for something else stays.
+    world.with(|state| {
+        let unit = state.unit(1);
+        (unit.timer, unit.timer_for_missing) = (true, false);
+    });
+    assert_eq!(world.hook(1, &notice()), Outcome::Done);
+    assert!(world.with(|state| state.units[&1].timer));
+}
+
+#[test]
+fn a_standby_that_streams_by_now_needs_no_timer_to_see_it() {
+    let world = deployed();
+    world.with(|state| {
+        let unit = state.unit(1);
+        (unit.timer, unit.timer_for_missing) = (true, true);
+    });
+    assert_eq!(world.hook(1, &changed_by(2)), Outcome::Done);
+    assert!(!world.with(|state| state.units[&1].timer));
+}

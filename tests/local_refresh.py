@@ -137,11 +137,14 @@ def taken_back(cluster, revisions):
 
 
 def unprepared(cluster, folder):
-    """Kubernetes rolls the pods by itself: the primary hands over when its turn comes."""
+    """The leader lets one pod after the other go by itself: the primary hands over when its turn comes."""
+    went = lambda: cluster.juju("debug-log", "--replay", "--no-tail").count("in the refresh: all others stand")
+    before = went()
     with writing(cluster, "without preparation", None):
         cluster.juju("refresh", APP, "--path", folder)
         until(180, "all units are refreshed", lambda: versions(cluster) == ["fourth"] * 3)
         until(90, "three units stand", lambda: whole(cluster))
+    check("each pod went when the members before it stood", went() == before + 2)
 
 
 def main():

@@ -95,6 +95,11 @@ fn partition(world: &World) -> u32 {
     world.with(|state| state.partition)
 }
 
+/// The charm itself lets Kubernetes replace the pods from this ordinal on alone.
+fn guarded(world: &World, ordinal: u32) -> bool {
+    world.with(|state| state.guarded) && partition(world) == ordinal
+}
+
 #[test]
 fn a_refresh_goes_on_from_its_first_unit_when_it_is_resumed_and_ends_with_the_primary() {
     let world = deployed(3);
@@ -126,7 +131,7 @@ fn a_refresh_goes_on_from_its_first_unit_when_it_is_resumed_and_ends_with_the_pr
     assert_eq!(world.with(|state| state.holder), Some(0), "not yet");
     assert_eq!(kubernetes(&world), [0]);
     world.settle();
-    assert_eq!(partition(&world), 0);
+    assert!(guarded(&world, 2), "the next one begins with one unit too");
     let (word, message) = app_status(&world);
     assert_eq!(
         (word.as_str(), message.as_str()),
@@ -158,7 +163,7 @@ fn pre_upgrade_check_is_refused_while_a_member_is_missing_and_changes_nothing() 
         refused.contains("postgresql-k8s/1 is not healthy"),
         "{refused}"
     );
-    assert_eq!(partition(&world), 0);
+    assert!(guarded(&world, 2));
 }
 
 #[test]
@@ -244,13 +249,46 @@ fn a_resumed_refresh_waits_for_each_member_and_consent_is_for_one_revision() {
 }
 
 #[test]
-fn a_refresh_without_the_check_ends_well_too() {
+fn a_refresh_without_the_check_replaces_each_pod_only_when_the_members_before_it_stand() {
     let world = deployed(3);
+    assert!(guarded(&world, 2));
     refresh_to(&world, "rev-2");
-    assert_eq!(kubernetes(&world), [2, 1, 0]);
-    world.settle();
-    assert_eq!(partition(&world), 0);
+    for ordinal in [2, 1, 0] {
+        // Its pod is ready by now, its standby does not stream yet.
+        assert_eq!(kubernetes(&world), [ordinal]);
+        assert_eq!(kubernetes(&world), [0; 0]);
+        world.settle();
+    }
+    assert!(guarded(&world, 2));
     assert_eq!(app_status(&world).1, "commits wait for 2 standbys");
+}
+
+#[test]
+fn a_refresh_without_the_check_stops_where_a_member_does_not_stand() {
+    let world = deployed(3);
+    world.with(|state| state.unit(2).bare_image = true);
+    refresh_to(&world, "rev-2");
+    assert_eq!(kubernetes(&world), [2]);
+    world.settle();
+    assert_eq!(kubernetes(&world), [0; 0]);
+    let (word, message) = app_status(&world);
+    assert_eq!(word, "waiting");
+    assert!(message.contains("go back by juju refresh"), "{message}");
+    world.with(|state| state.unit(2).bare_image = false);
+    refresh_to(&world, "rev-1");
+    assert_eq!(kubernetes(&world), [2], "the others are of that revision");
+    world.settle();
+    assert_eq!(app_status(&world).1, "commits wait for 2 standbys");
+    assert!(guarded(&world, 2));
+}
+
+#[test]
+fn what_holds_a_refresh_back_follows_the_number_of_units() {
+    let world = deployed(1);
+    assert!(!world.with(|state| state.guarded), "there is none to hold");
+    assert_eq!(partition(&world), 0);
+    let world = deployed(2);
+    assert!(guarded(&world, 1));
 }
 
 #[test]

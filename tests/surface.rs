@@ -67,6 +67,7 @@ fn picture() -> String {
                 false,
             ),
             layer::retry(Some(4)),
+            layer::missing(),
             layer::renewal(0),
         ];
         for layer in &layers {

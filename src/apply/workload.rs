@@ -1,19 +1,22 @@
 //! Effects in the workload container that are more than one call.
 
-use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
+use cluster_plan::names::{LOGS, PGDATA, SHARED_SOCKETS, STORAGE};
 use secrecy::ExposeSecret;
 
-use crate::observe::workload::{READ, mark};
+use crate::layer::{LABEL, SERVICE};
+use crate::observe::workload::{READ, log_dir, mark};
 use crate::ports::{PortError, PortResult, Workload};
 use crate::render::{File, LOG_DIR};
 
 /// Makes the directories and gives them to PostgreSQL. What exists keeps its content.
 pub fn prepare_storage(port: &dyn Workload) -> PortResult<()> {
-    for directory in [PGDATA, SHARED_SOCKETS] {
+    for directory in [PGDATA, SHARED_SOCKETS, LOGS] {
         port.make_directory(directory, 0o700, "postgres")?;
+    }
+    keep_logs(port)?;
+    for directory in [PGDATA, SHARED_SOCKETS, LOGS] {
         run(port, &["chmod", "0700", directory])?;
     }
-    port.make_directory(LOG_DIR, 0o750, "postgres")?;
     run(
         port,
         &[
@@ -22,8 +25,29 @@ pub fn prepare_storage(port: &dyn Workload) -> PortResult<()> {
             STORAGE,
             PGDATA,
             SHARED_SOCKETS,
+            LOGS,
         ],
     )
+}
+
+/// Puts a link where PostgreSQL and Patroni log, to a directory that outlives the container. What lies
+/// there is of the image, or of a revision that logged into the container.
+fn keep_logs(port: &dyn Workload) -> PortResult<()> {
+    if log_dir(port)?.is_some_and(|info| !info.link) {
+        run(port, &["cp", "-a", &format!("{LOG_DIR}/."), LOGS])?;
+        run(port, &["rm", "-rf", LOG_DIR])?;
+    }
+    run(port, &["ln", "-sfn", LOGS, LOG_DIR])
+}
+
+/// Sets the layer. The check of readiness is run at once where Pebble can do so: it counts as passed
+/// until it has failed, so the pod would be ready before its member runs.
+pub fn set_layer(port: &dyn Workload, layer: &pebble::Layer) -> PortResult<()> {
+    port.add_layer(LABEL, layer)?;
+    if let Err(error) = port.run_check(SERVICE) {
+        tracing::debug!("the check runs in its turn: {}", error.chain());
+    }
+    Ok(())
 }
 
 /// Pushes one of the files.

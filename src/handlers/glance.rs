@@ -10,7 +10,7 @@ use cluster_plan::observed::ServiceState;
 use juju::Event;
 use tls_interface::Announcement;
 
-use super::Hook;
+use super::{Hook, reconcile};
 use crate::juju_port::{Bag, JujuError};
 use crate::layer::SERVICE;
 use crate::observe::{follow, tls};
@@ -49,7 +49,11 @@ pub fn passes_by(hook: &Hook<'_>, event: &Event) -> Result<bool, JujuError> {
         said: hook.juju.status()?,
         server: server(hook.ports),
     };
-    Ok(!glance.concerns())
+    let passes = !glance.concerns();
+    if passes && glance.server == Server::Streams {
+        reconcile::stop_looking(hook);
+    }
+    Ok(passes)
 }
 
 /// Of each kind one authority is trusted, the one that it has a certificate of.

@@ -1,6 +1,7 @@
 //! The path of nearly every hook: observe, plan, apply, say how it stands.
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
+use cluster_plan::observed::ServiceState;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::tls::TlsStep;
 use cluster_plan::{planner, status};
@@ -124,13 +125,30 @@ pub(super) fn retry_later(hook: &Hook<'_>) {
 
 /// The same, and a first time after so many seconds.
 fn retry(hook: &Hook<'_>, soon: Option<i64>) {
+    let timer = (layer::RETRY, layer::retry(soon));
+    set_timer(hook, &timer, soon.unwrap_or(layer::RETRY_AFTER));
+}
+
+fn set_timer(hook: &Hook<'_>, (name, layer): &(&str, pebble::Layer), seconds: i64) {
     let workload = hook.ports.workload;
     let set = workload
-        .add_layer(layer::RETRY_LABEL, &layer::retry(soon))
-        .and_then(|()| workload.restart(layer::RETRY));
+        .add_layer(name, layer)
+        .and_then(|()| workload.restart(name));
     match set {
-        Ok(()) => tracing::info!("looks again in {} s", soon.unwrap_or(layer::RETRY_AFTER)),
+        Ok(()) => tracing::info!("looks again in {seconds} s"),
         Err(error) => tracing::warn!("cannot set the timer to look again: {}", error.chain()),
+    }
+}
+
+/// Nothing is missing any more: nobody has to look again for that.
+pub(super) fn stop_looking(hook: &Hook<'_>) {
+    let workload = hook.ports.workload;
+    if matches!(
+        workload.service(layer::MISSING),
+        Ok(Some(ServiceState::Active))
+    ) && let Err(error) = workload.stop(layer::MISSING)
+    {
+        tracing::debug!("the timer runs to its end: {}", error.chain());
     }
 }
 
@@ -144,14 +162,20 @@ fn say(
     for problem in applied.problems {
         plan.problem(problem);
     }
-    let again = applied.stopped
-        || plan.problems.iter().any(Problem::passes_by_itself)
-        // Its member may be starting, or show a certificate that is about to be replaced.
-        || unread(observation, scope)
+    let again = applied.stopped || plan.problems.iter().any(Problem::passes_by_itself);
+    // Its member may be starting, or show a certificate that is about to be replaced.
+    let missing = unread(observation, scope)
         // Nothing tells when a standby becomes synchronous, and this unit's status depends on it.
         || status::incomplete(&observation.observed);
-    if again && !shows_later(&plan) {
+    if shows_later(&plan) {
+        // A timer is set already.
+    } else if again {
         retry_later(hook);
+    } else if missing {
+        let timer = (layer::MISSING, layer::missing());
+        set_timer(hook, &timer, layer::RETRY_AFTER);
+    } else if scope.database && scope.dynamic {
+        stop_looking(hook);
     }
     let statuses = status::judge(&observation.observed, &plan);
     hook.juju

@@ -36,9 +36,13 @@ pub fn pre_upgrade_check(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
                 ))
             })?;
     }
-    set_partition(hook, &facts, preparation.partition).map_err(|why| {
-        ActionError::Refused(format!("Kubernetes StatefulSet patch failed: {why}"))
-    })?;
+    let kubernetes = hook.ports.kubernetes;
+    kubernetes
+        .guard_partition(facts.names.app(), preparation.partition, false)
+        .map_err(|error| {
+            let why = error.chain();
+            ActionError::Refused(format!("Kubernetes StatefulSet patch failed: {why}"))
+        })?;
     Ok(ActionResult::default())
 }
 
@@ -56,9 +60,13 @@ pub fn resume_upgrade(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
         hook.juju
             .set_peer(Bag::Application, "refresh_resumed", &rollout.wanted)?;
     }
-    set_partition(hook, &facts, next.ordinal()).map_err(|why| {
-        ActionError::Refused(format!("Cannot set rolling update partition: {why}"))
-    })?;
+    let kubernetes = hook.ports.kubernetes;
+    kubernetes
+        .set_partition(facts.names.app(), next.ordinal())
+        .map_err(|error| {
+            let why = error.chain();
+            ActionError::Refused(format!("Cannot set rolling update partition: {why}"))
+        })?;
     let message = format!("Upgrade will resume on unit {}", next.ordinal());
     Ok(ActionResult(vec![("message", ResultValue::Plain(message))]))
 }
@@ -73,11 +81,4 @@ fn look(hook: &Hook<'_>) -> Result<(JujuFacts, Observation), ActionError> {
     let observation = observe::observe(&facts, hook.ports, scope)
         .map_err(|error| ActionError::Refused(crate::error_chain(&error)))?;
     Ok((facts, observation))
-}
-
-fn set_partition(hook: &Hook<'_>, facts: &JujuFacts, ordinal: u32) -> Result<(), String> {
-    hook.ports
-        .kubernetes
-        .set_partition(facts.names.app(), ordinal)
-        .map_err(|error| error.chain())
 }

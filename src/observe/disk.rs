@@ -1,16 +1,17 @@
 //! The own volume: how full it is, and what fills it.
 
 use cluster_plan::disk::Disk;
-use cluster_plan::names::{PGDATA, STORAGE};
+use cluster_plan::names::{LOGS, PGDATA, STORAGE};
 
 use crate::ports::{Output, Ports, Server, Workload};
 
-/// Directories of the data directory, and what is in them; each file counts for the first one.
-const PLACES: [(&str, &str); 4] = [
-    ("pg_wal", "WAL"),
-    ("base/pgsql_tmp", "temporary files"),
-    ("base", "tables and indexes"),
-    ("", "the rest"),
+/// Directories, and what is in them; each file counts for the first one.
+const PLACES: [(&str, &str, &str); 5] = [
+    (PGDATA, "/pg_wal", "WAL"),
+    (PGDATA, "/base/pgsql_tmp", "temporary files"),
+    (PGDATA, "/base", "tables and indexes"),
+    (LOGS, "", "logs"),
+    (PGDATA, "", "the rest"),
 ];
 
 /// The replication slot that holds most WAL.
@@ -50,7 +51,7 @@ fn percent(text: &str) -> Option<u8> {
 }
 
 fn places(port: &dyn Workload) -> Vec<String> {
-    let paths = PLACES.map(|(place, _)| format!("{PGDATA}/{place}"));
+    let paths = PLACES.map(|(top, place, _)| format!("{top}{place}"));
     let mut command = vec!["timeout", "3", "du", "-s", "-m"];
     command.extend(paths.iter().map(String::as_str));
     // What vanishes while it looks makes it fail after it has told the rest.
@@ -62,7 +63,7 @@ fn places(port: &dyn Workload) -> Vec<String> {
     let mut found: Vec<(u64, &str)> = sizes
         .filter_map(|(size, path)| {
             let at = paths.iter().position(|known| known == path)?;
-            Some((size.parse().ok()?, PLACES.get(at)?.1))
+            Some((size.parse().ok()?, PLACES.get(at)?.2))
         })
         .filter(|(size, _)| *size > 0)
         .collect();

@@ -95,6 +95,7 @@ fn rollout(juju: &JujuFacts, port: &dyn Kubernetes) -> PortResult<Option<Rollout
     let names = &juju.names;
     Ok(port.rolling_update(names.app())?.map(|seen| Rollout {
         partition: seen.partition,
+        guarded: seen.guarded,
         wanted: seen.wanted,
         pods: seen
             .pods

@@ -1,7 +1,7 @@
 //! The workload container: what the image holds, what the volume holds, what differs.
 
 use cluster_plan::follow;
-use cluster_plan::names::{PGDATA, SHARED_SOCKETS, STORAGE};
+use cluster_plan::names::{LOGS, PGDATA, SHARED_SOCKETS, STORAGE};
 use cluster_plan::observed::{Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
 use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
@@ -211,7 +211,20 @@ fn storage_ready(port: &dyn Workload, storage: &[FileInfo]) -> PortResult<bool> 
     let root = port
         .stat(STORAGE)?
         .is_some_and(|info| info.user == "postgres");
-    Ok(root && owned(PGDATA) && owned(SHARED_SOCKETS) && port.stat(LOG_DIR)?.is_some())
+    let kept = [PGDATA, SHARED_SOCKETS, LOGS].into_iter().all(owned);
+    Ok(root && kept && log_dir(port)?.is_some_and(|info| info.link))
+}
+
+/// What is in the place where PostgreSQL and Patroni log, not what a link there leads to.
+///
+/// # Errors
+/// When Pebble does not answer.
+pub fn log_dir(port: &dyn Workload) -> PortResult<Option<FileInfo>> {
+    let Some((parent, name)) = LOG_DIR.rsplit_once('/') else {
+        return Ok(None);
+    };
+    let entries = port.list(parent)?.unwrap_or_default();
+    Ok(entries.into_iter().find(|entry| entry.name == name))
 }
 
 fn patroni_version(port: &dyn Workload) -> PortResult<Option<PatroniVersion>> {

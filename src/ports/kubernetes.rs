@@ -11,7 +11,7 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams,
 };
 use kube::{Api, Client, Config, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{
@@ -25,6 +25,8 @@ const NAME: &str = "the Kubernetes API";
 const APP_LABEL: &str = "app.kubernetes.io/name";
 /// Annotation in which Patroni keeps the names of its synchronous standbys.
 const SYNC_STANDBY: &str = "sync_standby";
+/// Annotation of the `StatefulSet` while its partition is the charm's own guard.
+const GUARD: &str = "postgresql-k8s.charm/partition";
 
 /// A client in the pod, made at its first use.
 pub struct ClusterApi<'a> {
@@ -60,6 +62,18 @@ impl<'a> ClusterApi<'a> {
         Ok(self.client.get_or_init(|| client).clone())
     }
 
+    fn patch_stateful_set(&self, name: &str, patch: &Value) -> PortResult<()> {
+        self.run(
+            &format!("set the partition of StatefulSet {name}"),
+            async |client| {
+                Api::<StatefulSet>::namespaced(client, &self.namespace)
+                    .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+                    .await
+                    .map(drop)
+            },
+        )
+    }
+
     fn run<T, F>(&self, what: &str, work: F) -> PortResult<T>
     where
         F: AsyncFn(Client) -> kube::Result<T>,
@@ -81,6 +95,12 @@ impl<'a> ClusterApi<'a> {
             Err(elapsed) => Err(PortError::Unreachable(NAME, elapsed.into())),
         }
     }
+}
+
+fn partition(ordinal: u32) -> Value {
+    json!({"updateStrategy": {
+        "type": "RollingUpdate", "rollingUpdate": {"partition": ordinal},
+    }})
 }
 
 fn classify(what: &str, error: kube::Error) -> PortError {
@@ -286,6 +306,7 @@ impl Kubernetes for ClusterApi<'_> {
                 let Some(set) = sets.get_opt(name).await? else {
                     return Ok(None);
                 };
+                let guarded = set.annotations().contains_key(GUARD);
                 let partition = set
                     .spec
                     .and_then(|spec| spec.update_strategy?.rolling_update?.partition)
@@ -301,6 +322,7 @@ impl Kubernetes for ClusterApi<'_> {
                 };
                 Ok(Some(RollingUpdate {
                     partition: partition.unwrap_or(0),
+                    guarded,
                     wanted,
                     pods: pods
                         .map(|pod| (pod.name_any(), revision(pod.labels())))
@@ -311,18 +333,13 @@ impl Kubernetes for ClusterApi<'_> {
     }
 
     fn set_partition(&self, name: &str, ordinal: u32) -> PortResult<()> {
-        let patch = json!({"spec": {"updateStrategy": {
-            "type": "RollingUpdate", "rollingUpdate": {"partition": ordinal},
-        }}});
-        self.run(
-            &format!("set the partition of StatefulSet {name}"),
-            async |client| {
-                Api::<StatefulSet>::namespaced(client, &self.namespace)
-                    .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-                    .await
-                    .map(drop)
-            },
-        )
+        self.patch_stateful_set(name, &json!({"spec": partition(ordinal)}))
+    }
+
+    fn guard_partition(&self, name: &str, ordinal: u32, guard: bool) -> PortResult<()> {
+        // In one patch, so that no one takes a guard for an operator's wish.
+        let note = json!({"annotations": {GUARD: guard.then_some("guard")}});
+        self.patch_stateful_set(name, &json!({"metadata": note, "spec": partition(ordinal)}))
     }
 
     fn node(&self, name: &str) -> PortResult<Option<NodeSize>> {

@@ -58,6 +58,7 @@ impl<'a> PebbleWorkload<'a> {
 
 fn info(file: pebble::FileInfo) -> FileInfo {
     FileInfo {
+        link: file.kind == pebble::FileKind::Symlink,
         mode: file.mode().unwrap_or_default(),
         name: file.name,
         user: file.user,
@@ -141,6 +142,14 @@ impl Workload for PebbleWorkload<'_> {
                 "backoff" | "error" => ServiceState::Failing,
                 _ => ServiceState::Inactive,
             }))
+    }
+
+    fn run_check(&self, name: &str) -> PortResult<()> {
+        self.run(
+            &format!("run check {name}"),
+            self.client.refresh_check(name),
+        )
+        .map(drop)
     }
 
     fn replan(&self) -> PortResult<()> {

@@ -194,6 +194,7 @@ impl Kubernetes for FakeKubernetes<'_> {
             let pods = state.units.iter();
             Some(RollingUpdate {
                 partition: state.partition,
+                guarded: state.guarded,
                 wanted: state.template.clone(),
                 pods: pods
                     .map(|(ordinal, unit)| (format!("{APP}-{ordinal}"), unit.template.clone()))
@@ -207,6 +208,15 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.world.with(|state| {
             state.partition = ordinal;
             state.effect(format!("partition {ordinal}"));
+        });
+        Ok(())
+    }
+
+    fn guard_partition(&self, _: &str, ordinal: u32, guard: bool) -> PortResult<()> {
+        self.up()?;
+        self.world.with(|state| {
+            (state.partition, state.guarded) = (ordinal, guard);
+            state.effect(format!("guard {ordinal} {guard}"));
         });
         Ok(())
     }

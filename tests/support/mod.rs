@@ -74,6 +74,7 @@ pub struct State {
     /// What the pods shall be made from, and from which ordinal on.
     pub template: String,
     pub partition: u32,
+    pub guarded: bool,
     /// What Patroni has registered in Kubernetes.
     pub registered: Option<Registered>,
     /// The member that holds the leader key.
@@ -169,6 +170,8 @@ pub struct Unit {
     pub pending_restart: bool,
     /// The charm has set itself a timer.
     pub timer: bool,
+    /// It is none but the one for what is missing.
+    pub timer_for_missing: bool,
     /// Certificates were pushed and not read since.
     pub unread: bool,
     /// The layer of its timer for renewals.
@@ -212,6 +215,7 @@ impl World {
             headless: true,
             template: "rev-1".into(),
             partition: 0,
+            guarded: false,
             registered: None,
             holder: None,
             dynamic: Value::Null,

@@ -12,6 +12,9 @@ pub struct FakeWorkload<'a> {
     pub ordinal: u32,
 }
 
+/// What stands for the content of a symbolic link.
+const LINK: &[u8] = b"a link";
+
 fn printed(stdout: &str) -> Output {
     Output {
         code: 0,
@@ -42,6 +45,7 @@ fn info(path: &str, file: &File) -> FileInfo {
         name: path.rsplit('/').next().unwrap_or(path).to_owned(),
         mode: file.mode,
         user: file.user.clone(),
+        link: file.content == LINK,
     }
 }
 
@@ -50,6 +54,7 @@ fn entry(name: &str) -> FileInfo {
         name: name.to_owned(),
         mode: 0o755,
         user: "root".into(),
+        link: false,
     }
 }
 
@@ -151,6 +156,32 @@ impl Workload for FakeWorkload<'_> {
                 unit.files.remove(*path);
                 Ok(printed(""))
             }
+            ["rm", "-rf", top] => {
+                let below = format!("{top}/");
+                unit.files
+                    .retain(|path, _| path != top && !path.starts_with(&below));
+                Ok(printed(""))
+            }
+            ["cp", "-a", from, to] => {
+                let from = from.strip_suffix('.').unwrap();
+                let copied: Vec<_> = unit
+                    .files
+                    .iter()
+                    .filter_map(|(path, file)| Some((path.strip_prefix(from)?, file)))
+                    .map(|(name, file)| (format!("{to}/{name}"), file.clone()))
+                    .collect();
+                unit.files.extend(copied);
+                Ok(printed(""))
+            }
+            ["ln", "-sfn", _, path] => {
+                let link = File {
+                    content: LINK.to_vec(),
+                    mode: 0o777,
+                    user: "root".into(),
+                };
+                unit.files.insert((*path).to_owned(), link);
+                Ok(printed(""))
+            }
             ["update-ca-certificates"] => {
                 let own = "/usr/local/share/ca-certificates/ca-";
                 let trusted = unit.files.iter().filter(|(path, _)| path.starts_with(own));
@@ -173,7 +204,7 @@ impl Workload for FakeWorkload<'_> {
         })??;
         if matches!(
             command.first(),
-            Some(&"chmod" | &"chown" | &"rm" | &"update-ca-certificates")
+            Some(&"chmod" | &"chown" | &"cp" | &"ln" | &"rm" | &"update-ca-certificates")
         ) {
             self.effect(&text);
         }
@@ -189,7 +220,7 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn add_layer(&self, label: &str, layer: &pebble::Layer) -> PortResult<()> {
-        if label == "retry" {
+        if matches!(label, "retry" | "missing") {
             return self.unit(|_| ());
         }
         if label == "renewal" {
@@ -202,6 +233,10 @@ impl Workload for FakeWorkload<'_> {
 
     fn service(&self, name: &str) -> PortResult<Option<ServiceState>> {
         self.unit(|unit| {
+            if name == "missing" {
+                let runs = unit.timer && unit.timer_for_missing;
+                return runs.then_some(ServiceState::Active);
+            }
             unit.layer
                 .services
                 .contains_key(name)
@@ -210,6 +245,12 @@ impl Workload for FakeWorkload<'_> {
                     other => other,
                 })
         })
+    }
+
+    fn run_check(&self, name: &str) -> PortResult<()> {
+        self.unit(|unit| assert!(unit.layer.checks.contains_key(name)))?;
+        self.effect(&format!("check {name}"));
+        Ok(())
     }
 
     fn replan(&self) -> PortResult<()> {
@@ -229,6 +270,9 @@ impl Workload for FakeWorkload<'_> {
     }
 
     fn stop(&self, service: &str) -> PortResult<()> {
+        if service == "missing" {
+            return self.unit(|unit| (unit.timer, unit.timer_for_missing) = (false, false));
+        }
         assert_eq!(service, "postgresql");
         self.unit(|unit| unit.service = ServiceState::Inactive)?;
         self.effect("stop postgresql");
@@ -237,7 +281,13 @@ impl Workload for FakeWorkload<'_> {
 
     fn restart(&self, service: &str) -> PortResult<()> {
         if service == "retry" {
-            return self.unit(|unit| unit.timer = true);
+            return self.unit(|unit| (unit.timer, unit.timer_for_missing) = (true, false));
+        }
+        if service == "missing" {
+            return self.unit(|unit| {
+                unit.timer_for_missing |= !unit.timer;
+                unit.timer = true;
+            });
         }
         assert_eq!(service, "renewal");
         self.effect("set timer");

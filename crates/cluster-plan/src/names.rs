@@ -13,6 +13,8 @@ pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
 /// A socket directory on the volume that both containers mount: by it the charm reaches the
 /// PostgreSQL of its own unit without a password.
 pub const SHARED_SOCKETS: &str = "/var/lib/postgresql/data/run";
+/// What PostgreSQL and Patroni log, kept when the container goes.
+pub const LOGS: &str = "/var/lib/postgresql/data/logs";
 
 /// The names of one application in one model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -62,6 +62,8 @@ pub enum Step {
     AnnounceRevision(String),
     /// Let Kubernetes replace pods from this ordinal on.
     SetPartition(u32),
+    /// The same for the next refresh, as the charm's own guard.
+    GuardRefresh(u32),
     /// Write the application bag's `format`.
     NoteFormat(u32),
     /// Write the application bag's `restarted`.
@@ -115,6 +117,10 @@ impl fmt::Display for Step {
                     "let Kubernetes replace the pods from ordinal {ordinal} on"
                 )
             }
+            Self::GuardRefresh(ordinal) => write!(
+                f,
+                "have Kubernetes begin a refresh with the pods from ordinal {ordinal} on alone"
+            ),
             Self::NoteFormat(format) => write!(f, "note that all is kept in form {format}"),
             Self::MarkInitialised => f.write_str("mark the cluster as initialised"),
             Self::PublishVersion(version) => write!(f, "publish workload version {version}"),

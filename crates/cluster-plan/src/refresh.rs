@@ -5,6 +5,10 @@
 //! `StatefulSet` which one is wanted and from which ordinal on (the partition). The one thing that
 //! is kept is the operator's consent, as the name of the revision that it is for: the next refresh
 //! has another name, so no consent outlives what it was given for.
+//!
+//! Kubernetes goes by the pods' readiness, and a pod is ready as soon as its server answers, which says
+//! nothing of its standby. So the charm keeps all pods but the highest back at all times (the guard),
+//! and in a refresh that nobody has prepared it lets one after the other go by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +29,8 @@ pub const OLDEST_FORMAT: u32 = 1;
 pub struct Rollout {
     /// Pods below this ordinal stay as they are.
     pub partition: u32,
+    /// The partition is the charm's own guard, which no operator has asked for.
+    pub guarded: bool,
     /// Kubernetes' name of what the pods shall be made from.
     pub wanted: String,
     /// What each pod is made from.
@@ -55,6 +61,11 @@ impl Rollout {
     fn next(&self) -> Option<&Member> {
         let next = self.old().into_iter().next_back()?;
         (next.ordinal() < self.partition).then_some(next)
+    }
+
+    /// `pre-upgrade-check` has been run.
+    fn prepared(&self) -> bool {
+        self.partition > 0 && !self.guarded
     }
 }
 
@@ -213,8 +224,8 @@ fn is(units: &[String]) -> String {
     format!("{} {verb}", units.join(", "))
 }
 
-/// Lets the next pod go once those before it stand, if the operator has said so; and notes the form
-/// of what is kept, once no earlier revision has to read it.
+/// Lets the next pod go once those before it stand, if the operator has said so or has prepared
+/// nothing; and notes the form of what is kept, once no earlier revision has to read it.
 pub fn plan(plan: &mut Plan, observed: &Observed) {
     let (Some(rollout), Some(peer_data)) = (rollout(observed), &observed.peer_data) else {
         return;
@@ -230,9 +241,10 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
                 "no unit runs another revision, so none has to read another form",
             );
         }
+        guard(plan, observed, rollout);
         return;
     };
-    let resumed = peer_data.resumed.as_ref() == Some(&rollout.wanted);
+    let resumed = rollout.guarded || peer_data.resumed.as_ref() == Some(&rollout.wanted);
     // One member at a time, whatever for.
     let restarts = |step: &Step| matches!(step, Step::RestartMember(_));
     let busy = plan.steps.iter().any(|planned| restarts(&planned.step));
@@ -244,6 +256,20 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
             format!("{} is next in the refresh: all others stand", next.unit()),
         );
     }
+}
+
+/// Keeps Kubernetes from replacing more than the highest pod when the next refresh comes.
+fn guard(plan: &mut Plan, observed: &Observed, rollout: &Rollout) {
+    let members = membership::members(observed);
+    let highest = members.last().map_or(0, Member::ordinal);
+    // While a pod is away Kubernetes may still count it as one of the former revision.
+    if rollout.prepared() || rollout.partition == highest || unwell(observed).is_some() {
+        return;
+    }
+    plan.step(
+        Step::GuardRefresh(highest),
+        "a refresh goes on only when the members that it has replaced stand",
+    );
 }
 
 /// What the application keeps is in a form that this revision can't read.
@@ -281,7 +307,7 @@ pub fn tell(observed: &Observed, guarantee: &str) -> Option<Status> {
         } else {
             format!("; {guarantee}")
         };
-        return (rollout.partition > 0).then(|| {
+        return rollout.prepared().then(|| {
             Status::Active(format!(
                 "prepared for juju refresh, which begins with one unit and goes on by \
                  resume-upgrade{guarantee}"
@@ -289,15 +315,16 @@ pub fn tell(observed: &Observed, guarantee: &str) -> Option<Status> {
         });
     }
     let peer_data = observed.peer_data.as_ref();
-    let resumed = peer_data.and_then(|data| data.resumed.as_ref()) == Some(&rollout.wanted);
+    let agreed = peer_data.and_then(|data| data.resumed.as_ref()) == Some(&rollout.wanted);
+    let resumed = agreed || rollout.guarded;
     let progress = progress(rollout);
     let next = match (rollout.next(), resumed, unwell(observed)) {
         (None, ..) | (Some(_), true, None) => String::new(),
-        (Some(_), true, Some(why)) => format!("; waits: {why}"),
+        (Some(_), true, Some(why)) if agreed => format!("; waits: {why}"),
         (Some(_), false, None) => {
             "; to go on run resume-upgrade, to go back juju refresh to the former revision".into()
         }
-        (Some(_), false, Some(why)) => {
+        (Some(_), _, Some(why)) => {
             format!("; {why}: wait for it, or go back by juju refresh to the former revision")
         }
     };

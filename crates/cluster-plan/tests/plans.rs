@@ -581,6 +581,7 @@ fn refreshing(new: u32, partition: u32) -> Observed {
     if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
         facts.rollout = Some(Rollout {
             partition,
+            guarded: false,
             wanted: "new".into(),
             pods: pods.collect(),
         });
@@ -611,6 +612,57 @@ fn a_refresh_goes_on_only_when_it_was_agreed_to_and_all_stand() {
             .waits
             .iter()
             .any(|w| w.for_what == Waiting::Refreshed)
+    );
+}
+
+fn guarded(observed: &mut Observed) {
+    if let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes {
+        facts.rollout.as_mut().unwrap().guarded = true;
+    }
+}
+
+#[test]
+fn kubernetes_replaces_no_second_pod_before_the_first_ones_member_stands() {
+    // Nobody has prepared anything, and the highest pod is being replaced.
+    let mut observed = refreshing(3, 2);
+    guarded(&mut observed);
+    assert_eq!(steps(&plan(&observed, &desired())), vec![]);
+    let mut observed = refreshing(2, 2);
+    guarded(&mut observed);
+    let mut unwell = observed.clone();
+    unwell.cluster.as_mut().unwrap().members[2].state = "starting".into();
+    let planned = plan(&unwell, &desired());
+    assert_eq!(steps(&planned), vec![]);
+    let told = judge(&unwell, &planned).application.unwrap();
+    assert!(
+        told.message().contains("go back by juju refresh"),
+        "{told:?}"
+    );
+    assert_eq!(
+        steps(&plan(&observed, &desired())),
+        vec![Step::SetPartition(1)]
+    );
+}
+
+#[test]
+fn all_pods_but_the_highest_are_held_back_before_a_refresh_comes() {
+    let guard = |observed: &Observed| steps(&plan(observed, &desired()));
+    let mut observed = refreshing(0, 0);
+    assert_eq!(guard(&observed), vec![Step::GuardRefresh(2)]);
+    observed.cluster.as_mut().unwrap().members[1].state = "starting".into();
+    assert_eq!(guard(&observed), vec![], "the last refresh is not over");
+    let mut observed = refreshing(0, 2);
+    assert_eq!(guard(&observed), vec![], "an operator has prepared one");
+    guarded(&mut observed);
+    assert_eq!(guard(&observed), vec![]);
+    let told = judge(&observed, &plan(&observed, &desired())).application;
+    assert!(!told.unwrap().message().contains("prepared"));
+    let mut observed = refreshing(0, 3);
+    guarded(&mut observed);
+    assert_eq!(
+        guard(&observed),
+        vec![Step::GuardRefresh(2)],
+        "a unit has gone"
     );
 }
 
@@ -649,7 +701,7 @@ fn while_kubernetes_replaces_a_pod_the_partition_stays() {
 
 #[test]
 fn the_form_of_what_is_kept_is_noted_when_no_unit_runs_another_revision() {
-    let mut observed = refreshing(0, 0);
+    let mut observed = refreshing(0, 2);
     observed.peer_data.as_mut().unwrap().format = None;
     assert_eq!(
         steps(&plan(&observed, &desired())),
