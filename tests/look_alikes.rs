@@ -588,12 +588,17 @@ fn lives(legacy: bool, planted: Option<&BTreeSet<String>>) -> Rc<RealServer> {
     }
     let databases: Vec<&str> = planters.iter().map(|(_, database)| *database).collect();
     life(&world, &server, &databases);
+    if planted.is_some() {
+        for database in &databases {
+            nothing_called(&server, database);
+        }
+    }
     if !legacy {
         turns(&world, &server);
     }
     ends(&world, relations);
     if planted.is_some() {
-        for (_, database) in planters {
+        for database in databases {
             nothing_called(&server, database);
         }
     }

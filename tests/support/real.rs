@@ -8,12 +8,17 @@ use std::process::{Command, Output, Stdio};
 use postgresql_k8s::clients::list::SESSIONS;
 use postgresql_k8s::observe::{disk, follow};
 use postgresql_k8s::ports::{Database, PortResult, PostgresDatabase, Server};
-use postgresql_k8s::session::{Work, options};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::postgres::FakeDatabase;
+
+/// What a test's own look goes by, whatever clients have set.
+const UNDISTURBED: &str = "-c search_path=pg_catalog,pg_temp -c role=none \
+    -c session_authorization=operator -c local_preload_libraries= -c statement_timeout=0 \
+    -c exit_on_error=off -c default_transaction_read_only=off -c standard_conforming_strings=on \
+    -c quote_all_identifiers=off";
 
 /// A server of its own in a folder of its own, which ends with it.
 pub struct RealServer {
@@ -110,14 +115,9 @@ impl RealServer {
             ])
             .arg(self.sockets())
             .arg("-f-")
-            // What clients have set stops nobody who only looks.
             .env(
                 "PGOPTIONS",
-                if user == "operator" {
-                    options(Work::Long, None)
-                } else {
-                    String::new()
-                },
+                if user == "operator" { UNDISTURBED } else { "" },
             )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
