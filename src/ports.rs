@@ -8,6 +8,7 @@ mod database;
 mod kubernetes;
 mod members;
 mod random;
+mod secure;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use database::PostgresDatabase;
 pub use kubernetes::ClusterApi;
 pub use members::{Credentials, PatroniMembers};
 pub use random::SystemRandom;
+pub use secure::Trust;
 pub use workload::PebbleWorkload;
 
 /// An error of a library underneath.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use cluster_plan::observed::SystemUser;
 use juju::{Context, Event, HookEnv, HookTools, JujuLog, ProcessTools};
 use secrecy::ExposeSecret;
-use tls_interface::Authorities;
+use tls_interface::{Authorities, Kept, Provider, pem_of};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
@@ -20,7 +20,7 @@ use crate::juju_port::{
 };
 use crate::ports::{
     ClusterApi, Credentials, PatroniMembers, PebbleWorkload, Ports, PostgresDatabase, SystemClock,
-    SystemRandom,
+    SystemRandom, Trust,
 };
 
 /// The workload container.
@@ -95,7 +95,9 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         workload: &PebbleWorkload::new(&runtime, CONTAINER),
         members: &PatroniMembers::new(&runtime, credentials),
         kubernetes: &ClusterApi::new(&runtime, env.model()),
-        database: &PostgresDatabase::new(&runtime),
+        database: &PostgresDatabase::new(&runtime).trusting(|| {
+            servers(&juju).unwrap_or_else(|error| Trust::Unusable(error.into()))
+        }),
         random: &SystemRandom,
         clock: &SystemClock,
     };
@@ -119,6 +121,35 @@ fn credentials(juju: &HookJuju<'_>) -> Result<Credentials, JujuError> {
             .ok()
     });
     Ok(Credentials { password, tls })
+}
+
+/// Whose certificates other units' PostgreSQL may serve: the members' own authority's, and a
+/// provider's where there is one.
+fn servers(juju: &HookJuju<'_>) -> Result<Trust, JujuError> {
+    let content = juju.authority()?;
+    if content.is_empty() {
+        return Ok(Trust::Nobodys);
+    }
+    let Some(authorities) = Authorities::from_content(|key| content.get(key).cloned()) else {
+        return Ok(Trust::Unusable(
+            "the application's secret holds a broken authority".into(),
+        ));
+    };
+    let mut trusted = authorities.trusted_pem();
+    if juju.goal()?.endpoints.contains("certificates")
+        && let Some(relation) = juju.certificates()?
+    {
+        // Another unit may have a certificate of it before this one has.
+        let provider = Provider::parse(&relation.provider).unwrap_or_default();
+        trusted.push_str(&pem_of(&provider.authorities()));
+        let kept = juju.unit_secret()?;
+        let kept = Kept::from_content(|key| kept.get(key).cloned());
+        trusted.push_str(&pem_of(kept.trusted()));
+    }
+    Ok(match patroni::tls_config(trusted.as_bytes()) {
+        Ok(config) => Trust::Of(config),
+        Err(error) => Trust::Unusable(error.into()),
+    })
 }
 
 /// Runs what the dispatch table says for the hook or action, and sends what it wrote.

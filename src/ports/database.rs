@@ -9,15 +9,13 @@ use cluster_plan::names::{POSTGRESQL_PORT, SHARED_SOCKETS};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::secure::{self, Entered, Security, Trust};
 use super::{Database, PortError, PortResult, Server};
 use crate::session::{Work, options};
-
-/// What carries a session.
-type Wire = Connection<Socket, NoTlsStream>;
 
 /// Longest time for one session, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -54,6 +52,7 @@ impl<'a> Session<'a> {
 pub struct PostgresDatabase<'a> {
     runtime: &'a Runtime,
     sockets: PathBuf,
+    security: Security<'a>,
     /// Major version of the servers, once one has told it.
     major: Cell<Option<u32>>,
 }
@@ -72,18 +71,30 @@ impl<'a> PostgresDatabase<'a> {
         Self {
             runtime,
             sockets: sockets.into(),
+            security: Security::new(|| Trust::Nobodys),
             major: Cell::default(),
         }
+    }
+
+    /// The same, to servers of other units that somebody with this trust vouches for.
+    #[must_use]
+    pub fn trusting(mut self, trust: impl FnOnce() -> Trust + 'a) -> Self {
+        self.security = Security::new(trust);
+        self
     }
 
     fn session<T, F>(&self, session: &Session<'_>, what: &str, work: F) -> PortResult<T>
     where
         F: AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
     {
+        let tls = match session.server {
+            Server::Own => None,
+            Server::Host(..) => self.security.tls()?,
+        };
         let bounded = async {
             tokio::time::timeout(session.limit(), async {
-                let (client, connection) = self.enter(session).await?;
-                let driver = tokio::spawn(connection);
+                let entered = self.enter(session, tls.as_ref()).await?;
+                let Entered { client, driver, .. } = entered;
                 let result = work(&client).await;
                 drop(client);
                 let _ = driver.await;
@@ -110,29 +121,34 @@ impl<'a> PostgresDatabase<'a> {
 
     /// Connects with all that the server's version lets be fixed. Which version that is the server
     /// tells in its answer, so it is asked first in a database that no client has set anything in.
-    async fn enter(&self, session: &Session<'_>) -> Result<(Client, Wire), tokio_postgres::Error> {
+    async fn enter(
+        &self,
+        session: &Session<'_>,
+        tls: Option<&MakeRustlsConnect>,
+    ) -> Result<Entered, tokio_postgres::Error> {
         if self.major.get().is_none() {
             let first = Session {
                 database: POSTGRES,
                 ..*session
             };
             let before = options(first.work, None);
-            let entered = self.connect(&first, &before).await?;
-            let told = entered.1.parameter("server_version").and_then(major);
+            let entered = self.connect(&first, &before, tls).await?;
+            let told = entered.version.as_deref().and_then(major);
             self.major.set(told);
             if session.database == POSTGRES && options(session.work, told) == before {
                 return Ok(entered);
             }
         }
         let options = options(session.work, self.major.get());
-        self.connect(session, &options).await
+        self.connect(session, &options, tls).await
     }
 
     async fn connect(
         &self,
         session: &Session<'_>,
         options: &str,
-    ) -> Result<(Client, Wire), tokio_postgres::Error> {
+        tls: Option<&MakeRustlsConnect>,
+    ) -> Result<Entered, tokio_postgres::Error> {
         let mut config = Config::new();
         config
             .user("operator")
@@ -145,7 +161,7 @@ impl<'a> PostgresDatabase<'a> {
             Server::Own => config.host_path(&self.sockets),
             Server::Host(host, password) => config.host(host).password(password.expose_secret()),
         };
-        config.connect(NoTls).await
+        secure::connect(config, tls).await
     }
 }
 

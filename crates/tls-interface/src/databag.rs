@@ -112,6 +112,18 @@ impl Provider {
         }))
     }
 
+    /// Authorities of all that it has issued, to whomever.
+    #[must_use]
+    pub fn authorities(&self) -> Vec<Certificate> {
+        let texts = self.issued.iter().flat_map(|(_, entry)| {
+            let chain = entry.chain.iter().flatten();
+            [&entry.ca].into_iter().chain(chain)
+        });
+        let read = texts.filter_map(|text| certificates(text).ok()).flatten();
+        read.filter(|certificate| certificate.is_authority)
+            .collect()
+    }
+
     /// Whether what was issued for this request was revoked.
     #[must_use]
     pub fn revoked(&self, request: &str) -> bool {
