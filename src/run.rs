@@ -95,9 +95,8 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         workload: &PebbleWorkload::new(&runtime, CONTAINER),
         members: &PatroniMembers::new(&runtime, credentials),
         kubernetes: &ClusterApi::new(&runtime, env.model()),
-        database: &PostgresDatabase::new(&runtime).trusting(|| {
-            servers(&juju).unwrap_or_else(|error| Trust::Unusable(error.into()))
-        }),
+        database: &PostgresDatabase::new(&runtime)
+            .trusting(|| servers(&juju).unwrap_or_else(|error| Trust::Unusable(error.into()))),
         random: &SystemRandom,
         clock: &SystemClock,
     };

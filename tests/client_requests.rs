@@ -195,7 +195,7 @@ fn a_user_gets_its_permissions_and_loses_those_that_it_no_longer_asks_for() {
     assert_eq!(world.hook(0, &world.changed("database:5")), Outcome::Done);
     assert_eq!(
         granted(),
-        ["CONNECT ON DATABASE shop", "SELECT ON TABLE bills"]
+        ["CONNECT ON DATABASE shop", "SELECT ON TABLE public.bills"]
     );
     assert_eq!(world.secret("database.5.entity.secret"), secret);
     world.unrelate("database:5");

@@ -64,7 +64,9 @@ pub(super) async fn connect(
         let entered = config.ssl_mode(SslMode::Require).connect(tls.clone());
         Ok(drive(entered.await?))
     } else {
-        Ok(drive(config.ssl_mode(SslMode::Disable).connect(NoTls).await?))
+        Ok(drive(
+            config.ssl_mode(SslMode::Disable).connect(NoTls).await?,
+        ))
     }
 }
 

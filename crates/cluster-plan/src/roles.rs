@@ -245,11 +245,8 @@ fn grants(plan: &mut Statements, database: &Database, user: SystemUser) {
     }
     if !role.is_some_and(|role| role.connects_postgres) {
         plan.text(
-            &format!("{name} uses database postgres"),
-            &format!(
-                "GRANT ALL PRIVILEGES ON DATABASE postgres TO {}",
-                quote(name)
-            ),
+            &format!("{name} enters database postgres"),
+            &format!("GRANT CONNECT ON DATABASE postgres TO {}", quote(name)),
         );
     }
 }
