@@ -184,9 +184,14 @@ impl PostgresDatabase<'_> {
             .collect();
         self.session(session, "read the catalogue", async |client| {
             let rows = client.query(sql, &parameters).await?;
-            rows.iter()
-                .map(|row| (0..row.len()).map(|n| row.try_get(n)).collect())
-                .collect()
+            Ok(rows
+                .iter()
+                .map(|row| {
+                    (0..row.len())
+                        .map(|n| row.try_get(n).ok().flatten())
+                        .collect()
+                })
+                .collect())
         })
     }
 }
@@ -201,7 +206,7 @@ impl Database for PostgresDatabase<'_> {
         let rows = messages.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(
                 (0..row.len())
-                    .map(|n| row.get(n).map(str::to_owned))
+                    .map(|n| row.try_get(n).ok().flatten().map(str::to_owned))
                     .collect(),
             ),
             _ => None,

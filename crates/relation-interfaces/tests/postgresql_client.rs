@@ -235,6 +235,50 @@ fn what_is_wrong_is_named() {
             "entity-permissions is not for the database that is asked for: \"b\"",
         ),
         (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "pg_catalog.pg_authid", "resource_type": "TABLE", "privileges": ["ALL"]}]"#,
+                ),
+            ],
+            "entity-permissions is not for an object of the database's own: \"pg_catalog.pg_authid\"",
+        ),
+        (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "pg_authid", "resource_type": "TABLE", "privileges": ["ALL"]}]"#,
+                ),
+            ],
+            "entity-permissions is not for an object of the database's own: \"pg_authid\"",
+        ),
+        (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "pg_catalog", "resource_type": "SCHEMA", "privileges": ["ALL"]}]"#,
+                ),
+            ],
+            "entity-permissions is not for an object of the database's own: \"pg_catalog\"",
+        ),
+        (
+            vec![
+                ("database", "a"),
+                ("entity-type", "USER"),
+                (
+                    "entity-permissions",
+                    r#"[{"resource_name": "information_schema", "resource_type": "SCHEMA", "privileges": ["ALL"]}]"#,
+                ),
+            ],
+            "entity-permissions is not for an object of the database's own: \"information_schema\"",
+        ),
+        (
             vec![("database", "a"), ("version", "v9")],
             "version is not v0 or v1: \"v9\"",
         ),

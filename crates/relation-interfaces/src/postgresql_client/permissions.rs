@@ -87,6 +87,13 @@ fn permission(entry: &Map<String, Value>, database: &str) -> Result<Permission, 
     }
     for part in &name {
         names::role("entity-permissions", part)?;
+        // By a grant on the catalogue a client would read verifiers, or put functions before all others'.
+        if part.starts_with("pg_") || part == "information_schema" {
+            return Err(refuse(
+                "for an object of the database's own",
+                text("resource_name"),
+            ));
+        }
     }
     if on == "DATABASE" && name != [database] {
         return Err(refuse(
