@@ -6,6 +6,7 @@ pub mod database;
 pub mod disk;
 pub mod follow;
 pub mod guests;
+pub mod identity;
 pub mod juju;
 pub mod kubernetes;
 pub mod tls;
@@ -20,6 +21,7 @@ use cluster_plan::options::{Config, Machine, OptionError, Parameters};
 use cluster_plan::planner::Desired;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
+use tls_interface::Identified;
 
 use self::juju::JujuFacts;
 use crate::layer;
@@ -168,6 +170,7 @@ pub fn observe(
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
+    identity::look_at_read(ports, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
         match database::look(juju, &observed, ports.database) {
             Ok(facts) => observed.database = facts,
@@ -322,6 +325,7 @@ fn files(
         tls: trusts.then_some(render::Tls {
             serves: tls.serves,
             from_provider: tls.from_provider,
+            demands: tls.announcement.identified == Identified::Demands,
         }),
     })?);
     Ok(files)

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::layer;
 use crate::observe::guests::GUESTS;
-use crate::observe::tls;
+use crate::observe::{identity, tls};
 use crate::secrets::Passwords;
 use crate::session::{Work, options};
 
@@ -74,6 +74,8 @@ pub struct Tls {
     pub serves: bool,
     /// PostgreSQL's is of a provider, so clients have to use it.
     pub from_provider: bool,
+    /// Members must show each other's PostgreSQL who they are: all of them do.
+    pub demands: bool,
 }
 
 /// A file could not be rendered.
@@ -125,6 +127,9 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         "tls": wanted.tls.map(|tls| json!({
             "ca": tls::MEMBER_CA,
             "certificate": tls.serves.then_some(tls::MEMBER),
+            "replication": identity::REPLICATION,
+            "rewind": identity::REWIND,
+            "servers": identity::SERVERS_CA,
         })),
         "pg_ident": PG_IDENT,
     });
@@ -281,7 +286,7 @@ fn local_parameters(wanted: &PatroniFile<'_>) -> BTreeMap<String, Value> {
         for (name, path) in [
             ("ssl_cert_file", tls::SERVER),
             ("ssl_key_file", tls::SERVER),
-            ("ssl_ca_file", tls::SERVER_CA),
+            ("ssl_ca_file", identity::CLIENTS_CA),
         ] {
             parameters.insert(name.into(), json!(path));
         }
@@ -320,37 +325,58 @@ const PG_IDENT: [&str; 4] = [
     "charm postgres replication",
 ];
 
-/// Who may come in, and how. Never `trust`. With a provider's certificate clients have to use TLS;
+/// How members come in as roles of their own: wherever they come from, with the role's password, and
+/// once all members can, with the certificate of the members' authority that says that role.
+fn member_rules(tls: Option<Tls>) -> Vec<String> {
+    let (kind, identity) = match tls {
+        Some(tls) if tls.demands => ("hostssl", " clientcert=verify-full"),
+        Some(tls) if tls.serves => ("hostssl", ""),
+        _ => ("host", ""),
+    };
+    let rule = |databases: &str, role: &str| {
+        format!("{kind} {databases} {role} all scram-sha-256{identity}")
+    };
+    let mut rules = vec![rule("replication", "replication"), rule("all", "rewind")];
+    if kind == "hostssl" {
+        // It is in a group that would be let in without.
+        rules.push("host all rewind all reject".to_owned());
+    }
+    rules
+}
+
+/// Who may come in, and how. Never `trust`, and never by a name, which is whatever DNS says. With a provider's certificate clients have to use TLS;
 /// the charm's own users may always come in without, so that no step of a change parts the members.
 fn pg_hba(wanted: &PatroniFile<'_>) -> Vec<String> {
     let from_provider = wanted.tls.is_some_and(|tls| tls.from_provider);
-    let members = wanted.names.members_domain();
-    [
+    let members = [
         "local all operator peer map=charm",
         "local all backup peer map=charm",
         "local all monitoring scram-sha-256",
         // Patroni asks its own member for the timeline, also one that has yet to hear of a password.
         "local replication replication peer map=charm",
+        "host replication replication 127.0.0.1/32 scram-sha-256",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain(member_rules(wanted.tls));
+    let users = [
         "host all operator 0.0.0.0/0 scram-sha-256",
-        "host all rewind 0.0.0.0/0 scram-sha-256",
         "host all +internal_access 0.0.0.0/0 scram-sha-256",
         "host template0,template1 +relation_access 0.0.0.0/0 reject",
         // A client enters the databases whose owner, the role of the database's name, it is in.
         "host samerole +relation_access 0.0.0.0/0 scram-sha-256",
         "host all +relation_any_database 0.0.0.0/0 scram-sha-256",
-        "host replication replication 127.0.0.1/32 scram-sha-256",
     ]
     .into_iter()
-    .map(str::to_owned)
-    .chain([format!(
-        "host replication replication {members} scram-sha-256"
-    )])
-    .chain(wanted.guests.iter().cloned())
-    .map(|rule| match rule.strip_prefix("host ") {
-        Some(rest) if from_provider && (rest.contains("+relation_") || rest.contains('"')) => {
-            format!("hostssl {rest}")
-        }
-        _ => rule,
-    })
-    .collect()
+    .map(str::to_owned);
+    members
+        .chain(users)
+        .chain(wanted.guests.iter().cloned())
+        .map(|rule| match rule.strip_prefix("host ") {
+            Some(rest) if from_provider && (rest.contains("+relation_") || rest.contains('"')) => {
+                format!("hostssl {rest}")
+            }
+            _ => rule,
+        })
+        .collect()
 }

@@ -19,6 +19,9 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
+use postgresql_k8s::observe::identity;
+use postgresql_k8s::render::Tls;
+
 fn yaml(passwords: &[String], parameters: &BTreeMap<String, Value>, bootstrap: bool) -> Value {
     let file = file(passwords, parameters, bootstrap);
     assert_eq!((file.mode, file.owner), (0o600, "postgres"));
@@ -55,12 +58,38 @@ fn file(
         bootstrap: bootstrap.then_some(&dynamic),
         major: 15,
         preload: &[],
-        tls: Some(postgresql_k8s::render::Tls {
+        tls: Some(Tls {
             serves: true,
             from_provider: bootstrap,
+            demands: bootstrap,
         }),
     })
     .unwrap()
+}
+
+/// Rules and users of a file with these certificates.
+fn of(tls: Option<Tls>) -> (Vec<String>, Value) {
+    let names = Names::new("postgresql-k8s", "m");
+    let mut passwords = Passwords::default();
+    for user in SystemUser::GENERATED {
+        passwords.set(user, "x".repeat(8).into());
+    }
+    let file = render::patroni_yml(&PatroniFile {
+        guests: &[],
+        me: &names.member(0),
+        names: &names,
+        passwords: &passwords,
+        parameters: &Parameters::default(),
+        bootstrap: None,
+        major: 15,
+        preload: &[],
+        tls,
+    })
+    .unwrap();
+    let read: Value = serde_yaml::from_str(file.content.expose_secret()).unwrap();
+    let rules = read["postgresql"]["pg_hba"].as_array().unwrap();
+    let rules = rules.iter().map(|rule| rule.as_str().unwrap().to_owned());
+    (rules.collect(), read["postgresql"].clone())
 }
 
 proptest! {
@@ -113,11 +142,12 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
     );
     let replication: Vec<_> = rules
         .iter()
-        .filter(|rule| rule.starts_with("host replication"))
+        .filter(|rule| rule.starts_with("host") && rule.contains(" replication "))
         .collect();
     assert!(
-        replication.iter().all(|rule| rule.contains("127.0.0.1/32")
-            || rule.contains(".postgresql-k8s-endpoints.m.svc")),
+        replication
+            .iter()
+            .all(|rule| rule.contains("127.0.0.1/32") || rule.ends_with("clientcert=verify-full")),
         "{replication:?}"
     );
     // Patroni asks its own member by its operating system user: no password parts the two.
@@ -132,6 +162,77 @@ fn nobody_is_trusted_and_replication_is_for_members_alone() {
         rules.last().unwrap(),
         r#"host "shop" "guest" 0.0.0.0/0 md5"#
     );
+}
+
+/// Whatever a rule goes by, it is no name: DNS gives an address as many names as it likes.
+#[test]
+fn nobody_is_let_in_or_kept_out_by_a_host_name() {
+    let tls = |serves, demands| {
+        Some(Tls {
+            serves,
+            from_provider: false,
+            demands,
+        })
+    };
+    for tls in [None, tls(false, false), tls(true, false), tls(true, true)] {
+        let (rules, _) = of(tls);
+        for rule in rules {
+            let words: Vec<&str> = rule.split_whitespace().collect();
+            let address = match words[0] {
+                "local" => continue,
+                _ => words[3],
+            };
+            assert!(address == "all" || address.contains('/'), "{tls:?}: {rule}");
+        }
+    }
+}
+
+#[test]
+fn members_come_in_by_identity_as_soon_as_all_have_one() {
+    for (serves, demands, kind, wanted) in [
+        (false, false, "host", ""),
+        (true, false, "hostssl", ""),
+        (true, true, "hostssl", " clientcert=verify-full"),
+    ] {
+        let (rules, postgresql) = of(Some(Tls {
+            serves,
+            from_provider: false,
+            demands,
+        }));
+        for (databases, role) in [("replication", "replication"), ("all", "rewind")] {
+            let rule = format!("{kind} {databases} {role} all scram-sha-256{wanted}");
+            // The first rule that fits is the one that counts.
+            let fits = |rule: &&String| {
+                let words: Vec<&str> = rule.split_whitespace().collect();
+                words[1] == databases && (words[2] == role || words[2].starts_with('+'))
+            };
+            let first = rules
+                .iter()
+                .filter(|rule| rule.starts_with("host") && !rule.contains("127.0.0.1"))
+                .find(fits);
+            assert_eq!(first, Some(&rule));
+            let user = &postgresql["authentication"][role];
+            let mode = if serves { "require" } else { "prefer" };
+            assert_eq!(user["sslmode"], json!(mode));
+            let path = match role {
+                "replication" => identity::REPLICATION,
+                _ => identity::REWIND,
+            };
+            for key in ["sslcert", "sslkey"] {
+                assert_eq!(user.get(key), serves.then_some(&json!(path)), "{key}");
+            }
+        }
+        let open = rules
+            .iter()
+            .any(|rule| rule == "host all rewind all reject");
+        assert_eq!(open, serves, "nobody is rewound without TLS");
+    }
+}
+
+#[test]
+fn a_new_member_does_not_wait_for_a_spread_checkpoint() {
+    let (_, postgresql) = of(None);
+    assert_eq!(postgresql["basebackup"], json!([{"checkpoint": "fast"}]));
 }
 
 #[test]

@@ -188,12 +188,15 @@ fn tools(
 }
 
 #[test]
-fn to_leave_a_databag_alone_takes_three_processes() {
+fn to_leave_a_databag_alone_takes_four_processes() {
     let world = deployed();
     let short = tools(&world, 1, |harness, relation| {
         harness.relation_changed(relation, Some(2))
     });
-    assert_eq!(short, ["is-leader", "relation-get", "status-get"]);
+    assert_eq!(
+        short,
+        ["is-leader", "relation-get", "status-get", "relation-get"]
+    );
     let joined = tools(&world, 1, |harness, relation| {
         harness.relation_joined(relation, 2)
     });

@@ -152,7 +152,7 @@ def private_lines(cluster):
     """A line of each private key on the units' volumes."""
     lines = set()
     for unit in cluster.units():
-        for name in ("cert.pem", "members-cert.pem"):
+        for name in ("cert.pem", "members-cert.pem", "replication.pem", "rewind.pem"):
             stat = cluster.inside(unit, f"stat -c %a:%U {STORAGE}/{name}")
             check(f"{name} of {unit} is its owner's alone", stat == "600:postgres", stat)
             lines.add(cluster.inside(unit, f"sed -n 2p {STORAGE}/{name}"))
@@ -179,6 +179,18 @@ def no_key_is_told(cluster):
             open_files = [line for line in open_files.splitlines() if not line.endswith((".py", "postgresql-k8s"))]
             check(f"no file with a key in {container} of {unit} can be read by others", not open_files,
                   str(open_files))
+
+
+def anew(cluster):
+    """Standbys connect anew to a primary that serves a provider's certificate, and show their own of the
+    members' authority."""
+    before = cluster.sql("select string_agg(pid::text, ',') from pg_stat_replication")
+    cluster.sql("select pg_terminate_backend(pid) from pg_stat_replication")
+    until(30, "both standbys stream anew", lambda: cluster.whole(3) and cluster.sql(
+        "select string_agg(pid::text, ',') from pg_stat_replication") != before)
+    shown = cluster.sql("select string_agg(client_dn, ' ') from pg_stat_ssl join pg_stat_replication using (pid)")
+    check("with a provider's certificate standbys come in by their own", shown == "/CN=replication /CN=replication",
+          shown)
 
 
 def members(cluster):
@@ -252,6 +264,8 @@ def main():
         until(60, "the old authority is gone from ca.pem", lambda: all(
             cluster.inside(unit, f"grep -c BEGIN {STORAGE}/ca.pem") == "1" for unit in cluster.units()))
         no_key_is_told(cluster)
+        anew(cluster)
+        before = cluster.state()
 
         client.uses("require")
         cluster.juju("remove-relation", PROVIDER, APP)
@@ -260,6 +274,9 @@ def main():
         step(cluster, client, before, "TLS turned off", took)
         client.done.set()
         client.join(30)
+        until(60, "standbys verify their primary again", lambda: all(
+            cluster.inside(unit, f"ls {STORAGE}/servers-ca.pem") for unit in cluster.units()))
+        anew(cluster)
         check("every write is there", cluster.sql("select count(*) from written") == str(client.written))
         check("all is well", cluster.stands(3), str(cluster.units()))
         print(f"{client.written} writes")

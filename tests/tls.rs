@@ -14,16 +14,19 @@
 
 mod support;
 
+use cluster_plan::planner::PATRONI_YML;
 use juju::{Event, RelationEvent};
 use postgresql_k8s::handlers::tls::{SetPrivateKey, set_private_key};
+use postgresql_k8s::observe::identity::{CLIENTS_CA, REPLICATION, REWIND, SERVERS_CA};
 use postgresql_k8s::observe::tls::{MEMBER, MEMBER_CA, SERVER, SERVER_CA};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use support::trust::{
     assert_serves, assert_trust, assert_undisturbed, certificates_event, deployed, first_hooks,
     leaf, ordinals, related, settle, settle_with, signed, text, yml,
 };
 use support::{Outcome, Provider, World, notice, pebble_ready, peers_changed, peers_created};
-use tls_interface::{Certificate, PrivateKey, certificates};
+use tls_interface::{Announcement, Certificate, Identified, PrivateKey, certificates};
 
 #[test]
 fn members_speak_tls_from_the_first_start_on_with_an_authority_of_their_own() {
@@ -36,14 +39,35 @@ fn members_speak_tls_from_the_first_start_on_with_an_authority_of_their_own() {
         assert_eq!(yml["postgresql"]["parameters"]["ssl"], json!("on"));
         assert_eq!(
             yml["postgresql"]["authentication"]["replication"]["sslmode"],
-            json!("prefer")
+            json!("require")
         );
         let names = leaf(&world, ordinal, MEMBER).names;
         assert!(names.contains(&format!(
             "postgresql-k8s-{ordinal}.postgresql-k8s-endpoints"
         )));
         let hba = yml["postgresql"]["pg_hba"].to_string();
-        assert!(!hba.contains("hostssl"), "nobody has to use it: {hba}");
+        assert!(
+            !hba.contains("hostssl all +"),
+            "no client has to use it: {hba}"
+        );
+        assert!(
+            hba.contains(
+                "hostssl replication replication all scram-sha-256 clientcert=verify-full"
+            )
+        );
+        for (path, role) in [(REPLICATION, "replication"), (REWIND, "rewind")] {
+            let shown = text(&world, ordinal, path).unwrap();
+            assert!(signed(
+                &leaf(&world, ordinal, path),
+                &text(&world, 0, CLIENTS_CA).unwrap()
+            ));
+            assert_eq!(
+                yml["postgresql"]["authentication"][role]["sslcert"],
+                json!(path)
+            );
+            assert!(shown.contains("PRIVATE KEY"));
+        }
+        assert!(text(&world, ordinal, SERVERS_CA).is_some());
     }
     assert_undisturbed(&world);
 }
@@ -73,14 +97,26 @@ fn a_provider_comes_and_goes_by_reload_alone() {
                 || hba.contains("hostssl samerole +relation_access"),
             "{hba}"
         );
-        assert!(hba.contains("\"host replication replication .postgresql-k8s-endpoints"));
+        assert!(hba.contains("clientcert=verify-full"));
+        let known = text(&world, ordinal, CLIENTS_CA).unwrap();
+        assert_eq!(
+            certificates(&known).unwrap().len(),
+            2,
+            "members' and provider's"
+        );
+        assert_eq!(
+            text(&world, ordinal, SERVERS_CA),
+            None,
+            "it may serve others'"
+        );
     }
     world.with(|state| state.tls.relation = None);
     settle(&world);
     for ordinal in 0..3 {
         assert_eq!(leaf(&world, ordinal, SERVER), leaf(&world, ordinal, MEMBER));
         let hba = yml(&world, ordinal)["postgresql"]["pg_hba"].to_string();
-        assert!(!hba.contains("hostssl"));
+        assert!(!hba.contains("hostssl all +"));
+        assert!(text(&world, ordinal, SERVERS_CA).is_some());
     }
     assert_eq!(
         leaf(&world, 1, MEMBER),
@@ -246,7 +282,16 @@ fn a_cluster_without_tls_turns_to_it_once_every_member_trusts_the_authority() {
         for unit in state.units.values_mut() {
             unit.bag.remove("tls-state");
             unit.served = None;
-            for path in [MEMBER, MEMBER_CA, SERVER, SERVER_CA] {
+            for path in [
+                MEMBER,
+                MEMBER_CA,
+                SERVER,
+                SERVER_CA,
+                CLIENTS_CA,
+                SERVERS_CA,
+                REPLICATION,
+                REWIND,
+            ] {
                 unit.files.remove(path);
             }
         }
@@ -292,6 +337,14 @@ fn a_pod_that_comes_back_with_another_address_asks_for_a_certificate_with_it() {
     assert!(names.contains("10.2.0.0"), "{names:?}");
 }
 
+/// A certificate for the unit's key, and for no name.
+fn nameless(world: &World) -> String {
+    let key = PrivateKey::parse(&text(world, 0, SERVER).unwrap().into()).unwrap();
+    let pair = rcgen::KeyPair::from_pem(key.pem().expose_secret()).unwrap();
+    let made = rcgen::CertificateParams::default();
+    made.self_signed(&pair).unwrap().pem()
+}
+
 #[test]
 fn what_a_provider_gives_and_cannot_be_used_is_told_and_changes_nothing() {
     let world = deployed(1);
@@ -309,6 +362,11 @@ fn what_a_provider_gives_and_cannot_be_used_is_told_and_changes_nothing() {
         ("certificates", json!("none"), "certificates"),
         ("certificates", entry("rubbish"), "no certificate in PEM"),
         ("certificates", entry(&provider.pem()), "for another key"),
+        (
+            "certificates",
+            entry(&nameless(&world)),
+            "lacks the unit's host name",
+        ),
         (
             "request_errors",
             json!([{"csr": request, "error":
@@ -493,4 +551,97 @@ fn a_patroni_started_by_a_process_that_died_shows_the_certificate_that_juju_kept
             return;
         }
     }
+}
+
+/// A unit's announcement as a revision without identities makes it, and its files.
+fn older(world: &World, ordinal: u32) {
+    world.with(|state| {
+        let unit = state.unit(ordinal);
+        let said = Announcement::from_bag(&unit.bag["tls-state"]).unwrap();
+        let mut older: Value = serde_json::from_str(&said.to_bag()).unwrap();
+        older.as_object_mut().unwrap().remove("identified");
+        unit.bag.insert("tls-state".into(), older.to_string());
+        for path in [CLIENTS_CA, SERVERS_CA, REPLICATION, REWIND] {
+            unit.files.remove(path);
+        }
+        let yml = unit.files.get_mut(PATRONI_YML).unwrap();
+        let text = String::from_utf8(yml.content.clone()).unwrap();
+        let text = text.replace(CLIENTS_CA, SERVER_CA);
+        yml.content = text.replace(" clientcert=verify-full", "").into_bytes();
+    });
+}
+
+fn identified(world: &World, ordinal: u32) -> Identified {
+    let text = world.with(|state| state.units[&ordinal].bag["tls-state"].clone());
+    Announcement::from_bag(&text).unwrap().identified
+}
+
+fn shows(world: &World, ordinal: u32) -> bool {
+    text(world, ordinal, REPLICATION).is_some()
+}
+
+fn demands(world: &World, ordinal: u32) -> bool {
+    let rules = yml(world, ordinal)["postgresql"]["pg_hba"].to_string();
+    rules.contains("clientcert=verify-full")
+}
+
+#[test]
+fn no_member_is_shut_out_while_others_are_of_a_revision_without_identities() {
+    for with_provider in [false, true] {
+        let world = deployed(3);
+        if with_provider {
+            related(&world, "certificates:1", &Provider::new("ca"));
+        }
+        for ordinal in 0..3 {
+            older(&world, ordinal);
+        }
+        // The highest unit is refreshed first, the primary's last.
+        for refreshed in [2, 1, 0] {
+            for ordinal in (refreshed..3).rev() {
+                world.with(support::State::let_patroni_work);
+                assert_eq!(world.hook(ordinal, &peers_changed()), Outcome::Done);
+                if refreshed > 0 {
+                    assert!(!shows(&world, ordinal), "an older server may not know it");
+                    assert!(!demands(&world, ordinal), "an older member shows none");
+                }
+            }
+        }
+        settle(&world);
+        for ordinal in 0..3 {
+            assert!(shows(&world, ordinal) && demands(&world, ordinal));
+            assert_eq!(identified(&world, ordinal), Identified::Demands);
+        }
+    }
+}
+
+#[test]
+fn a_member_that_goes_back_to_an_older_revision_is_let_in_as_soon_as_it_is_told() {
+    let world = deployed(3);
+    older(&world, 2);
+    for ordinal in [0, 1] {
+        assert!(demands(&world, ordinal));
+        // Juju tells of that unit, and of no other.
+        assert_eq!(world.hook(ordinal, &support::changed_by(2)), Outcome::Done);
+        assert!(
+            !demands(&world, ordinal) && !shows(&world, ordinal),
+            "{ordinal}"
+        );
+    }
+    settle(&world);
+    for ordinal in 0..3 {
+        assert_eq!(
+            identified(&world, ordinal),
+            Identified::Demands,
+            "forward again"
+        );
+    }
+}
+
+#[test]
+fn a_unit_that_joins_has_its_identity_from_the_first_start_on() {
+    let world = deployed(2);
+    world.with(|state| state.add_unit(2));
+    first_hooks(&world, 2);
+    assert!(shows(&world, 2) && demands(&world, 2));
+    assert!(demands(&world, 0), "it stays so for all others");
 }

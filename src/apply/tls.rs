@@ -38,6 +38,7 @@ pub(super) fn apply(apply: &mut Apply<'_>, step: &TlsStep) -> Result<(), StepErr
             trust::apply(&look.trust, apply.ports.workload)?;
             trust::tell(&look.trust, apply.juju)?;
         }
+        TlsStep::Withdraw(path) => super::run(apply.ports.workload, &["rm", "-f", path])?,
         TlsStep::SetTimer(at) => {
             let workload = apply.ports.workload;
             workload.add_layer(layer::RENEWAL, &layer::renewal(*at))?;

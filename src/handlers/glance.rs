@@ -1,5 +1,5 @@
 //! The short look of a unit that is told of another unit's databag: most often there is nothing in it
-//! for this unit, and it asks Juju three things instead of nine. Why that is enough is said, and decided,
+//! for this unit, and it asks Juju four things instead of nine. Why that is enough is said, and decided,
 //! in `cluster_plan::glance`.
 
 use std::collections::BTreeSet;
@@ -8,12 +8,12 @@ use cluster_plan::disk::{Level, Note};
 use cluster_plan::glance::{Glance, Server};
 use cluster_plan::observed::ServiceState;
 use juju::Event;
-use tls_interface::Announcement;
+use tls_interface::{Announcement, Identified};
 
 use super::{Hook, reconcile};
 use crate::juju_port::{Bag, JujuError};
 use crate::layer::SERVICE;
-use crate::observe::{follow, tls};
+use crate::observe::{follow, identity, tls};
 use crate::ports::{PortError, Ports};
 
 /// Whether an event tells of the databag of one other unit of the application.
@@ -45,21 +45,45 @@ pub fn passes_by(hook: &Hook<'_>, event: &Event) -> Result<bool, JujuError> {
         leader: false,
         announced: bag.get("member").cloned(),
         filling: disk.is_some_and(|note| note.level != Level::Fine),
-        settled: announcement.is_some_and(|own| settled(&own)),
+        settled: announcement.as_ref().is_some_and(settled),
         said: hook.juju.status()?,
         server: server(hook.ports),
     };
-    let passes = !glance.concerns();
+    let passes =
+        !glance.concerns() && verifies(hook, announcement.as_ref()) && !goes_back(hook, event)?;
     if passes && glance.server == Server::Streams {
         reconcile::stop_looking(hook);
     }
     Ok(passes)
 }
 
-/// Of each kind one authority is trusted, the one that it has a certificate of.
+/// The own standby verifies its primary, as far as certificates of a provider let it: the end of their
+/// relation, as all units have seen it, is told to nobody.
+fn verifies(hook: &Hook<'_>, own: Option<&Announcement>) -> bool {
+    let provided = own.is_some_and(|own| own.clients.is_some());
+    let there = |path| hook.ports.workload.stat(path);
+    provided || matches!(there(identity::SERVERS_CA), Ok(Some(_)) | Err(_))
+}
+
+/// The unit that is told of shows its identity to no other any more, as it has gone back to a revision
+/// that knows none: servers may not demand it.
+fn goes_back(hook: &Hook<'_>, event: &Event) -> Result<bool, JujuError> {
+    let Event::RelationChanged(relation) = event else {
+        return Ok(false);
+    };
+    let Some(unit) = &relation.remote_unit else {
+        return Ok(false);
+    };
+    let said = tls::announced(hook.juju, &Bag::Other(unit.clone()))?;
+    Ok(said.is_some_and(|said| said.identified < Identified::Shows))
+}
+
+/// Of each kind one authority is trusted, the one that it has a certificate of, and members know each
+/// other by theirs.
 fn settled(own: &Announcement) -> bool {
     let serves: BTreeSet<String> = own.member.iter().chain(&own.clients).cloned().collect();
-    own.member.is_some() && serves == own.trusts
+    let whole = own.identified == Identified::Demands;
+    whole && own.member.is_some() && serves == own.trusts
 }
 
 fn server(ports: &Ports<'_>) -> Server {
@@ -82,6 +106,7 @@ mod tests {
             trusts: trusts.iter().map(|name| (*name).to_owned()).collect(),
             member: member.map(str::to_owned),
             clients: clients.map(str::to_owned),
+            identified: Identified::Demands,
             ..Announcement::default()
         }
     }
@@ -100,5 +125,10 @@ mod tests {
         ] {
             assert!(!settled(&open), "{open:?}");
         }
+        let turns = Announcement {
+            identified: Identified::Shows,
+            ..own(&["a"], Some("a"), None)
+        };
+        assert!(!settled(&turns));
     }
 }

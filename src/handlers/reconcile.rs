@@ -42,6 +42,7 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         hook.juju.open_ports(&[POSTGRESQL_PORT, PATRONI_PORT])?;
     }
     facts.look_at_disks(hook.juju, wish.volumes)?;
+    facts.look_at_identities(hook.juju, wish.volumes)?;
     for round in 1..=ROUNDS {
         let observation = observe::observe(&facts, hook.ports, wish.scope)?;
         let plan = planner::plan(&observation.observed, &observation.desired);

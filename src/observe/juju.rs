@@ -72,6 +72,17 @@ pub enum Tellers<'a> {
     All,
 }
 
+impl Tellers<'_> {
+    /// This one may.
+    fn names(self, peer: &Member) -> bool {
+        match self {
+            Self::None => false,
+            Self::Unit(unit) => peer.unit() == unit,
+            Self::All => true,
+        }
+    }
+}
+
 /// Why the operator's secret gives no passwords.
 #[derive(Debug, Clone)]
 pub enum NotGiven {
@@ -176,6 +187,25 @@ impl JujuFacts {
         self.peer_data.as_ref().is_some_and(|data| data.initialised)
     }
 
+    /// Reads how far another unit that may tell something new is with the members' identities: one that
+    /// has gone back to an older revision shows none any more.
+    ///
+    /// # Errors
+    /// When Juju can't tell.
+    pub fn look_at_identities(
+        &mut self,
+        juju: &dyn JujuPort,
+        tellers: Tellers<'_>,
+    ) -> Result<(), JujuError> {
+        for peer in self.peers.iter().filter(|peer| tellers.names(peer)) {
+            if !self.tls.others.contains_key(peer) {
+                let said = tls::announced(juju, &Bag::Other(peer.unit()))?;
+                self.tls.others.insert(peer.clone(), said);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what other units tell of their volumes, which takes a process for each of them.
     ///
     /// # Errors
@@ -188,12 +218,7 @@ impl JujuFacts {
         let Some(data) = self.peer_data.as_mut().filter(|_| self.leader) else {
             return Ok(());
         };
-        let tells = |peer: &&Member| match tellers {
-            Tellers::None => false,
-            Tellers::Unit(unit) => peer.unit() == unit,
-            Tellers::All => true,
-        };
-        for peer in self.peers.iter().filter(tells) {
+        for peer in self.peers.iter().filter(|peer| tellers.names(peer)) {
             let bag = juju.peer_bag(&Bag::Other(peer.unit()))?.unwrap_or_default();
             let note = bag.get("disk").map(|text| Note::from_bag(text));
             data.disks.insert(peer.clone(), note.unwrap_or_default());

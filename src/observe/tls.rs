@@ -12,10 +12,11 @@ use cluster_plan::observed::Observed;
 use cluster_plan::tls::TlsFacts;
 use secrecy::{ExposeSecret, SecretString};
 use tls_interface::{
-    Announcement, Authorities, Certificate, Holding, Identity, Kept, Peers, Provider, TlsError,
-    certificates, member_certificate, member_fits, pem_of,
+    Announcement, Authorities, Certificate, Holding, Identified, Identity, Kept, Peers, Provider,
+    TlsError, certificates, member_certificate, member_fits, pem_of,
 };
 
+use super::identity;
 use super::juju::JujuFacts;
 use super::trust::{self, Trust};
 use crate::juju_port::{Bag, CertificatesRelation, JujuError, JujuPort, SecretMap};
@@ -28,11 +29,9 @@ pub const ANNOUNCEMENT: &str = "tls-state";
 
 /// Key, certificate and chain of PostgreSQL, in one file: they are replaced at once.
 pub const SERVER: &str = "/var/lib/postgresql/data/cert.pem";
-/// Authorities that clients' certificates and PostgreSQL's own are of.
+/// Authorities that clients trust: those that PostgreSQL's certificate is of.
 pub const SERVER_CA: &str = "/var/lib/postgresql/data/ca.pem";
-pub use cluster_plan::tls::MEMBER;
-/// Authorities of the members.
-pub const MEMBER_CA: &str = "/var/lib/postgresql/data/members-ca.pem";
+pub use cluster_plan::tls::{MEMBER, MEMBER_CA};
 
 /// What Juju tells of certificates.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +40,24 @@ pub struct TlsJuju {
     pub authority: SecretMap,
     /// The relation `certificates`.
     pub relation: Option<CertificatesRelation>,
+    /// There is such a relation, or not yet every unit has seen its end.
+    pub related: bool,
     /// The unit's own secret; read with the relation only.
     pub kept: SecretMap,
     /// What this unit has announced.
     pub own: Option<Announcement>,
     /// What the others have; read only where it matters.
     pub others: BTreeMap<Member, Option<Announcement>>,
+}
+
+/// What a unit has announced.
+///
+/// # Errors
+/// When Juju can't tell.
+pub fn announced(juju: &dyn JujuPort, bag: &Bag) -> Result<Option<Announcement>, JujuError> {
+    let bag = juju.peer_bag(bag)?.unwrap_or_default();
+    let text = bag.get(ANNOUNCEMENT);
+    Ok(text.and_then(|text| Announcement::from_bag(text)))
 }
 
 /// Asks Juju.
@@ -60,15 +71,10 @@ pub fn facts(
 ) -> Result<TlsJuju, JujuError> {
     let mut facts = TlsJuju {
         authority: juju.authority()?,
+        related,
         ..TlsJuju::default()
     };
-    let announced = |bag: &Bag| -> Result<Option<Announcement>, JujuError> {
-        let bag = juju.peer_bag(bag)?.unwrap_or_default();
-        Ok(bag
-            .get(ANNOUNCEMENT)
-            .and_then(|t| Announcement::from_bag(t)))
-    };
-    facts.own = announced(&Bag::Unit)?;
+    facts.own = announced(juju, &Bag::Unit)?;
     let mut turns = false;
     if let Some(relation) = related.then(|| juju.certificates()).transpose()?.flatten() {
         facts.kept = juju.unit_secret()?;
@@ -83,9 +89,14 @@ pub fn facts(
     }
     let unserved = facts.own.as_ref().is_none_or(|own| own.member.is_none());
     let rotates = |key: &str| facts.authority.contains_key(key);
-    if turns || unserved || rotates("internal-ca-next") || rotates("internal-ca-old") {
+    let identifies = facts
+        .own
+        .as_ref()
+        .is_none_or(|own| own.identified < Identified::Demands);
+    if turns || unserved || identifies || rotates("internal-ca-next") || rotates("internal-ca-old")
+    {
         for peer in peers {
-            let said = announced(&Bag::Other(peer.unit()))?;
+            let said = announced(juju, &Bag::Other(peer.unit()))?;
             facts.others.insert(peer.clone(), said);
         }
     }
@@ -165,6 +176,11 @@ pub fn look(
         )?;
     }
     look.announcement.files = fingerprint(&look);
+    if look.serves {
+        // What members show to others is read at each connection, so nobody is told to read it.
+        let seen = (&mut look, &mut facts);
+        identity::look(juju, ports.workload, &authorities, now, seen)?;
+    }
     facts.unannounced = juju.tls.own.as_ref() != Some(&look.announcement);
     facts.turns |= authorities.next.is_some() || authorities.old.is_some();
     look.trust = trust::look(&juju.trust, ports.workload)?;
@@ -326,6 +342,9 @@ fn client_files(
         }
     }
     look.from_provider = served.is_some();
+    let provided = served.as_ref().map_or("", |(_, trusted)| trusted.as_str());
+    let known = format!("{internal}{provided}");
+    look.files.push(file(identity::CLIENTS_CA, known.into()));
     let (pem, trusted) = served.unwrap_or((member, internal));
     look.files.push(file(SERVER, pem));
     look.files.push(file(SERVER_CA, trusted.into()));
@@ -346,26 +365,26 @@ fn advance(
     peers: &Peers,
 ) -> Result<Changes, TlsError> {
     let provider = Provider::parse(&relation.provider)?;
-    // Without the address the names aren't known: what is asked for stays.
-    let done = match address {
-        Some(address) => {
-            let data = juju.peer_data.as_ref();
-            let nodes = data.map(|data| &data.external).into_iter().flatten();
-            let identity = client_identity(&juju.names, &juju.me, address, nodes);
-            let holding = Holding {
-                relation: &relation.id,
-                provider: &provider,
-                identity: &identity,
-                now,
-                peers,
-            };
-            kept.advance(&holding)?
-        }
-        None => Vec::new(),
+    let data = juju.peer_data.as_ref();
+    let nodes = data.map(|data| &data.external).into_iter().flatten();
+    let me = address.unwrap_or_default();
+    let identity = client_identity(&juju.names, &juju.me, me, nodes);
+    // Without the address not all names are known: what is asked for stays.
+    let done = if address.is_some() {
+        let holding = Holding {
+            relation: &relation.id,
+            provider: &provider,
+            identity: &identity,
+            now,
+            peers,
+        };
+        kept.advance(&holding)?
+    } else {
+        Vec::new()
     };
     Ok(Changes {
         done,
-        complaint: kept.complaint(&provider, now),
+        complaint: kept.complaint(&provider, &identity, now),
         due: kept.due(&provider),
     })
 }
@@ -379,7 +398,7 @@ fn timer(workload: &dyn Workload, due: Option<i64>) -> PortResult<Option<i64>> {
     Ok((!set).then_some(due))
 }
 
-fn file(path: &'static str, content: SecretString) -> File {
+pub(super) fn file(path: &'static str, content: SecretString) -> File {
     File {
         path,
         content,

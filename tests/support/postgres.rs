@@ -3,7 +3,7 @@
 
 use cluster_plan::observed::SystemUser;
 use postgresql_k8s::clients::list::SESSIONS;
-use postgresql_k8s::observe::follow;
+use postgresql_k8s::observe::{follow, identity};
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -138,6 +138,10 @@ impl Database for FakeDatabase<'_> {
     ) -> PortResult<Vec<Vec<Option<String>>>> {
         let unit = self.enter(server)?;
         Ok(self.world.with(|state| {
+            if sql == identity::HAS_READ {
+                let read = state.units[&unit].loaded.is_some();
+                return vec![vec![Some(read.to_string())]];
+            }
             if sql == SESSIONS {
                 return state.sessions(unit);
             }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `pgdata`, `disk` | the leader's: `PeerData::volumes`, `PeerData::disks` |
 //! | `member`, `revision` | nobody's: they wake the leader, and the primary's unit, which look for themselves |
-//! | `tls-state` | the leader's, and that of a unit whose own certificates or authorities are changing |
+//! | `tls-state` | the leader's, that of a unit whose own certificates or authorities are changing, and anybody's where a unit has gone back to a revision without identities |
 //!
 //! That a unit has joined, which Juju tells by the same hook, goes into the leader's plan (`endpoints`,
 //! and how many standbys commits wait for) and into the status of the primary's unit.

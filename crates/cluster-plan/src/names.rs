@@ -63,13 +63,6 @@ impl Names {
         format!("{}.{}.svc.cluster.local", self.host(member), self.model)
     }
 
-    /// The suffix that the fully qualified names of all members share, with its leading dot, as
-    /// `pg_hba.conf` takes it.
-    #[must_use]
-    pub fn members_domain(&self) -> String {
-        format!(".{}-endpoints.{}.svc.cluster.local", self.app, self.model)
-    }
-
     /// Name of a Service.
     #[must_use]
     pub fn service(&self, kind: ServiceKind) -> String {

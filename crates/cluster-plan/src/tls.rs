@@ -1,6 +1,7 @@
 //! Certificates in the plan: what is kept, pushed, reloaded and announced, in an order in which no
 //! member and no client meets a certificate whose authority it could not know yet.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::observed::{Observed, ServiceState};
@@ -8,6 +9,9 @@ use crate::plan::{Plan, Problem, Step, Waiting};
 
 /// The file with the key and certificate of the member, which its REST API serves.
 pub const MEMBER: &str = "/var/lib/postgresql/data/members-cert.pem";
+
+/// The file with the members' authorities.
+pub const MEMBER_CA: &str = "/var/lib/postgresql/data/members-ca.pem";
 
 /// What was found out about certificates. The texts are reasons; the certificates themselves stay
 /// with who looked.
@@ -20,8 +24,10 @@ pub struct TlsFacts {
     /// What the unit announced is not what its files are to be.
     pub unannounced: bool,
     /// Patroni runs, and does not show its file's certificate: it has not looked for it, or does
-    /// not answer.
+    /// not answer. Or PostgreSQL has not read its files since they were written.
     pub hidden: bool,
+    /// Files on the volume that may not be there now.
+    pub unwanted: BTreeSet<&'static str>,
     /// An authority is on its way in or out.
     pub turns: bool,
     /// What the provider gave can't be used, or it gives nothing.
@@ -46,6 +52,8 @@ pub enum TlsStep {
     Announce,
     /// Have the charm woken when a certificate is to be renewed.
     SetTimer(i64),
+    /// Remove this file.
+    Withdraw(&'static str),
     /// Have the container trust the authorities that other applications hand over, and no others.
     Trust,
 }
@@ -57,6 +65,7 @@ impl fmt::Display for TlsStep {
             Self::Keep => f.write_str("keep certificates and request in the unit's secret"),
             Self::Announce => f.write_str("announce the certificates to the other units"),
             Self::Trust => f.write_str("change which authorities the container trusts"),
+            Self::Withdraw(path) => write!(f, "remove {path}"),
             Self::SetTimer(at) => write!(f, "set a timer for {at}"),
         }
     }
@@ -94,6 +103,12 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
     if let Some(why) = &tls.trust {
         plan.step(Step::Tls(TlsStep::Trust), why.clone());
     }
+    for path in &tls.unwanted {
+        plan.step(
+            Step::Tls(TlsStep::Withdraw(path)),
+            "another member's server may not take what it says",
+        );
+    }
     let planned = |plan: &Plan, step: &Step| plan.steps.iter().any(|p| p.step == *step);
     let pushed = facts
         .stale_files
@@ -107,7 +122,9 @@ pub fn settle(plan: &mut Plan, observed: &Observed) {
     // Patroni that reads another patroni.yml does not look for a new certificate of its REST API
     // (seen with 3.0.2), and what it is told twice within a loop it does once. So a certificate is
     // announced when it shows, and until then Patroni is told again.
-    let hidden = active && (tls.hidden || facts.stale_files.contains(MEMBER));
+    // PostgreSQL reads the authorities of those who connect when Patroni tells it to.
+    let stale = [MEMBER, MEMBER_CA].map(|path| facts.stale_files.contains(path));
+    let hidden = active && (tls.hidden || stale.contains(&true));
     let reload = active && (tls.unannounced || tls.hidden);
     if reload && !planned(plan, &Step::ReloadPatroni) {
         plan.step(Step::ReloadPatroni, "its certificates have changed");

@@ -2,9 +2,12 @@
 //! provider of certificates. It lives in the application's secret; each unit signs its own
 //! member's certificate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyUsagePurpose,
+};
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
@@ -228,8 +231,33 @@ pub fn member_certificate(
     identity: &Identity,
     now: i64,
 ) -> Result<SecretString, TlsError> {
+    signed(authority, identity.params()?, now)
+}
+
+/// Key and certificate of a member that connects as a role of PostgreSQL, whose name is its common
+/// name: it is a client's, and no server's.
+///
+/// # Errors
+/// When they can't be made.
+pub fn role_certificate(
+    authority: &Authority,
+    role: &str,
+    now: i64,
+) -> Result<SecretString, TlsError> {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, role);
+    params.distinguished_name = subject;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    signed(authority, params, now)
+}
+
+fn signed(
+    authority: &Authority,
+    mut params: CertificateParams,
+    now: i64,
+) -> Result<SecretString, TlsError> {
     let key = PrivateKey::generate()?;
-    let mut params = identity.params()?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -248,12 +276,22 @@ pub fn member_fits(
     identity: &Identity,
     now: i64,
 ) -> bool {
+    fits(file, authority, &identity.names(), now)
+}
+
+/// The same for [`role_certificate`].
+#[must_use]
+pub fn role_fits(file: &SecretString, authority: &Authority, now: i64) -> bool {
+    fits(file, authority, &BTreeSet::new(), now)
+}
+
+fn fits(file: &SecretString, authority: &Authority, names: &BTreeSet<String>, now: i64) -> bool {
     let Ok(key) = PrivateKey::parse(file) else {
         return false;
     };
     Certificate::parse(file.expose_secret()).is_ok_and(|certificate| {
         certificate.public == key.public()
-            && certificate.names == identity.names()
+            && certificate.names == *names
             && certificate.valid_at(now)
             && now < certificate.renew_at()
             && certificate.signed_by(&authority.certificate)

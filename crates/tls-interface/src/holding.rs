@@ -306,7 +306,7 @@ impl Kept {
     fn take(&mut self, with: &Holding<'_>, key: &PrivateKey) -> Option<String> {
         let issued = with.provider.issued(self.request.as_deref()?).ok()??;
         let known = self.newest.as_ref().is_some_and(|b| b.issued == issued);
-        if known || unusable(&issued, key, with.now).is_some() {
+        if known || unusable(&issued, key, with.identity, with.now).is_some() {
             return None;
         }
         let bundle = Bundle {
@@ -351,7 +351,7 @@ impl Kept {
     /// What the provider gave and can't be used, or why it gives nothing; in words for the
     /// operator.
     #[must_use]
-    pub fn complaint(&self, provider: &Provider, now: i64) -> Option<String> {
+    pub fn complaint(&self, provider: &Provider, identity: &Identity, now: i64) -> Option<String> {
         let request = self.request.as_deref()?;
         if let Some(refusal) = provider.refusal(request) {
             return Some(format!(
@@ -362,7 +362,7 @@ impl Kept {
         let key = PrivateKey::parse(self.key.as_ref()?).ok()?;
         match provider.issued(request) {
             Err(error) => Some(error.to_string()),
-            Ok(issued) => unusable(&issued?, &key, now).map(str::to_owned),
+            Ok(issued) => unusable(&issued?, &key, identity, now).map(str::to_owned),
         }
     }
 }
@@ -372,12 +372,21 @@ fn last_call(certificate: &Certificate) -> i64 {
     certificate.not_after - (certificate.not_after - certificate.not_before) / 12
 }
 
-fn unusable(issued: &Issued, key: &PrivateKey, now: i64) -> Option<&'static str> {
+fn unusable(
+    issued: &Issued,
+    key: &PrivateKey,
+    identity: &Identity,
+    now: i64,
+) -> Option<&'static str> {
     if issued.certificate.public != key.public() {
         return Some("the certificate that was issued is for another key");
     }
     if now >= issued.certificate.not_after {
         return Some("the certificate that was issued has expired");
+    }
+    // Nobody who verifies could connect, nor other units.
+    if !identity.is_of(&issued.certificate) {
+        return Some("the certificate lacks the unit's host name");
     }
     None
 }

@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509CertificationRequest};
 
 use crate::certificate::pem;
-use crate::{PrivateKey, TlsError};
+use crate::{Certificate, PrivateKey, TlsError};
 
 /// A common name may have so many characters.
 const LONGEST_NAME: usize = 64;
@@ -33,6 +33,19 @@ impl Identity {
     pub fn names(&self) -> BTreeSet<String> {
         let addresses = self.addresses.iter().map(ToString::to_string);
         self.hosts.iter().cloned().chain(addresses).collect()
+    }
+
+    /// Whether a certificate is for the full name of this server, alone or beside others.
+    pub(crate) fn is_of(&self, certificate: &Certificate) -> bool {
+        let own = self
+            .hosts
+            .iter()
+            .filter(|host| host.starts_with(&self.common_name));
+        own.max_by_key(|host| host.len()).is_none_or(|full| {
+            let any = full.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+            let has = |name: &String| certificate.names.contains(name);
+            has(full) || any.as_ref().is_some_and(has)
+        })
     }
 
     pub(crate) fn params(&self) -> Result<CertificateParams, TlsError> {

@@ -13,8 +13,11 @@ mod holding;
 mod identity;
 mod key;
 
-pub use announcement::Announcement;
-pub use authority::{Authorities, Authority, MEMBER_DAYS, member_certificate, member_fits};
+pub use announcement::{Announcement, Identified};
+pub use authority::{
+    Authorities, Authority, MEMBER_DAYS, member_certificate, member_fits, role_certificate,
+    role_fits,
+};
 pub use certificate::{Certificate, certificates, name_of, pem_of};
 pub use databag::{Issued, MOST, Provider, Refusal, request_databag};
 pub use holding::{Bundle, Holding, Kept, Peers};
