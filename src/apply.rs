@@ -7,6 +7,7 @@ pub(crate) use workload::run;
 
 use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
+use cluster_plan::ownership::Foreign;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::roles::{self, Sql, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -81,6 +82,12 @@ pub fn apply(
 fn problem(step: &Step, error: &PortError, observation: &Observation) -> Option<Problem> {
     match (step, error) {
         (_, PortError::Forbidden("the Kubernetes API", _)) => Some(Problem::Untrusted),
+        (_, PortError::Foreign(object, _)) => Some(Problem::Foreign(Foreign {
+            object: object.clone(),
+            whose: None,
+            registration: false,
+            held: None,
+        })),
         (Step::ApplyService(_), _) => Some(Problem::Services),
         (Step::ApplyHeadless, _) => Some(Problem::HeadlessService(
             observation.observed.names.headless(),
@@ -160,7 +167,7 @@ impl Apply<'_> {
             Step::PublishVersion(version) => self.juju.set_workload_version(version)?,
             Step::RemoveLeftovers => {
                 for name in [names.scope(), names.config(), names.sync()] {
-                    ports.kubernetes.delete_registration(&name)?;
+                    ports.kubernetes.delete_registration(&name, names)?;
                 }
             }
             Step::LabelPod => {
@@ -169,9 +176,18 @@ impl Apply<'_> {
                     .label_pod(&me.to_string(), &patroni_labels(&names.scope()))?;
             }
             Step::ApplyService(kind) => self.apply_service(*kind)?,
+            Step::ReleaseService(name) => ports.kubernetes.release_service(name, names)?,
             Step::ApplyHeadless => {
                 let service = services::headless(names, self.owners()?);
-                ports.kubernetes.apply_service(&service, names.app())?;
+                ports.kubernetes.apply_service(&service, names)?;
+            }
+            Step::GivePatroniAccount | Step::RenewPatroniAccount => {
+                if let Some(access) = ports.kubernetes.patroni_access(names, me)? {
+                    workload::give_access(ports.workload, &access)?;
+                    if *step == Step::RenewPatroniAccount {
+                        ports.workload.restart(crate::layer::SERVICE)?;
+                    }
+                }
             }
             Step::PrepareStorage => workload::prepare_storage(ports.workload)?,
             Step::PushFile(path) => {
@@ -225,7 +241,7 @@ impl Apply<'_> {
         let names = &self.observation.observed.names;
         let owners = self.owners()?;
         let service = services::service(names, kind, self.observation.leader_label, owners);
-        self.ports.kubernetes.apply_service(&service, names.app())
+        self.ports.kubernetes.apply_service(&service, names)
     }
 
     fn owners(&self) -> PortResult<Option<Vec<OwnerReference>>> {

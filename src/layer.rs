@@ -22,6 +22,18 @@ pub const RETRY_AFTER: i64 = 11;
 /// Label and name of the one that does so while a member or a standby is missing.
 pub const MISSING: &str = "missing";
 
+/// By what Patroni asks Kubernetes, where the pod's own account is hidden from it.
+pub const KUBECONFIG: &str = "/run/patroni/kubeconfig";
+/// The authority of the API server, in a file of its own.
+pub const KUBE_AUTHORITY: &str = "/run/patroni/kubernetes-ca.crt";
+/// Name of the context in that file, which Patroni wants to be told.
+pub const KUBE_CONTEXT: &str = "patroni";
+/// What lies below has the pod's own token, readable for everybody, in a file system that can't be
+/// changed; the folder itself is the container's.
+pub const POD_SECRETS: &str = "/var/run/secrets";
+/// What it may have of permissions, so that only root gets at that.
+pub const POD_SECRETS_MODE: u32 = 0o700;
+
 const NOTIFY: &str = "/charm/bin/pebble notify";
 /// Key of the notice that the timers send.
 const RETRY_NOTICE: &str = "postgresql-k8s.charm/retry";
@@ -140,6 +152,8 @@ pub fn layer(
                 // Time for a clean shutdown, within the 30 s that a pod has to end.
                 "kill-delay": "25s",
                 "environment": {
+                    "KUBECONFIG": KUBECONFIG,
+                    "PATRONI_KUBERNETES_CONTEXT": KUBE_CONTEXT,
                     "PATRONI_KUBERNETES_LABELS":
                         format!("{{application: patroni, cluster-name: {scope}}}"),
                     "PATRONI_KUBERNETES_LEADER_LABEL_VALUE": leader_label,

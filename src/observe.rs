@@ -171,6 +171,7 @@ pub fn observe(
     observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
     tls::look_at_served(juju, ports, &files, &mut observed);
     identity::look_at_read(ports, &mut observed);
+    look_at_account(juju, ports, scope.volume, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
         match database::look(juju, &observed, ports.database) {
             Ok(facts) => observed.database = facts,
@@ -214,6 +215,32 @@ fn look_at_volume(
         && (look == LookAtVolume::Now || told.is_some_and(|level| level != Level::Fine))
     {
         facts.disk = disk::look(ports, thresholds.warning);
+    }
+}
+
+/// Whether the account by which a running Patroni asks Kubernetes is still there: where nobody leads,
+/// and now and then, as nobody tells.
+fn look_at_account(
+    juju: &JujuFacts,
+    ports: &Ports<'_>,
+    look: LookAtVolume,
+    observed: &mut Observed,
+) {
+    let view = observed.cluster.as_ref();
+    let led = view.is_some_and(|view| view.primary().is_some());
+    if !juju.initialised() || led && look != LookAtVolume::Now {
+        return;
+    }
+    if let Workload::Up(facts) = &mut observed.workload
+        && facts.service == ServiceState::Active
+    {
+        match ports
+            .kubernetes
+            .patroni_access_stands(&juju.names, &juju.me)
+        {
+            Ok(stands) => facts.account_missing = !stands,
+            Err(error) => tracing::warn!("cannot look at Patroni's account: {}", error.chain()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! They are synchronous: a hook is one short line of work, and a fake stays simple.
 
+mod accounts;
 mod clock;
 mod database;
 mod kubernetes;
@@ -15,15 +16,16 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use cluster_plan::names::ServiceKind;
+use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use secrecy::SecretString;
 use serde_json::Value;
 
+pub use accounts::patroni_rules;
 pub use clock::SystemClock;
 pub use database::PostgresDatabase;
-pub use kubernetes::ClusterApi;
+pub use kubernetes::{ClusterApi, foreign};
 pub use members::{Credentials, PatroniMembers};
 pub use random::SystemRandom;
 pub use secure::Trust;
@@ -41,6 +43,9 @@ pub enum PortError {
     /// It answers that this is not permitted.
     #[error("{0} does not permit it")]
     Forbidden(&'static str, #[source] Source),
+    /// What has that name is not this application's, so it is left as it is.
+    #[error("{0} is another's")]
+    Foreign(String, #[source] Source),
     /// It answers, but not as it should.
     #[error("cannot {0}")]
     Failed(String, #[source] Source),
@@ -219,13 +224,18 @@ pub trait Kubernetes {
     /// Creates or changes a Service by server-side apply.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
-    fn apply_service(&self, service: &Service, manager: &str) -> PortResult<()>;
-    /// Deletes a Service; one that is gone already is fine.
+    /// When the API does not answer or refuses, or another's Service has that name.
+    fn apply_service(&self, service: &Service, names: &Names) -> PortResult<()>;
+    /// Takes back what this application has applied to a Service: fields that nobody else has set.
     ///
     /// # Errors
     /// When the API does not answer or refuses.
-    fn delete_service(&self, name: &str) -> PortResult<()>;
+    fn release_service(&self, name: &str, names: &Names) -> PortResult<()>;
+    /// Deletes a Service; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses, or it is another's.
+    fn delete_service(&self, name: &str, names: &Names) -> PortResult<()>;
     /// Where the pods of an application are, by name, as far as they are on a node and stay there:
     /// the node's address from outside where it tells one, else the one that the pod tells.
     ///
@@ -250,8 +260,8 @@ pub trait Kubernetes {
     /// Deletes an Endpoints object and the Service of its name; what is gone already is fine.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
-    fn delete_registration(&self, name: &str) -> PortResult<()>;
+    /// When the API does not answer or refuses, or one of them is another's.
+    fn delete_registration(&self, name: &str, names: &Names) -> PortResult<()>;
     /// When the `StatefulSet` was created (RFC 3339).
     ///
     /// # Errors
@@ -283,6 +293,26 @@ pub trait Kubernetes {
     /// # Errors
     /// When the API does not answer or refuses.
     fn adopt(&self, pod: &str, selector: &str, except: &[String]) -> PortResult<usize>;
+    /// Makes what Patroni asks Kubernetes by, with no more rights than it needs, for as long as the
+    /// pod is there; none where the API server gives out no token that lasts, which Patroni would
+    /// not take another one for.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn patroni_access(&self, names: &Names, me: &Member) -> PortResult<Option<Access>>;
+    /// Whether all of that is there.
+    ///
+    /// # Errors
+    /// When the API does not answer or refuses.
+    fn patroni_access_stands(&self, names: &Names, me: &Member) -> PortResult<bool>;
+}
+
+/// What Patroni asks Kubernetes by.
+pub struct Access {
+    /// A kubeconfig with a token, which names the file of the authority.
+    pub kubeconfig: SecretString,
+    /// The authority of the API server, PEM.
+    pub authority: String,
 }
 
 /// What Patroni keeps in an Endpoints object.

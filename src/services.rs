@@ -7,7 +7,7 @@ use cluster_plan::names::{Names, PATRONI_PORT, POSTGRESQL_PORT, ServiceKind};
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::ports::role_label;
+use crate::ports::{patroni_labels, role_label};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -32,6 +32,25 @@ pub fn headless(names: &Names, owners: Option<Vec<OwnerReference>>) -> Service {
             selector: Some(map(&[label])),
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The Service of Patroni's configuration, as Patroni itself makes it: it leads nowhere.
+#[must_use]
+pub fn registration(names: &Names, owners: Option<Vec<OwnerReference>>) -> Service {
+    Service {
+        metadata: ObjectMeta {
+            name: Some(names.config()),
+            namespace: Some(names.model().to_owned()),
+            labels: Some(map(&patroni_labels(&names.scope()))),
+            owner_references: owners,
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
             ..ServiceSpec::default()
         }),
         status: None,

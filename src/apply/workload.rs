@@ -3,9 +3,9 @@
 use cluster_plan::names::{LOGS, PGDATA, SHARED_SOCKETS, STORAGE};
 use secrecy::ExposeSecret;
 
-use crate::layer::{LABEL, SERVICE};
+use crate::layer::{KUBE_AUTHORITY, KUBECONFIG, LABEL, POD_SECRETS, POD_SECRETS_MODE, SERVICE};
 use crate::observe::workload::{READ, log_dir, mark};
-use crate::ports::{PortError, PortResult, Workload};
+use crate::ports::{Access, PortError, PortResult, Workload};
 use crate::render::{File, LOG_DIR};
 
 /// Makes the directories and gives them to PostgreSQL. What exists keeps its content.
@@ -48,6 +48,21 @@ pub fn set_layer(port: &dyn Workload, layer: &pebble::Layer) -> PortResult<()> {
         tracing::debug!("the check runs in its turn: {}", error.chain());
     }
     Ok(())
+}
+
+/// Gives Patroni its own account, and then hides the pod's from all but root.
+pub fn give_access(port: &dyn Workload, access: &Access) -> PortResult<()> {
+    let authority = access.authority.as_bytes();
+    port.push(KUBE_AUTHORITY, authority, 0o644, "postgres")?;
+    let config = access.kubeconfig.expose_secret().as_bytes();
+    port.push(KUBECONFIG, config, 0o600, "postgres")?;
+    if port.stat(POD_SECRETS)?.is_none() {
+        return Ok(());
+    }
+    run(
+        port,
+        &["chmod", &format!("{POD_SECRETS_MODE:o}"), POD_SECRETS],
+    )
 }
 
 /// Pushes one of the files.

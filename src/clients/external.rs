@@ -11,7 +11,7 @@ use super::Memory;
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::Observation;
 use crate::observe::juju::JujuFacts;
-use crate::ports::{PortError, PortResult, Ports};
+use crate::ports::{PortError, PortResult, Ports, foreign};
 use crate::services;
 
 /// Key of the peer relation's application databag: addresses of nodes that certificates are to be
@@ -62,6 +62,12 @@ impl<'a> External<'a> {
     fn made(&self) -> PortResult<Seen> {
         let names = &self.facts.names;
         let kubernetes = self.ports.kubernetes;
+        let most = names.longest_with_external();
+        if names.app().len() > most {
+            let why = format!("the application's name has more than {most} characters");
+            let what = "serve clients from outside Kubernetes".to_owned();
+            return Err(PortError::Failed(what, why.into()));
+        }
         let mut seen = Seen::default();
         for kind in ServiceKind::ALL {
             self.look(kind, &mut seen)?;
@@ -73,7 +79,7 @@ impl<'a> External<'a> {
                 let name = names.external_service(kind);
                 tracing::info!("apply Service {name} (clients come from outside Kubernetes)");
                 let service = services::external(names, kind, self.leader_label, owners.clone());
-                kubernetes.apply_service(&service, names.app())?;
+                kubernetes.apply_service(&service, names)?;
                 self.look(kind, &mut seen)?;
             }
         }
@@ -101,11 +107,16 @@ impl<'a> External<'a> {
     /// Removes the Services, where they stand.
     fn remove(&self) -> Result<(), PortError> {
         let kubernetes = self.ports.kubernetes;
+        let names = &self.facts.names;
         for kind in ServiceKind::ALL {
-            let name = self.facts.names.external_service(kind);
-            if kubernetes.service(&name)?.is_some() {
+            let name = names.external_service(kind);
+            let Some(found) = kubernetes.service(&name)? else {
+                continue;
+            };
+            // Nobody is told of one that is another's, so there is none to remove.
+            if foreign(names, &name, &found.metadata).is_none() {
                 tracing::info!("delete Service {name} (no client comes from outside any more)");
-                kubernetes.delete_service(&name)?;
+                kubernetes.delete_service(&name, names)?;
             }
         }
         Ok(())

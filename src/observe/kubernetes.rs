@@ -1,14 +1,15 @@
 //! The Kubernetes objects: labels, Services, what Patroni registered, and the pod's size.
 
-use cluster_plan::names::ServiceKind;
+use cluster_plan::names::{Names, ServiceKind};
 use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts, Observed};
 use cluster_plan::options::Machine;
+use cluster_plan::ownership::Foreign;
 use cluster_plan::refresh::Rollout;
 use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::juju::JujuFacts;
-use crate::ports::{Kubernetes, PortError, PortResult, REVISION_LABEL, patroni_labels};
+use crate::ports::{Kubernetes, PortError, PortResult, REVISION_LABEL, foreign, patroni_labels};
 use crate::services;
 
 /// Container whose limits count.
@@ -68,14 +69,30 @@ fn facts(
         .iter()
         .any(|(key, value)| labels.get(*key).map(String::as_str) != Some(value));
     facts.revision = labels.get(REVISION_LABEL).cloned();
-    facts.headless = port.service(&names.headless())?.is_some();
+    let headless = port.service(&names.headless())?;
+    facts.headless = headless.is_some();
+    facts.foreign.extend(foreign_service(names, headless));
     if juju.leader {
         facts.rollout = rollout(juju, port)?;
         for kind in ServiceKind::ALL {
             let current = port.service(&names.service(kind))?;
-            if !current.is_some_and(|service| fits(&service, juju, kind, leader_label)) {
+            let stands = |service: &Service| fits(service, juju, kind, leader_label);
+            let stands = current.as_ref().is_some_and(stands);
+            if let Some(foreign) = foreign_service(names, current) {
+                facts.foreign.insert(foreign);
+            } else if !stands {
                 facts.stale_services.insert(kind);
             }
+        }
+    }
+    if down || !juju.initialised() {
+        // Kubernetes keeps Endpoints of a Service's name as that Service wants them.
+        for name in names.registrations() {
+            let found = foreign_service(names, port.service(&name)?);
+            facts.foreign.extend(found.map(|found| Foreign {
+                registration: true,
+                ..found
+            }));
         }
     }
     // Whose volume this is matters before anything is started on it.
@@ -89,6 +106,20 @@ fn facts(
     }
     let machine = machine(&pod, port)?;
     Ok((facts, machine))
+}
+
+fn foreign_service(names: &Names, service: Option<Service>) -> Option<Foreign> {
+    let service = service?;
+    let name = service.metadata.name.clone()?;
+    let found = foreign(names, &format!("Service {name}"), &service.metadata)?;
+    let mut managers = service.metadata.managed_fields.iter().flatten();
+    let ours = managers.any(|one| {
+        one.manager.as_deref() == Some(names.app()) && one.operation.as_deref() == Some("Apply")
+    });
+    Some(Foreign {
+        held: ours.then_some(name),
+        ..found
+    })
 }
 
 fn rollout(juju: &JujuFacts, port: &dyn Kubernetes) -> PortResult<Option<Rollout>> {

@@ -7,7 +7,7 @@ use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
 
-use crate::layer::{SERVICE, programs};
+use crate::layer::{KUBECONFIG, POD_SECRETS, POD_SECRETS_MODE, SERVICE, programs};
 use crate::ports::{FileInfo, PortError, PortResult, Workload};
 use crate::render::{self, File, LOG_DIR};
 
@@ -70,6 +70,9 @@ pub fn image(
     if with_volume || facts.service != ServiceState::Active {
         facts.volume = Some(volume(port, major)?);
         facts.data_major = data_major(port)?;
+    }
+    if facts.service != ServiceState::Active {
+        facts.account_missing = account_missing(port)?;
     }
     let libraries = port
         .list(&format!("{INSTALLATIONS}/{major}/lib"))?
@@ -283,6 +286,12 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
     let text = control_data(port, major)?;
     let identifier = follow::control_value(&text, "Database system identifier:");
     Ok(Volume::Holds(identifier.unwrap_or("0").to_owned()))
+}
+
+/// Whether Patroni has no account of its own, or the pod's is readable beside it.
+fn account_missing(port: &dyn Workload) -> PortResult<bool> {
+    let open = |info: FileInfo| info.mode != POD_SECRETS_MODE;
+    Ok(port.stat(KUBECONFIG)?.is_none() || port.stat(POD_SECRETS)?.is_some_and(open))
 }
 
 /// What `pg_controldata` prints of the data directory.

@@ -4,25 +4,27 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cluster_plan::names::{Member, Names};
+use cluster_plan::ownership::{self, APP_LABEL, Foreign, Marks};
 use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Endpoints, Node, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams,
+    Preconditions,
 };
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{
-    Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
+    Access, Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
 };
 
 /// Longest time that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 const NAME: &str = "the Kubernetes API";
-/// Label that Juju gives every pod of an application.
-const APP_LABEL: &str = "app.kubernetes.io/name";
 /// Annotation in which Patroni keeps the names of its synchronous standbys.
 const SYNC_STANDBY: &str = "sync_standby";
 /// Annotation of the `StatefulSet` while its partition is the charm's own guard.
@@ -31,7 +33,8 @@ const GUARD: &str = "postgresql-k8s.charm/partition";
 /// A client in the pod, made at its first use.
 pub struct ClusterApi<'a> {
     runtime: &'a Runtime,
-    namespace: String,
+    pub(super) namespace: String,
+    config: Option<Config>,
     client: OnceCell<Client>,
 }
 
@@ -42,7 +45,26 @@ impl<'a> ClusterApi<'a> {
         Self {
             runtime,
             namespace: namespace.to_owned(),
+            config: None,
             client: OnceCell::new(),
+        }
+    }
+
+    /// The same, not in a pod: at this server, by this account.
+    #[must_use]
+    pub fn at(runtime: &'a Runtime, namespace: &str, config: Config) -> Self {
+        Self {
+            config: Some(config),
+            ..Self::new(runtime, namespace)
+        }
+    }
+
+    /// Where the server is and who asks.
+    pub(super) fn config(&self) -> PortResult<Config> {
+        let unreachable = |source: super::Source| PortError::Unreachable(NAME, source);
+        match &self.config {
+            Some(config) => Ok(config.clone()),
+            None => Config::incluster().map_err(|error| unreachable(error.into())),
         }
     }
 
@@ -51,7 +73,7 @@ impl<'a> ClusterApi<'a> {
             return Ok(client.clone());
         }
         let unreachable = |source: super::Source| PortError::Unreachable(NAME, source);
-        let mut config = Config::incluster().map_err(|e| unreachable(e.into()))?;
+        let mut config = self.config()?;
         config.connect_timeout = Some(Duration::from_secs(1));
         config.read_timeout = Some(TIMEOUT);
         config.write_timeout = Some(TIMEOUT);
@@ -74,7 +96,7 @@ impl<'a> ClusterApi<'a> {
         )
     }
 
-    fn run<T, F>(&self, what: &str, work: F) -> PortResult<T>
+    pub(super) fn run<T, F>(&self, what: &str, work: F) -> PortResult<T>
     where
         F: AsyncFn(Client) -> kube::Result<T>,
     {
@@ -121,6 +143,41 @@ fn registration_kinds() -> [ApiResource; 2] {
         ApiResource::erase::<Endpoints>(&()),
         ApiResource::erase::<Service>(&()),
     ]
+}
+
+/// Whose an object is, where it is not the application's.
+#[must_use]
+pub fn foreign(names: &Names, object: &str, metadata: &ObjectMeta) -> Option<Foreign> {
+    let owners = metadata.owner_references.iter().flatten();
+    let marks = Marks {
+        labels: metadata.labels.clone().unwrap_or_default(),
+        owners: owners
+            .map(|owner| (owner.kind.clone(), owner.name.clone()))
+            .collect(),
+    };
+    ownership::foreign(names, object, &marks)
+}
+
+/// Refuses to touch what is another's.
+pub(super) fn own(names: &Names, object: &str, metadata: &ObjectMeta) -> PortResult<()> {
+    let Some(foreign) = foreign(names, object, metadata) else {
+        return Ok(());
+    };
+    let whose = foreign
+        .whose
+        .unwrap_or_else(|| "nobody that it tells of".into());
+    Err(PortError::Foreign(
+        object.to_owned(),
+        format!("its labels and owners say: {whose}").into(),
+    ))
+}
+
+/// The deletion of this object, and of none that has taken its name since.
+fn just(metadata: &ObjectMeta) -> DeleteParams {
+    DeleteParams::default().preconditions(Preconditions {
+        uid: metadata.uid.clone(),
+        resource_version: None,
+    })
 }
 
 /// What came of a deletion; one that is gone already is fine.
@@ -175,21 +232,54 @@ impl Kubernetes for ClusterApi<'_> {
         })
     }
 
-    fn apply_service(&self, service: &Service, manager: &str) -> PortResult<()> {
+    fn apply_service(&self, service: &Service, names: &Names) -> PortResult<()> {
         let name = service.name_any();
-        let params = PatchParams::apply(manager).force();
+        let mut service = service.clone();
+        let mut params = PatchParams::apply(names.app());
+        if let Some(found) = self.service(&name)? {
+            own(names, &format!("Service {name}"), &found.metadata)?;
+            service.metadata.uid = found.metadata.uid;
+            params = params.force();
+        }
         self.run(&format!("apply Service {name}"), async |client| {
             Api::<Service>::namespaced(client, &self.namespace)
-                .patch(&name, &params, &Patch::Apply(service))
+                .patch(&name, &params, &Patch::Apply(&service))
                 .await
                 .map(drop)
         })
     }
 
-    fn delete_service(&self, name: &str) -> PortResult<()> {
+    fn release_service(&self, name: &str, names: &Names) -> PortResult<()> {
+        // Applied without any field, so this manager has none any more.
+        let nothing = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}});
+        let apply = PatchParams::apply(names.app());
+        self.run(&format!("release Service {name}"), async |client| {
+            let services = Api::<Service>::namespaced(client, &self.namespace);
+            let left = services
+                .patch(name, &apply, &Patch::Apply(&nothing))
+                .await?;
+            // Who changes one key of a selector counts as having set them all.
+            let selector = left.spec.and_then(|spec| spec.selector).unwrap_or_default();
+            if selector.get("cluster-name") != Some(&names.scope()) {
+                return Ok(());
+            }
+            let patch = json!({"spec": {"selector": {"cluster-name": null, "role": null}}});
+            let merge = PatchParams::default();
+            services
+                .patch(name, &merge, &Patch::Merge(&patch))
+                .await
+                .map(drop)
+        })
+    }
+
+    fn delete_service(&self, name: &str, names: &Names) -> PortResult<()> {
+        let Some(found) = self.service(name)? else {
+            return Ok(());
+        };
+        own(names, &format!("Service {name}"), &found.metadata)?;
         self.run(&format!("delete Service {name}"), async |client| {
             let services = Api::<Service>::namespaced(client, &self.namespace);
-            gone(services.delete(name, &DeleteParams::default()).await)
+            gone(services.delete(name, &just(&found.metadata)).await)
         })
     }
 
@@ -246,6 +336,10 @@ impl Kubernetes for ClusterApi<'_> {
                 .await
         })?;
         let key = |object: PartialObjectMeta<Endpoints>| {
+            object
+                .labels()
+                .get("application")
+                .filter(|by| *by == "patroni")?;
             let standbys = object.annotations().get(SYNC_STANDBY);
             let standbys = standbys.map(String::as_str).unwrap_or_default().split(',');
             Some(SyncKey {
@@ -273,18 +367,21 @@ impl Kubernetes for ClusterApi<'_> {
         })
     }
 
-    fn delete_registration(&self, name: &str) -> PortResult<()> {
-        self.run(
-            &format!("delete Endpoints and Service {name}"),
-            async |client| {
-                for kind in registration_kinds() {
-                    let api: Api<DynamicObject> =
-                        Api::namespaced_with(client.clone(), &self.namespace, &kind);
-                    gone(api.delete(name, &DeleteParams::default()).await)?;
-                }
-                Ok(())
-            },
-        )
+    fn delete_registration(&self, name: &str, names: &Names) -> PortResult<()> {
+        for kind in registration_kinds() {
+            let object = format!("{} {name}", kind.kind);
+            let api =
+                |client| Api::<DynamicObject>::namespaced_with(client, &self.namespace, &kind);
+            let found = self.run(&format!("get {object}"), async |client| {
+                api(client).get_metadata_opt(name).await
+            })?;
+            let Some(found) = found else { continue };
+            own(names, &object, &found.metadata)?;
+            self.run(&format!("delete {object}"), async |client| {
+                gone(api(client).delete(name, &just(&found.metadata)).await)
+            })?;
+        }
+        Ok(())
     }
 
     fn stateful_set_created(&self, name: &str) -> PortResult<Option<String>> {
@@ -383,5 +480,13 @@ impl Kubernetes for ClusterApi<'_> {
             }
             Ok(adopted)
         })
+    }
+
+    fn patroni_access(&self, names: &Names, me: &Member) -> PortResult<Option<Access>> {
+        self.make_access(names, me)
+    }
+
+    fn patroni_access_stands(&self, names: &Names, me: &Member) -> PortResult<bool> {
+        self.access_stands(names, me)
     }
 }

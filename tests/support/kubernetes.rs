@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use cluster_plan::names::ServiceKind;
+use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::synchronous::SyncKey;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use postgresql_k8s::ports::{
-    Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
+    Access, Kubernetes, NodeSize, PortError, PortResult, REVISION_LABEL, Registered, RollingUpdate,
 };
 use postgresql_k8s::services;
 
-use super::{APP, State, World};
+use super::{APP, MODEL, State, World};
 
 /// How the API fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +92,14 @@ impl Kubernetes for FakeKubernetes<'_> {
         Ok(self.world.with(|state| {
             state.service_looks.push(name.to_owned());
             if name == format!("{APP}-endpoints") {
-                return state.headless.then(Service::default);
+                let names = Names::new(APP, MODEL);
+                return state.headless.then(|| services::headless(&names, None));
             }
             state.services.get(name).cloned()
         }))
     }
 
-    fn apply_service(&self, service: &Service, _: &str) -> PortResult<()> {
+    fn apply_service(&self, service: &Service, _: &Names) -> PortResult<()> {
         self.up()?;
         let name = service.metadata.name.clone().unwrap_or_default();
         self.world.with(|state| {
@@ -114,7 +115,14 @@ impl Kubernetes for FakeKubernetes<'_> {
         Ok(())
     }
 
-    fn delete_service(&self, name: &str) -> PortResult<()> {
+    fn release_service(&self, name: &str, _: &Names) -> PortResult<()> {
+        self.up()?;
+        self.world
+            .with(|state| state.effect(format!("release Service {name}")));
+        Ok(())
+    }
+
+    fn delete_service(&self, name: &str, _: &Names) -> PortResult<()> {
         self.up()?;
         self.world.with(|state| {
             state.services.remove(name);
@@ -172,7 +180,7 @@ impl Kubernetes for FakeKubernetes<'_> {
         Ok(())
     }
 
-    fn delete_registration(&self, name: &str) -> PortResult<()> {
+    fn delete_registration(&self, name: &str, _: &Names) -> PortResult<()> {
         self.up()?;
         self.world.with(|state| {
             if name.ends_with("-config") {
@@ -233,6 +241,20 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         self.world.with(|state| state.effect("adopt"));
         Ok(1)
+    }
+
+    fn patroni_access_stands(&self, _: &Names, _: &Member) -> PortResult<bool> {
+        self.up()?;
+        Ok(true)
+    }
+
+    fn patroni_access(&self, _: &Names, _: &Member) -> PortResult<Option<Access>> {
+        self.up()?;
+        self.world.with(|state| state.effect("account"));
+        Ok(Some(Access {
+            kubeconfig: "a token".to_owned().into(),
+            authority: "an authority".to_owned(),
+        }))
     }
 }
 

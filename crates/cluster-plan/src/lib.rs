@@ -17,6 +17,7 @@ pub mod names;
 pub mod observed;
 pub mod options;
 pub mod outlook;
+pub mod ownership;
 pub mod plan;
 pub mod planner;
 pub mod refresh;

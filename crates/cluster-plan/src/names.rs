@@ -15,6 +15,8 @@ pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
 pub const SHARED_SOCKETS: &str = "/var/lib/postgresql/data/run";
 /// What PostgreSQL and Patroni log, kept when the container goes.
 pub const LOGS: &str = "/var/lib/postgresql/data/logs";
+/// Characters of a Service's name, by Kubernetes' own rule.
+const LONGEST_SERVICE: usize = 63;
 
 /// The names of one application in one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,41 @@ impl Names {
     #[must_use]
     pub fn sync(&self) -> String {
         format!("{}-sync", self.scope())
+    }
+
+    /// Name of the account in Kubernetes by which the Patroni of a pod asks. No application of
+    /// Juju's can be called so, and no later pod of that name gets the same.
+    #[must_use]
+    pub fn account(&self, pod: &Member, uid: &str) -> String {
+        let uid: String = uid.chars().take(8).collect();
+        format!("patroni.{pod}.{uid}")
+    }
+
+    /// Longest name that an application may have: Kubernetes takes this much for a Service's.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        LONGEST_SERVICE.saturating_sub(self.headless().len() - self.app.len())
+    }
+
+    /// The same where the Services that lead there from outside are wanted too.
+    #[must_use]
+    pub fn longest_with_external(&self) -> usize {
+        let suffix = self.external_service(ServiceKind::Replicas).len() - self.app.len();
+        LONGEST_SERVICE.saturating_sub(suffix)
+    }
+
+    /// Whether Kubernetes takes this as a Service's name.
+    #[must_use]
+    pub fn names_service(name: &str) -> bool {
+        name.len() <= LONGEST_SERVICE
+    }
+
+    /// Names of the Endpoints in which Patroni keeps the cluster's state.
+    #[must_use]
+    pub fn registrations(&self) -> Vec<String> {
+        let scope = self.scope();
+        let failover = format!("{scope}-failover");
+        vec![scope, self.config(), self.sync(), failover]
     }
 
     /// Fully qualified name of a Service.
@@ -209,6 +246,25 @@ mod tests {
         assert_eq!(names.scope(), "patroni-my-db");
         assert_eq!(member.slot(), "my_db_3");
         assert_eq!(names.member_of_host(&names.host(&member)), Some(member));
+    }
+
+    #[test]
+    fn a_name_is_too_long_where_a_service_could_not_have_it() {
+        let names = Names::new("a".repeat(53), "m");
+        assert_eq!(names.longest(), 53);
+        assert!(Names::names_service(&names.headless()));
+        assert_eq!(names.longest_with_external(), 45);
+        let names = Names::new("a".repeat(46), "m");
+        assert!(!Names::names_service(
+            &names.external_service(ServiceKind::Replicas)
+        ));
+    }
+
+    #[test]
+    fn an_account_is_of_one_pod_and_of_no_application() {
+        let names = Names::new("db", "m");
+        let account = names.account(&names.member(1), "0a1b2c3d-4e5f");
+        assert_eq!(account, "patroni.db-1.0a1b2c3d");
     }
 
     #[test]

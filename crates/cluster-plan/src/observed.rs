@@ -296,6 +296,9 @@ pub struct WorkloadFacts {
     pub layer_stale: bool,
     /// State of the service `postgresql`.
     pub service: ServiceState,
+    /// Patroni would ask Kubernetes with the pod's own rights, where it does not run; where it does, its
+    /// own account is gone.
+    pub account_missing: bool,
 }
 
 /// The note on the volume of the configuration that Patroni was told to read last.
@@ -385,6 +388,8 @@ pub struct KubernetesFacts {
     pub rollout: Option<crate::refresh::Rollout>,
     /// Own pod's address.
     pub address: Option<String>,
+    /// Objects of this application's names that are another's.
+    pub foreign: BTreeSet<crate::ownership::Foreign>,
 }
 
 /// What Patroni tells of the cluster.

@@ -9,6 +9,7 @@ use crate::disk;
 use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
+use crate::ownership::Foreign;
 use crate::roles::Statement;
 use crate::synchronous::SyncKey;
 use crate::tls::TlsStep;
@@ -40,8 +41,14 @@ pub enum Step {
     LabelPod,
     /// Create or repair a Service.
     ApplyService(ServiceKind),
+    /// Take back what this application has written into a Service that has become another's.
+    ReleaseService(String),
     /// Create Juju's headless Service anew.
     ApplyHeadless,
+    /// Make an account in Kubernetes for the own pod's Patroni, and hide the pod's own.
+    GivePatroniAccount,
+    /// Make that account anew, as somebody has deleted it, and restart Patroni, which reads it once.
+    RenewPatroniAccount,
     /// Make the directories on the volume, with owner and mode.
     PrepareStorage,
     /// Push a file.
@@ -129,7 +136,12 @@ impl fmt::Display for Step {
             }
             Self::LabelPod => f.write_str("label the pod for Patroni"),
             Self::ApplyService(kind) => write!(f, "apply the {kind} Service"),
+            Self::ReleaseService(name) => write!(f, "take back what is ours in Service {name}"),
             Self::ApplyHeadless => f.write_str("make the headless Service anew"),
+            Self::GivePatroniAccount => f.write_str("give Patroni a Kubernetes account of its own"),
+            Self::RenewPatroniAccount => {
+                f.write_str("make Patroni's Kubernetes account anew and restart Patroni")
+            }
             Self::PrepareStorage => f.write_str("prepare the directories on the volume"),
             Self::PushFile(path) => write!(f, "push {path}"),
             Self::SetLayer => f.write_str("set the Pebble layer"),
@@ -238,6 +250,10 @@ pub enum Problem {
     Kubernetes(String),
     /// A Service could not be applied.
     Services,
+    /// An object of a name that this application needs is another's.
+    Foreign(Foreign),
+    /// The application's name is longer than Kubernetes takes: at most so many characters.
+    NameTooLong(usize),
     /// The pod could not be labelled.
     PodLabels(String),
     /// Options with values that are not allowed: option, value and range of each.
@@ -341,6 +357,8 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
+            // Who removes it does not tell us.
+            | Self::Foreign(_)
             // Patroni, other members or a person may change that, and nobody tells.
             | Self::CannotFollow { .. }
             | Self::Diverged { .. }
@@ -352,6 +370,7 @@ impl Problem {
             | Self::ForeignVolume { .. }
             | Self::OtherMajor { .. }
             | Self::Format(_)
+            | Self::NameTooLong(_)
             | Self::EmptyLeaderVolume { .. }
             | Self::Image(_)
             | Self::Certificates(_)

@@ -111,12 +111,23 @@ fn given(plan: &mut Plan, observed: &Observed) {
 }
 
 fn kubernetes(plan: &mut Plan, observed: &Observed) {
+    let names = &observed.names;
+    if names.app().len() > names.longest() {
+        return plan.problem(Problem::NameTooLong(names.longest()));
+    }
     let facts = match &observed.kubernetes {
         None => return,
         Some(Kubernetes::Forbidden(_)) => return plan.problem(Problem::Untrusted),
         Some(Kubernetes::Failing(why)) => return plan.problem(Problem::Kubernetes(why.clone())),
         Some(Kubernetes::Answers(facts)) => facts,
     };
+    for foreign in &facts.foreign {
+        plan.problem(Problem::Foreign(foreign.clone()));
+        if let Some(name) = foreign.held.as_ref().filter(|_| observed.leader) {
+            let why = "it has become another's, and would go with this application";
+            plan.step(Step::ReleaseService(name.clone()), why);
+        }
+    }
     if !facts.headless && observed.leader {
         plan.step(
             Step::ApplyHeadless,
@@ -226,6 +237,15 @@ fn may_run(plan: &mut Plan, observed: &Observed) -> bool {
         plan.problem(problem);
         return false;
     }
+    let names = &observed.names;
+    if names.app().len() > names.longest() {
+        return false;
+    }
+    if let Some(Kubernetes::Answers(facts)) = &observed.kubernetes
+        && facts.foreign.iter().any(|foreign| foreign.registration)
+    {
+        return false;
+    }
     // Without permission Patroni could not keep its leader key, so it would never lead.
     !matches!(observed.kubernetes, Some(Kubernetes::Forbidden(_)))
 }
@@ -236,6 +256,17 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
     }
     if facts.layer_stale {
         plan.step(Step::SetLayer, "the services differ from the ones wanted");
+    }
+    let down = matches!(facts.service, ServiceState::Absent | ServiceState::Inactive);
+    if down && facts.account_missing && !leaving {
+        plan.step(
+            Step::GivePatroniAccount,
+            "what runs as postgres must not have the pod's own rights",
+        );
+    }
+    if facts.service == ServiceState::Active && facts.account_missing {
+        let why = "somebody has deleted it, and without it this member can't lead";
+        plan.step(Step::RenewPatroniAccount, why);
     }
     match facts.service {
         // Stopped so that another leads before this unit is gone.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::disk::Level;
 use crate::observed::{Observed, Role};
+use crate::ownership::Foreign;
 use crate::plan::{Plan, Problem, Waiting};
 use crate::{follow, refresh, synchronous};
 
@@ -189,6 +190,8 @@ fn app_wide(problems: &[Problem]) -> bool {
                 | Problem::SecretWrong(_)
                 | Problem::UnservedRelation(_)
                 | Problem::HeadlessService(_)
+                | Problem::Foreign(_)
+                | Problem::NameTooLong(_)
                 | Problem::Format(_)
                 | Problem::OtherMajor { .. }
                 | Problem::NobodyMayLead(_)
@@ -270,6 +273,18 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::Kubernetes(why) => {
             return Status::Waiting(format!("Kubernetes API fails, trying again: {why}"));
         }
+        Problem::Foreign(Foreign {
+            object,
+            whose: Some(whose),
+            ..
+        }) => format!("{object} belongs to {whose}: give one another name"),
+        Problem::Foreign(Foreign { object, .. }) => {
+            format!("{object} is not this application's: delete or rename it")
+        }
+        Problem::NameTooLong(most) => format!(
+            "the application's name has {} characters, deploy it with {most} at most",
+            app.len()
+        ),
         Problem::Services => "failed to create k8s services".into(),
         Problem::PodLabels(why) => format!("failed to patch pod with error {why}"),
         Problem::Options(errors) => format!("Configuration Error: {}", errors.join("; ")),

@@ -20,6 +20,7 @@ use cluster_plan::observed::{
 };
 use cluster_plan::options::{Config, OptionError};
 use cluster_plan::outlook::Change;
+use cluster_plan::ownership::Foreign;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::refresh::{FORMAT, Rollout};
@@ -266,6 +267,67 @@ fn without_trust_nothing_is_started_and_the_status_says_what_to_run() {
         unit_status(&observed, &desired()),
         Status::Blocked("Insufficient permissions, try: `juju trust pg --scope=cluster`".into())
     );
+}
+
+#[test]
+fn patroni_has_an_account_of_its_own_before_it_starts_and_a_new_one_where_that_is_deleted() {
+    let mut observed = fresh(false);
+    let Workload::Up(facts) = &mut observed.workload else {
+        unreachable!()
+    };
+    facts.account_missing = true;
+    let position = |plan: &Plan, step: &Step| steps(plan).iter().position(|one| one == step);
+    let made = plan(&observed, &desired());
+    let given = position(&made, &Step::GivePatroniAccount).unwrap();
+    assert!(given < position(&made, &Step::StartServices).unwrap());
+    let Workload::Up(facts) = &mut observed.workload else {
+        unreachable!()
+    };
+    facts.service = ServiceState::Active;
+    let made = plan(&observed, &desired());
+    assert_eq!(position(&made, &Step::GivePatroniAccount), None);
+    assert!(position(&made, &Step::RenewPatroniAccount).is_some());
+}
+
+#[test]
+fn an_object_that_is_anothers_blocks_with_its_name() {
+    let object = |object: &str, registration| Foreign {
+        object: object.into(),
+        whose: Some("application db-primary".into()),
+        registration,
+        held: Some("db-primary".into()),
+    };
+    let observe = |foreign: Foreign| {
+        let mut observed = fresh(true);
+        let Some(Kubernetes::Answers(facts)) = &mut observed.kubernetes else {
+            unreachable!()
+        };
+        facts.foreign.insert(foreign);
+        observed
+    };
+    let observed = observe(object("Service db-primary", false));
+    let message = "Service db-primary belongs to application db-primary: give one another name";
+    let said = unit_status(&observed, &desired());
+    assert_eq!(said, Status::Blocked(message.into()));
+    // What this application had written there goes, and its owner, with which it would go.
+    let release = Step::ReleaseService("db-primary".into());
+    assert!(steps(&plan(&observed, &desired())).contains(&release));
+    // The cluster runs all the same, unless its own state would be another's.
+    assert!(steps(&plan(&observed, &desired())).contains(&Step::StartServices));
+    let observed = observe(object("Service patroni-db", true));
+    assert!(!steps(&plan(&observed, &desired())).contains(&Step::StartServices));
+}
+
+#[test]
+fn a_name_that_kubernetes_does_not_take_is_said_and_nothing_is_made_or_started() {
+    let mut observed = fresh(true);
+    observed.names = Names::new("d".repeat(54), "m");
+    let message = "the application's name has 54 characters, deploy it with 53 at most";
+    let said = unit_status(&observed, &desired());
+    assert_eq!(said, Status::Blocked(message.into()));
+    let made = steps(&plan(&observed, &desired()));
+    assert!(!made.contains(&Step::ApplyHeadless), "{made:?}");
+    assert!(!made.contains(&Step::StartServices), "{made:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::failure::{Failure, Served};
 use crate::json;
 use crate::resource::{self, Resource};
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,14 @@ impl User {
 #[derive(Debug)]
 pub(crate) struct Tokens {
     admin: String,
-    accounts: Mutex<HashMap<String, User>>,
+    accounts: Mutex<HashMap<String, Issued>>,
+}
+
+/// Whose a token is, and the account for which it was asked, while that one is there.
+#[derive(Debug, Clone)]
+struct Issued {
+    user: User,
+    uid: Option<String>,
 }
 
 impl Tokens {
@@ -47,17 +54,20 @@ impl Tokens {
         &self.admin
     }
 
-    /// A new token of a service account.
-    pub(crate) fn issue(&self, namespace: &str, name: &str) -> String {
+    /// A new token of a service account, which ends with the account of this `uid`, if any.
+    pub(crate) fn issue(&self, namespace: &str, name: &str, uid: Option<&str>) -> String {
         let token = fresh();
-        let user = User::Account(namespace.to_owned(), name.to_owned());
+        let issued = Issued {
+            user: User::Account(namespace.to_owned(), name.to_owned()),
+            uid: uid.map(str::to_owned),
+        };
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.insert(token.clone(), user);
+        accounts.insert(token.clone(), issued);
         token
     }
 
     /// Whose token it is.
-    pub(crate) fn user(&self, header: Option<&str>) -> Served<User> {
+    pub(crate) fn user(&self, store: &Store, header: Option<&str>) -> Served<User> {
         let token = header
             .and_then(|text| text.strip_prefix("Bearer "))
             .unwrap_or_default();
@@ -65,10 +75,23 @@ impl Tokens {
             return Ok(User::Admin);
         }
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .get(token)
-            .cloned()
+        let issued = accounts.get(token).cloned();
+        drop(accounts);
+        issued
+            .filter(|issued| store.transact(|tx| issued.stands(tx)))
+            .map(|issued| issued.user)
             .ok_or_else(Failure::unauthorized)
+    }
+}
+
+impl Issued {
+    fn stands(&self, tx: &Tx<'_>) -> bool {
+        let (User::Account(namespace, name), Some(uid)) = (&self.user, &self.uid) else {
+            return true;
+        };
+        let account =
+            resource::by_plural("serviceaccounts").and_then(|kind| tx.get(kind, namespace, name));
+        account.is_some_and(|account| json::text(&account, &["metadata", "uid"]) == uid)
     }
 }
 

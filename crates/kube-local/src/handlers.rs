@@ -36,7 +36,9 @@ pub(crate) async fn serve(
             .and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    let user = inner.tokens.user(Some(&header("authorization")));
+    let user = inner
+        .tokens
+        .user(&inner.store, Some(&header("authorization")));
     let (media, accept) = (header("content-type"), header("accept"));
     let agent = header("user-agent");
     let fault = *inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -271,7 +273,8 @@ fn token(inner: &Arc<Inner>, tx: &Tx<'_>, asked: &Asked<'_>) -> Served<(u16, Val
     let target = asked.target;
     let account = existing(tx, target)?;
     let mut request = body(asked.call)?;
-    let token = inner.tokens.issue(target.place(), &target.name);
+    let uid = field::text(&account, &["metadata", "uid"]);
+    let token = inner.tokens.issue(target.place(), &target.name, Some(uid));
     field::set(&mut request, &["apiVersion"], "authentication.k8s.io/v1");
     field::set(&mut request, &["kind"], "TokenRequest");
     field::set(&mut request, &["metadata"], json!({}));

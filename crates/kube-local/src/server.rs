@@ -134,7 +134,7 @@ impl ApiServer {
     /// A token of a service account.
     #[must_use]
     pub fn account_token(&self, namespace: &str, name: &str) -> String {
-        self.inner.tokens.issue(namespace, name)
+        self.inner.tokens.issue(namespace, name, None)
     }
 
     /// Lets requests of service accounts fail on purpose.
