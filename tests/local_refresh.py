@@ -144,7 +144,8 @@ def unprepared(cluster, folder):
         cluster.juju("refresh", APP, "--path", folder)
         until(180, "all units are refreshed", lambda: versions(cluster) == ["fourth"] * 3)
         until(90, "three units stand", lambda: whole(cluster))
-    check("each pod went when the members before it stood", went() == before + 2)
+    # What the leader says as it lets its own pod go may be lost with it.
+    check("the next pod went when the members before it stood", before < went() <= before + 2)
 
 
 def main():

@@ -1,6 +1,6 @@
 //! Whether the own standby follows the primary: what it has, and what the primary still has for it.
 
-use cluster_plan::follow::{self, Following, Standby, Upstream};
+use cluster_plan::follow::{self, Checkpoint, Following, Standby, Upstream};
 use cluster_plan::observed::Observed;
 
 use super::database;
@@ -25,11 +25,14 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver r JOIN pg_catalog.p
   (pg_catalog.pg_is_wal_replay_paused() OR pg_catalog.current_setting('recovery_min_apply_delay') <> '0')::pg_catalog.text, \
   (pg_catalog.current_setting('restore_command') <> '')::pg_catalog.text, \
   extract(epoch FROM pg_catalog.clock_timestamp() \
-    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::pg_catalog.int8::pg_catalog.text \
+    - greatest(pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_conf_load_time()))::pg_catalog.int8::pg_catalog.text, \
+  (SELECT (checkpoint_lsn - '0/0')::pg_catalog.int8::pg_catalog.text || ' ' \
+      || (redo_lsn - '0/0')::pg_catalog.int8::pg_catalog.text || ' ' || timeline_id::pg_catalog.text \
+     FROM pg_catalog.pg_control_checkpoint()) \
 FROM here, file WHERE pg_catalog.pg_is_in_recovery()";
 
 /// Of the primary: timeline, position, size of a segment, timelines of which it has the segment of this
-/// position, history, seconds since its start.
+/// position, history, seconds since its start, and what it has in the place of the standby's checkpoint.
 pub const UPSTREAM: &str = "\
 WITH now AS (SELECT pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) AS timeline, \
     pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size), \
@@ -41,7 +44,11 @@ SELECT timeline, (pg_catalog.pg_current_wal_flush_lsn() - '0/0')::pg_catalog.int
        pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(high), 8, '0') || pg_catalog.lpad(pg_catalog.to_hex(low), 8, '0'))), \
   CASE WHEN timeline <> '00000001' \
     THEN pg_catalog.pg_read_file('pg_wal/' || timeline || '.history', 0, 1000000, true) END, \
-  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::pg_catalog.int8::pg_catalog.text \
+  extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time())::pg_catalog.int8::pg_catalog.text, \
+  CASE WHEN $2::pg_catalog.text <> '' THEN (SELECT pg_catalog.encode(pg_catalog.pg_read_binary_file('pg_wal/' || timeline || \
+      pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(place.at / size / (4294967296 / size)), 8, '0') \
+         || pg_catalog.lpad(pg_catalog.to_hex(place.at / size % (4294967296 / size)), 8, '0')), place.at % size, 34, true), 'hex') \
+    FROM (SELECT $2::pg_catalog.text::pg_catalog.int8 AS at) AS place) END \
 FROM now";
 
 /// Patroni's word for a member whose PostgreSQL it has tried to start.
@@ -72,7 +79,11 @@ pub fn look(
     // In this order: what the standby has can only have grown, and what the primary has for it shrunk.
     let primary = (!standby.streams)
         .then(|| {
-            let rows = port.look(&primary, UPSTREAM, &[&standby.position.to_string()]);
+            let place = standby
+                .checkpoint
+                .map(|checkpoint| checkpoint.at.to_string());
+            let (position, place) = (standby.position.to_string(), place.unwrap_or_default());
+            let rows = port.look(&primary, UPSTREAM, &[&position, &place]);
             told(rows.map(|rows| upstream(rows.first()?)))
         })
         .flatten();
@@ -99,7 +110,16 @@ fn told<T>(answer: PortResult<Option<T>>) -> Option<T> {
 }
 
 fn standby(cells: &[Option<String>]) -> Option<Standby> {
-    let [streams, timeline, position, paused, archive, since] = cells else {
+    let [
+        streams,
+        timeline,
+        position,
+        paused,
+        archive,
+        since,
+        checkpoint,
+    ] = cells
+    else {
         return None;
     };
     let truth = |cell: &Option<String>| Some(cell.as_deref()? == "true");
@@ -111,11 +131,30 @@ fn standby(cells: &[Option<String>]) -> Option<Standby> {
         paused: truth(paused)?,
         archive: truth(archive)?,
         since: since.as_deref()?.parse().ok()?,
+        checkpoint: checkpoint.as_deref().and_then(self::checkpoint),
     })
 }
 
+fn checkpoint(text: &str) -> Option<Checkpoint> {
+    let mut words = text.split(' ');
+    Some(Checkpoint {
+        at: words.next()?.parse().ok()?,
+        redo: words.next()?.parse().ok()?,
+        timeline: words.next()?.parse().ok()?,
+    })
+}
+
+/// Bytes as PostgreSQL's `encode` writes them.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2).map(|pair| {
+        let digits = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(digits, 16).ok()
+    });
+    pairs.collect()
+}
+
 fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
-    let [timeline, position, segment, kept, history, since] = cells else {
+    let [timeline, position, segment, kept, history, since, record] = cells else {
         return None;
     };
     let number = |digits: &str| u32::from_str_radix(digits, 16).ok();
@@ -129,6 +168,7 @@ fn upstream(cells: &[Option<String>]) -> Option<Upstream> {
             .filter_map(number)
             .collect(),
         history: follow::history(history.as_deref().unwrap_or_default()),
+        record: record.as_deref().and_then(bytes),
         since: since.as_deref()?.parse().ok()?,
     })
 }

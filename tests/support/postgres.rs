@@ -200,7 +200,8 @@ impl State {
         let at = self.units[&unit].volume.as_ref().map_or(0, |v| v.1);
         let streams = (self.holder.is_some() && self.streams(unit)).to_string();
         let cells = [&streams, "1", &at.to_string(), "false", "false", "5"];
-        cells.map(|cell| Some(cell.to_owned())).to_vec()
+        let cells = cells.map(|cell| Some(cell.to_owned()));
+        cells.into_iter().chain([None]).collect()
     }
 
     /// What the primary tells of itself, and of the segment in which a standby is.
@@ -210,7 +211,7 @@ impl State {
         let kept = (!removed).then(|| "00000001".to_owned());
         let some = |text: &str| Some(text.to_owned());
         let (timeline, at) = (some("00000001"), some(&at.to_string()));
-        vec![timeline, at, some("1"), kept, None, some("5")]
+        vec![timeline, at, some("1"), kept, None, some("5"), None]
     }
 
     fn run(&mut self, sql: &str) {

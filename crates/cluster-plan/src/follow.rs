@@ -4,7 +4,9 @@
 //! Patroni rewinds a member that has diverged, but it leaves one alone that asks for WAL which the
 //! primary has removed: that one asks for ever. Only the charm may say that it starts anew, and only
 //! where all that it holds is proven to be in the primary's own history. One that diverged and that
-//! could not be rewound does not start any more; it keeps its data until a person gives it up.
+//! could not be rewound does not start any more; it keeps its data until a person gives it up. So does
+//! one that parted from the primary within one timeline, as both led for a moment (patroni/patroni#3718):
+//! Patroni takes it for a member that follows, though it never streams.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +21,36 @@ pub struct Following {
     pub standby: Standby,
     /// The primary; none while the standby streams, or where the primary does not answer.
     pub primary: Option<Upstream>,
+}
+
+/// A checkpoint, as a control file tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Where its record begins, in bytes.
+    pub at: u64,
+    /// From where on it would be replayed.
+    pub redo: u64,
+    /// Its timeline.
+    pub timeline: u32,
+}
+
+/// The least bytes of a page of WAL, at whose beginning a header would be in a record's midst.
+const PAGE: u64 = 1024;
+/// Bytes of a record up to the end of a checkpoint's `redo`: its header, its length, and that.
+const RECORD: usize = 24 + 2 + 8;
+
+impl Checkpoint {
+    /// Whether these bytes, from the same place of another server's WAL, are another record; none where
+    /// they do not tell.
+    fn differs(self, bytes: &[u8]) -> Option<bool> {
+        let fits = PAGE - self.at % PAGE >= RECORD as u64;
+        let record = bytes.get(..RECORD).filter(|_| fits)?;
+        let (info, manager) = (*record.get(16)? & 0xF0, *record.get(17)?);
+        let redo = u64::from_le_bytes(record.get(26..)?.try_into().ok()?);
+        let checkpoint =
+            manager == 0 && matches!(info, 0x00 | 0x10) && record.get(24) == Some(&0xFF);
+        Some(!checkpoint || redo != self.redo)
+    }
 }
 
 /// A standby, by its own word or, where it does not start, by its control file's.
@@ -37,6 +69,8 @@ pub struct Standby {
     pub paused: bool,
     /// It can fetch WAL from an archive.
     pub archive: bool,
+    /// Its last checkpoint.
+    pub checkpoint: Option<Checkpoint>,
     /// Seconds since its server started, or was last told of another primary.
     pub since: u64,
 }
@@ -54,6 +88,8 @@ pub struct Upstream {
     pub kept: BTreeSet<u32>,
     /// Timelines that it has left, and where.
     pub history: Vec<(u32, u64)>,
+    /// Bytes of its own WAL from the place of the standby's last checkpoint on.
+    pub record: Option<Vec<u8>>,
     /// Seconds since its server started.
     pub since: u64,
 }
@@ -85,11 +121,13 @@ impl Upstream {
         let Some(segment) = standby.position.checked_div(self.segment) else {
             return Relation::Unknown;
         };
+        let parted = self.parted_before(standby);
         match known {
             _ if standby.timeline == 0 || standby.position == 0 => Relation::Unknown,
             // A timeline that the primary never knew.
             None => Relation::Diverged(0),
             Some(end) if standby.position > end => Relation::Diverged(end),
+            Some(end) if parted.is_some() => Relation::Diverged(parted.unwrap_or(end)),
             Some(_)
                 if self
                     .next_file(standby, segment)
@@ -99,6 +137,16 @@ impl Upstream {
             }
             Some(_) => Relation::CatchesUp,
         }
+    }
+
+    /// The place of the standby's last checkpoint, where the primary's WAL of the same timeline has
+    /// another record there. (What the standby has in that place is no proof: its receiver writes the
+    /// primary's WAL over it.)
+    fn parted_before(&self, standby: &Standby) -> Option<u64> {
+        let checkpoint = standby.checkpoint?;
+        let alike = checkpoint.timeline == self.timeline && standby.timeline == self.timeline;
+        let differs = checkpoint.differs(self.record.as_ref()?)?;
+        (alike && differs).then_some(checkpoint.at)
     }
 
     /// The timeline of the file that the standby has to be sent from, as PostgreSQL's WAL sender picks
@@ -210,13 +258,15 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
     match primary.relation(standby) {
         Relation::CatchesUp | Relation::Unknown => {}
         Relation::Diverged(from) => {
-            if standby.stopped {
+            // Patroni rewinds only what is of another timeline than the primary.
+            let stays = standby.stopped || standby.timeline == primary.timeline;
+            if stays {
                 plan.outlook.push(give_up(observed));
             }
             plan.problem(Problem::Diverged {
                 timeline: standby.timeline,
                 from: shown(from),
-                stopped: standby.stopped,
+                stays,
             });
         }
         // It may have more than its control file tells.

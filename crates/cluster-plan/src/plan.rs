@@ -338,8 +338,8 @@ pub enum Problem {
         timeline: u32,
         /// Where they part.
         from: String,
-        /// It does not start: Patroni has not been able to rewind it.
-        stopped: bool,
+        /// Patroni has not been able to rewind it, or does not try, as both are of one timeline.
+        stays: bool,
     },
     /// Nobody leads, and the units that may be promoted have been removed: these.
     NobodyMayLead(Vec<String>),

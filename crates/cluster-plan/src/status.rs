@@ -338,7 +338,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::Diverged {
             timeline,
             from,
-            stopped: true,
+            stays: true,
         } => format!(
             "has data of timeline {timeline} from {from} on that the primary has not, and cannot be \
              rewound: save it or give it up (patronictl reinit, the log has the command)"

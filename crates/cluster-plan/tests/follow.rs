@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::disk::Thresholds;
-use cluster_plan::follow::{self, Following, Standby, Upstream, history, position};
+use cluster_plan::follow::{self, Checkpoint, Following, Standby, Upstream, history, position};
 use cluster_plan::names::{Member, Names};
 use cluster_plan::observed::{
     Cluster, ClusterMember, Observed, PatroniVersion, PeerData, Role, ServiceState, SystemUser,
@@ -75,6 +75,7 @@ fn behind() -> Observed {
                 position: 3 * SEGMENT + 100,
                 paused: false,
                 archive: false,
+                checkpoint: None,
                 since: 5,
             },
             primary: Some(Upstream {
@@ -83,6 +84,7 @@ fn behind() -> Observed {
                 segment: SEGMENT,
                 kept: BTreeSet::new(),
                 history: vec![(1, SEGMENT), (2, 20 * SEGMENT)],
+                record: None,
                 since: 600,
             }),
         }),
@@ -216,6 +218,73 @@ fn a_member_that_has_anything_which_the_primary_has_not_keeps_it() {
             matches!(plan.problems[..], [Problem::Diverged { .. }]),
             "{plan}"
         );
+    }
+}
+
+/// A checkpoint's record with this `redo`, as it lies in the WAL.
+fn record(redo: u64) -> Vec<u8> {
+    let mut bytes = vec![
+        0x72, 0, 0, 0, 0, 0, 0, 0, 0xD0, 0, 0, 4, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4,
+    ];
+    bytes.extend([0xFF, 0x58]);
+    bytes.extend(redo.to_le_bytes());
+    bytes
+}
+
+/// Unit 2's standby and the primary are of one timeline, and the primary is ahead; the standby's last
+/// checkpoint, and what the primary's WAL has in its place.
+fn of_one_timeline(at: u64, found: Option<Vec<u8>>) -> Observed {
+    behind().also(|observed| {
+        let following = observed.following.as_mut().unwrap();
+        let standby = &mut following.standby;
+        (standby.timeline, standby.position) = (3, 39 * SEGMENT + 700);
+        let (redo, timeline) = (39 * SEGMENT + 40, 3);
+        standby.checkpoint = Some(Checkpoint { at, redo, timeline });
+        let primary = following.primary.as_mut().unwrap();
+        (primary.record, primary.kept) = (found, [3].into());
+    })
+}
+
+#[test]
+fn a_member_that_parted_from_the_primary_within_one_timeline_is_told_apart() {
+    let at = 39 * SEGMENT + 200;
+    let other_redo = record(39 * SEGMENT + 48);
+    let mut other_kind = record(39 * SEGMENT + 40);
+    other_kind[17] = 10;
+    for found in [other_redo, other_kind] {
+        let observed = of_one_timeline(at, Some(found));
+        let plan = plan(&observed);
+        assert!(plan.steps.is_empty(), "{plan}");
+        let Status::Blocked(told) = status::judge(&observed, &plan).unit else {
+            unreachable!("{plan}");
+        };
+        assert!(told.contains("timeline 3 from 0/270000C8 on"), "{told}");
+        assert!(
+            plan.to_string().contains("reinit patroni-pg pg-2 --force"),
+            "{plan}"
+        );
+    }
+}
+
+#[test]
+fn a_member_whose_last_checkpoint_the_primary_has_too_is_left_alone() {
+    let at = 39 * SEGMENT + 200;
+    let same = record(39 * SEGMENT + 40);
+    let other = record(1);
+    let of_another_timeline = of_one_timeline(at, Some(other.clone())).also(|observed| {
+        let standby = &mut observed.following.as_mut().unwrap().standby;
+        standby.checkpoint.as_mut().unwrap().timeline = 2;
+    });
+    for observed in [
+        of_one_timeline(at, Some(same)),
+        of_one_timeline(at, None),
+        of_one_timeline(at, Some(other[..20].to_vec())),
+        // A page's header may lie in its midst.
+        of_one_timeline(39 * SEGMENT + 1024 - 33, Some(other)),
+        of_another_timeline,
+    ] {
+        let plan = plan(&observed);
+        assert!(plan.steps.is_empty() && plan.problems.is_empty(), "{plan}");
     }
 }
 
