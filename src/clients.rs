@@ -280,7 +280,10 @@ fn relations(
     let goal = juju.goal()?;
     let mut found = BTreeMap::new();
     for endpoint in [DATABASE].into_iter().chain(LEGACY) {
-        if !goal.endpoints.contains(endpoint) && !memory.has(endpoint) {
+        let none = goal
+            .as_ref()
+            .is_some_and(|g| !g.endpoints.contains(endpoint));
+        if none && !memory.has(endpoint) {
             continue;
         }
         for relation in juju.relation_ids(endpoint)?.iter().map(String::as_str) {

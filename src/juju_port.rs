@@ -38,7 +38,7 @@ pub enum Bag {
 }
 
 /// What `goal-state` tells.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Goal {
     /// Units wanted.
     pub units: BTreeSet<String>,
@@ -61,11 +61,12 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju can't tell.
     fn is_leader(&self) -> Result<bool, JujuError>;
-    /// Units and relations.
+    /// Units and relations; none while Juju has removed a unit whose relations have not ended yet, as it
+    /// then finds that one nowhere and tells of nobody.
     ///
     /// # Errors
-    /// When Juju can't tell.
-    fn goal(&self) -> Result<Goal, JujuError>;
+    /// When Juju can't tell for another reason.
+    fn goal(&self) -> Result<Option<Goal>, JujuError>;
     /// The other units of the application that have joined the peer relation.
     ///
     /// # Errors

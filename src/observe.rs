@@ -102,6 +102,7 @@ pub fn observe(
         names: juju.names.clone(),
         me: me.clone(),
         leader: juju.leader,
+        counted: juju.counted,
         planned: juju.planned,
         units: juju.units.clone(),
         peers: juju.peers.clone(),
@@ -166,7 +167,8 @@ pub fn observe(
         observed.workload = Workload::Unreachable(error.chain());
     }
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
-    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    let keeps = juju.leader || membership::only_one(juju.counted, me, &juju.units);
+    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && keeps);
     tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
         match database::look(juju, &observed, ports.database) {

@@ -260,3 +260,93 @@ fn a_revision_that_nobody_reads_is_removed_with_its_keys() {
     let left = &outcome.state.secret(LABEL).unwrap().revisions;
     assert!(!left.contains_key(&old) && !left.is_empty());
 }
+
+#[test]
+fn no_hook_fails_because_somebody_else_is_leaving() {
+    let (world, state) = standing_of(3);
+    let gone = [
+        ("goal-state", "unit \"postgresql-k8s/2\" not found"),
+        ("goal-state", "unit is dead"),
+        ("relation-list", "relation not found"),
+        ("relation-get", "relation not found"),
+        ("relation-get", "relation unit not found"),
+        (
+            "relation-get",
+            "getting application \"postgresql-k8s\" not found",
+        ),
+        ("relation-set", "relation not found"),
+        ("relation-set", "relation is not alive"),
+    ];
+    let bystander = harness().as_unit("postgresql-k8s/1");
+    let mut followed = state.clone();
+    followed.leader = false;
+    followed.relations[0] = Relation::peer("database-peers", 0).unit(0, []).unit(2, []);
+    for (tool, text) in gone {
+        let fault = Fault::ToolRefuses {
+            tool: tool.into(),
+            text: text.into(),
+        };
+        for (harness, state) in [(harness(), &state), (bystander.clone(), &followed)] {
+            let outcome = run(
+                &harness.with_fault(fault.clone()),
+                &world,
+                Event::UpdateStatus,
+                state,
+            );
+            assert_eq!(outcome.failure, None, "{tool}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_granted_is_told_with_the_command_in_every_version_of_juju() {
+    let (world, state) = standing();
+    let state = state.with_config("system-users", "secret:9m4e2mr0ui3e8a215n4g");
+    for text in [
+        "permission denied",
+        "\"postgresql-k8s/0\" is not allowed to read this secret",
+        "secret \"9m4e2mr0ui3e8a215n4g\" not found",
+    ] {
+        let outcome = run_refused(&world, &state, text);
+        assert_eq!(outcome.failure, None, "{text}");
+        let status = outcome.state.unit_status.unwrap();
+        assert!(
+            status.message.contains("juju grant-secret"),
+            "{}",
+            status.message
+        );
+    }
+}
+
+/// The operator's secret is refused, the application's own is not.
+fn run_refused(world: &World, state: &State, text: &str) -> Outcome {
+    struct Refusing<'a>(&'a dyn juju::HookTools, &'a str);
+    impl juju::HookTools for Refusing<'_> {
+        fn run(
+            &self,
+            tool: &str,
+            args: &[&str],
+            stdin: Option<&[u8]>,
+        ) -> std::io::Result<juju::Output> {
+            let theirs = |arg: &&str| arg.contains("9m4e2mr0ui3e8a215n4g");
+            if tool == "secret-get" && args.iter().any(theirs) {
+                return Ok(juju::Output {
+                    code: 1,
+                    stderr: format!("ERROR {}\n", self.1).into_bytes(),
+                    ..juju::Output::default()
+                });
+            }
+            self.0.run(tool, args, stdin)
+        }
+    }
+    let ran = harness().run(Event::ConfigChanged, state, |env, tools| {
+        let tools = Refusing(tools, text);
+        let context = Context::for_hook(env, &tools);
+        let juju = HookJuju::new(env, &context);
+        world.ports(env.ordinal(), |ports| {
+            let hook = Hook { juju: &juju, ports };
+            run::handle(env, &context, &hook)
+        })
+    });
+    ran.unwrap()
+}

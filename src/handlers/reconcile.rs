@@ -4,7 +4,7 @@ use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
 use cluster_plan::observed::ServiceState;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::tls::TlsStep;
-use cluster_plan::{planner, status};
+use cluster_plan::{membership, planner, status};
 
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
@@ -169,6 +169,9 @@ fn say(
         || status::incomplete(&observation.observed);
     if shows_later(&plan) {
         // A timer is set already.
+    } else if membership::becomes_last(&observation.observed) {
+        let config = observation.desired.config.as_ref().ok();
+        retry(hook, config.map(|config| config.loop_wait() + 1));
     } else if again {
         retry_later(hook);
     } else if missing {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::observed::SystemUser;
 use juju::{
-    Context, Event, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status, ToolError,
+    Context, Event, HookEnv, Read, Refusal, SecretContent, SecretKey, SecretSpec, Status, ToolError,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -23,6 +23,17 @@ pub struct HookJuju<'a> {
 impl From<ToolError> for JujuError {
     fn from(error: ToolError) -> Self {
         Self("a hook tool failed".to_owned(), Some(error.into()))
+    }
+}
+
+/// Who or what is gone has nothing more to tell: no hook fails because somebody else leaves.
+pub(super) fn unless_gone<T: Default>(answer: Result<T, ToolError>) -> Result<T, JujuError> {
+    match answer {
+        Err(error) if error.refusal.is_gone() => {
+            tracing::info!("gone meanwhile: {error}");
+            Ok(T::default())
+        }
+        told => Ok(told?),
     }
 }
 
@@ -114,8 +125,11 @@ impl JujuPort for HookJuju<'_> {
         Ok(self.context.is_leader()?)
     }
 
-    fn goal(&self) -> Result<Goal, JujuError> {
-        let state = self.context.goal_state()?;
+    fn goal(&self) -> Result<Option<Goal>, JujuError> {
+        let told = self.context.goal_state().map(Some);
+        let Some(state) = unless_gone(told)? else {
+            return Ok(None);
+        };
         let dying: BTreeSet<String> = state
             .units
             .iter()
@@ -127,16 +141,16 @@ impl JujuPort for HookJuju<'_> {
             .into_keys()
             .filter(|unit| !dying.contains(unit))
             .collect();
-        Ok(Goal {
+        Ok(Some(Goal {
             units,
             dying,
             endpoints: state.relations.into_keys().collect(),
-        })
+        }))
     }
 
     fn peers(&self) -> Result<Vec<String>, JujuError> {
         match self.relation()? {
-            Some(relation) => Ok(self.context.relation_units(&relation)?),
+            Some(relation) => unless_gone(self.context.relation_units(&relation)),
             None => Ok(Vec::new()),
         }
     }
@@ -150,7 +164,14 @@ impl JujuPort for HookJuju<'_> {
             Bag::Unit => self.env.unit(),
             Bag::Other(unit) => unit,
         };
-        Ok(Some(self.context.relation_get(&relation, entity)?))
+        let found = self.context.relation_get(&relation, entity).map(Some);
+        match (found, bag) {
+            // Juju up to 3.6 says so of a unit that was never in the relation, or is no longer.
+            (Err(error), Bag::Other(_)) if error.refusal == Refusal::PermissionDenied => {
+                Ok(Some(BTreeMap::new()))
+            }
+            (found, _) => unless_gone(found),
+        }
     }
 
     fn set_peer(&self, bag: Bag, key: &str, value: &str) -> Result<(), JujuError> {
@@ -216,7 +237,7 @@ impl JujuPort for HookJuju<'_> {
         if application {
             // The status of an application is the leader's to tell; leadership may have moved.
             match self.context.set_application_status(&status) {
-                Err(error) if error.refusal == juju::Refusal::NotLeader => return Ok(()),
+                Err(error) if error.refusal == Refusal::NotLeader => return Ok(()),
                 result => result?,
             }
         } else {

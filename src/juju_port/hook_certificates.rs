@@ -6,7 +6,7 @@ use juju::{Event, Read, SecretContent, SecretKey, SecretSpec};
 use tls_interface::Authorities;
 
 use super::certificates::{Certificates, CertificatesRelation, SecretMap};
-use super::hook::HookJuju;
+use super::hook::{HookJuju, unless_gone};
 use super::{JujuError, JujuPort};
 
 /// The endpoint.
@@ -45,9 +45,9 @@ impl Certificates for HookJuju<'_> {
         let Some(id) = context.relation_ids(ENDPOINT)?.into_iter().next() else {
             return Ok(None);
         };
-        let provider = match context.relation_app(&id)? {
+        let provider = match unless_gone(context.relation_app(&id))? {
             app if app.is_empty() => BTreeMap::default(),
-            app => context.relation_get(&id, &app)?,
+            app => unless_gone(context.relation_get(&id, &app))?,
         };
         Ok(Some(CertificatesRelation {
             id,

@@ -1,6 +1,8 @@
 //! The Kubernetes objects: labels, Services, what Patroni registered, and the pod's size.
 
-use cluster_plan::names::ServiceKind;
+use std::collections::BTreeSet;
+
+use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts, Observed};
 use cluster_plan::options::Machine;
 use cluster_plan::refresh::Rollout;
@@ -93,15 +95,26 @@ fn facts(
 
 fn rollout(juju: &JujuFacts, port: &dyn Kubernetes) -> PortResult<Option<Rollout>> {
     let names = &juju.names;
-    Ok(port.rolling_update(names.app())?.map(|seen| Rollout {
-        partition: seen.partition,
-        guarded: seen.guarded,
-        wanted: seen.wanted,
-        pods: seen
-            .pods
-            .into_iter()
-            .filter_map(|(pod, revision)| Some((names.member_named(&pod)?, revision)))
-            .collect(),
+    let ours = [&juju.units, &juju.peers, &juju.leaving];
+    let ours: BTreeSet<&Member> = ours.into_iter().flatten().chain([&juju.me]).collect();
+    Ok(port.rolling_update(names.app())?.map(|seen| {
+        let mut rollout = Rollout {
+            partition: seen.partition,
+            guarded: seen.guarded,
+            wanted: seen.wanted,
+            ..Rollout::default()
+        };
+        for (pod, revision) in seen.pods {
+            let Some(member) = names.member_named(&pod) else {
+                continue;
+            };
+            if juju.counted && !ours.contains(&member) {
+                rollout.strangers.insert(member);
+            } else {
+                rollout.pods.insert(member, revision);
+            }
+        }
+        rollout
     }))
 }
 

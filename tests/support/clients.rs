@@ -120,9 +120,10 @@ impl Relations for FakeJuju<'_> {
     fn relation_ids(&self, endpoint: &str) -> Result<Vec<String>, JujuError> {
         Ok(self.call(|state| {
             let ids = state.clients.relations.keys();
-            ids.filter(|id| id.starts_with(&format!("{endpoint}:")))
-                .cloned()
-                .collect()
+            let ids = ids.filter(|id| id.starts_with(&format!("{endpoint}:")));
+            let unserved = state.relations.get(endpoint);
+            let unserved = unserved.map(|name| format!("{name}:99"));
+            ids.cloned().chain(unserved).collect()
         }))
     }
 

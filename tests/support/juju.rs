@@ -82,8 +82,11 @@ impl JujuPort for FakeJuju<'_> {
         Ok(self.world.with(|state| state.leader) == self.ordinal)
     }
 
-    fn goal(&self) -> Result<Goal, JujuError> {
+    fn goal(&self) -> Result<Option<Goal>, JujuError> {
         Ok(self.world.with(|state| {
+            if state.uncounted {
+                return None;
+            }
             let dying: BTreeSet<String> = state
                 .units
                 .iter()
@@ -99,11 +102,11 @@ impl JujuPort for FakeJuju<'_> {
             if state.peer_relation {
                 endpoints.insert("database-peers".into());
             }
-            Goal {
+            Some(Goal {
                 units,
                 dying,
                 endpoints,
-            }
+            })
         }))
     }
 
@@ -116,6 +119,7 @@ impl JujuPort for FakeJuju<'_> {
                 .joined
                 .iter()
                 .filter(|ordinal| state.units.contains_key(ordinal))
+                .chain(&state.strays)
                 .map(|ordinal| unit(*ordinal))
                 .collect()
         }))

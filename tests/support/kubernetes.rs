@@ -192,12 +192,18 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         Ok(self.world.with(|state| {
             let pods = state.units.iter();
+            let pods = pods.map(|(ordinal, unit)| (*ordinal, unit.template.clone()));
+            let strays = state
+                .strays
+                .iter()
+                .map(|ordinal| (*ordinal, "rev-0".to_owned()));
             Some(RollingUpdate {
                 partition: state.partition,
                 guarded: state.guarded,
                 wanted: state.template.clone(),
                 pods: pods
-                    .map(|(ordinal, unit)| (format!("{APP}-{ordinal}"), unit.template.clone()))
+                    .chain(strays)
+                    .map(|(ordinal, template)| (format!("{APP}-{ordinal}"), template))
                     .collect(),
             })
         }))

@@ -51,6 +51,10 @@ pub struct State {
     pub leader: u32,
     pub units: BTreeMap<u32, Unit>,
     pub peer_relation: bool,
+    /// Juju tells of no units, as one of them goes.
+    pub uncounted: bool,
+    /// Pods that are there without a unit; Juju still lists them in the relation.
+    pub strays: BTreeSet<u32>,
     pub app_bag: BTreeMap<String, String>,
     pub app_status: (String, String),
     pub secret: Option<Passwords>,
@@ -199,6 +203,8 @@ impl World {
             leader: 0,
             units: BTreeMap::new(),
             peer_relation: true,
+            uncounted: false,
+            strays: BTreeSet::new(),
             app_bag: BTreeMap::new(),
             app_status: Default::default(),
             secret: None,

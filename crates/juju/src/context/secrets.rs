@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{Context, Read, Result, SecretKey};
+use crate::refusals::Refusal;
 use crate::secrets::{ContentFile, SecretContent, SecretInfo, SecretSpec};
-use crate::tools::{Output, Refusal, ToolError};
+use crate::tools::{Output, ToolError};
 
 /// What a read is remembered by. A secret read by id and by label is asked for twice.
 fn name(key: SecretKey<'_>) -> String {
@@ -201,7 +202,7 @@ impl Context<'_> {
             .map(drop)
     }
 
-    /// Removes a secret, or one revision.
+    /// Removes a secret, or one revision; one that is gone already is fine.
     ///
     /// # Errors
     /// When Juju refuses.
@@ -211,7 +212,10 @@ impl Context<'_> {
         if let Some(number) = &number {
             args.extend(["--revision", number.as_str()]);
         }
-        self.call("secret-remove", &args, None)?;
+        match self.call("secret-remove", &args, None) {
+            Err(error) if error.refusal == Refusal::NotFound => {}
+            removed => drop(removed?),
+        }
         self.secrets.borrow_mut().clear();
         Ok(())
     }
