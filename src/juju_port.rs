@@ -4,6 +4,7 @@ mod certificates;
 mod hook;
 mod hook_certificates;
 mod hook_relations;
+mod kept;
 mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,8 +88,11 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju can't tell.
     fn config(&self) -> Result<BTreeMap<String, Value>, JujuError>;
-    /// The newest revision of the application's secret; none where it does not exist or may not be
-    /// read yet.
+    /// Forgets what earlier hooks have kept of secrets, so that they are read anew: whether any of that
+    /// has gone into what this hook knows.
+    fn forget_secrets(&self) -> bool;
+    /// The newest revision of the application's secret, or what was kept of it; none where it does not
+    /// exist or may not be read yet.
     ///
     /// # Errors
     /// When Juju can't tell.

@@ -69,8 +69,9 @@ pub fn hook() -> ExitCode {
 
 fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
     let context = Context::for_hook(env, tools);
-    let juju = HookJuju::new(env, &context);
-    if let Some(message) = out_of_service(Path::new(env.charm_dir())) {
+    let charm_dir = Path::new(env.charm_dir());
+    let juju = HookJuju::keeping(env, &context, charm_dir);
+    if let Some(message) = out_of_service(charm_dir) {
         tracing::warn!("{message}");
         return Ok(juju.set_status(false, "blocked", &message)?);
     }
@@ -104,7 +105,9 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         juju: &juju,
         ports: &ports,
     };
-    handle(env, &context, &hook)
+    handle(env, &context, &hook)?;
+    juju.keep();
+    Ok(())
 }
 
 /// What to ask members with; whom to trust, nobody before there is an authority.

@@ -79,6 +79,7 @@ impl Life {
         let mut random = StdRng::seed_from_u64(seed);
         let units = random.random_range(1..=4);
         let world = World::of(units);
+        world.with(|state| state.keeps = true);
         let mut queues: BTreeMap<u32, VecDeque<Event>> =
             (0..units).map(|ordinal| (ordinal, first_hooks())).collect();
         queues.get_mut(&0).unwrap().insert(2, Event::LeaderElected);
@@ -228,6 +229,7 @@ impl Life {
             let unit = state.unit(ordinal);
             unit.postgres_runs = false;
             unit.timer = false;
+            unit.kept = None;
             unit.loaded = None;
             unit.service = ServiceState::Absent;
             unit.layer = pebble::Layer::default();

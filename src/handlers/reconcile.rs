@@ -11,7 +11,7 @@ use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
 use crate::extensions;
 use crate::layer;
-use crate::observe::juju::Tellers;
+use crate::observe::juju::{JujuFacts, Tellers};
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -43,8 +43,12 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     }
     facts.look_at_disks(hook.juju, wish.volumes)?;
     for round in 1..=ROUNDS {
-        let observation = observe::observe(&facts, hook.ports, wish.scope)?;
-        let plan = planner::plan(&observation.observed, &observation.desired);
+        let (mut observation, mut plan) = look(hook, &facts, wish)?;
+        if goes_by_secrets(&observation, &plan) && hook.juju.forget_secrets() {
+            facts = observe::juju::facts(hook.juju, wish.leaving)?;
+            facts.look_at_disks(hook.juju, wish.volumes)?;
+            (observation, plan) = look(hook, &facts, wish)?;
+        }
         log(&plan);
         // Set before the effect: a process that dies after it leaves a hook that finds nothing to do.
         if shows_later(&plan) {
@@ -65,6 +69,22 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         }
     }
     Ok(())
+}
+
+fn look(
+    hook: &Hook<'_>,
+    facts: &JujuFacts,
+    wish: Wish<'_>,
+) -> Result<(Observation, Plan), HandlerError> {
+    let observation = observe::observe(facts, hook.ports, wish.scope)?;
+    let plan = planner::plan(&observation.observed, &observation.desired);
+    Ok((observation, plan))
+}
+
+/// What is in the secrets is about to be spread, or does not serve: it must not be an earlier hook's word.
+fn goes_by_secrets(observation: &Observation, plan: &Plan) -> bool {
+    let mut steps = plan.steps.iter();
+    observation.observed.shut_out || steps.any(|planned| planned.step.follows_secrets())
 }
 
 fn opens_the_way(plan: &Plan) -> bool {
@@ -159,6 +179,10 @@ fn say(
     applied: Applied,
     scope: Scope,
 ) -> Result<(), HandlerError> {
+    if applied.stopped {
+        // Whatever it was: the next hook asks.
+        hook.juju.forget_secrets();
+    }
     for problem in applied.problems {
         plan.problem(problem);
     }

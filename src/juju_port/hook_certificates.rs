@@ -63,13 +63,12 @@ impl Certificates for HookJuju<'_> {
 
     fn unit_secret(&self) -> Result<SecretMap, JujuError> {
         let label = self.unit_label();
-        let found = self
-            .context()
-            .secret_get(SecretKey::Label(&label), Read::Peek)?;
+        let found = self.secret(SecretKey::Label(&label), Read::Peek)?;
         Ok(found.as_ref().map(map).unwrap_or_default())
     }
 
     fn store_unit_secret(&self, content: &SecretMap) -> Result<(), JujuError> {
+        self.writes_secret();
         let label = self.unit_label();
         let content = content.iter().map(|(k, v)| (k.clone(), v.clone()));
         let content: SecretContent = content.collect();
@@ -97,6 +96,7 @@ impl Certificates for HookJuju<'_> {
     }
 
     fn store_authority(&self, content: &SecretMap) -> Result<(), JujuError> {
+        self.writes_secret();
         let now = self.content()?.as_ref().map(map).unwrap_or_default();
         let others = now.into_iter().filter(|(key, _)| !Authorities::owns(key));
         let ours = content.iter().map(|(k, v)| (k.clone(), v.clone()));

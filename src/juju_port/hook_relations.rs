@@ -60,9 +60,7 @@ impl Relations for HookJuju<'_> {
     }
 
     fn shared_secret(&self, label: &str) -> Result<Option<Content>, JujuError> {
-        let found = self
-            .context()
-            .secret_get(SecretKey::Label(label), Read::Peek)?;
+        let found = self.secret(SecretKey::Label(label), Read::Peek)?;
         Ok(found.map(|content| {
             content
                 .iter()
@@ -86,6 +84,7 @@ impl Relations for HookJuju<'_> {
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
+        self.writes_secret();
         let id = if let Some(info) = self.context().secret_info(label)? {
             self.context().secret_set(&info.id, &content)?;
             info.id
@@ -103,6 +102,7 @@ impl Relations for HookJuju<'_> {
 
     fn forget_secret(&self, label: &str) -> Result<(), JujuError> {
         if let Some(info) = self.context().secret_info(label)? {
+            self.writes_secret();
             self.context().secret_remove(&info.id, None)?;
         }
         Ok(())
