@@ -167,8 +167,7 @@ pub fn observe(
         observed.workload = Workload::Unreachable(error.chain());
     }
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
-    let keeps = juju.leader || membership::only_one(juju.counted, me, &juju.units);
-    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && keeps);
+    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.keeps_policy());
     tls::look_at_served(juju, ports, &files, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
         match database::look(juju, &observed, ports.database) {

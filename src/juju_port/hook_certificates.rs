@@ -86,7 +86,7 @@ impl Certificates for HookJuju<'_> {
     }
 
     fn forget_revision(&self, id: &str, revision: u64) -> Result<(), JujuError> {
-        Ok(self.context().secret_remove(id, Some(revision))?)
+        unless_gone(self.context().secret_remove(id, Some(revision)))
     }
 
     fn authority(&self) -> Result<SecretMap, JujuError> {

@@ -103,7 +103,7 @@ impl Relations for HookJuju<'_> {
     fn forget_secret(&self, label: &str) -> Result<(), JujuError> {
         if let Some(info) = self.context().secret_info(label)? {
             self.writes_secret();
-            self.context().secret_remove(&info.id, None)?;
+            unless_gone(self.context().secret_remove(&info.id, None))?;
         }
         Ok(())
     }

@@ -222,6 +222,14 @@ fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
 }
 
 impl JujuFacts {
+    /// The policy of commits may be this unit's to keep: it leads, or is the only one that is wanted, by
+    /// Juju's own word.
+    #[must_use]
+    pub fn keeps_policy(&self) -> bool {
+        let alone = self.counted && self.units.len() == 1 && self.units.contains(&self.me);
+        self.leader || alone
+    }
+
     /// The cluster has been bootstrapped, by the application's own word.
     #[must_use]
     pub fn initialised(&self) -> bool {

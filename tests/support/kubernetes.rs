@@ -237,8 +237,13 @@ impl Kubernetes for FakeKubernetes<'_> {
 
     fn adopt(&self, _: &str, _: &str, _: &[String]) -> PortResult<usize> {
         self.up()?;
-        self.world.with(|state| state.effect("adopt"));
-        Ok(1)
+        self.world.with(|state| {
+            if std::mem::replace(&mut state.adopted, true) {
+                return Ok(0);
+            }
+            state.effect("adopt");
+            Ok(1)
+        })
     }
 }
 

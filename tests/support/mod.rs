@@ -51,6 +51,8 @@ pub struct State {
     pub leader: u32,
     pub units: BTreeMap<u32, Unit>,
     pub peer_relation: bool,
+    /// What Patroni has made goes with the application.
+    pub adopted: bool,
     /// Units keep what they have read of secrets.
     pub keeps: bool,
     /// Juju tells of no units, as one of them goes.
@@ -207,6 +209,7 @@ impl World {
             leader: 0,
             units: BTreeMap::new(),
             peer_relation: true,
+            adopted: false,
             keeps: false,
             uncounted: false,
             strays: BTreeSet::new(),

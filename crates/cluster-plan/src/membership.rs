@@ -100,12 +100,6 @@ pub fn members(observed: &Observed) -> Vec<Member> {
     members
 }
 
-/// Whether this unit is the only one that is wanted, by Juju's own word.
-#[must_use]
-pub fn only_one(counted: bool, me: &Member, units: &BTreeSet<Member>) -> bool {
-    counted && units.len() == 1 && units.contains(me)
-}
-
 /// Whether there shall be one unit, this one or another, and every member but one has ended: what the
 /// others had, the one that is left has too, or it could not lead, and none of them comes back.
 #[must_use]

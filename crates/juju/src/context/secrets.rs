@@ -202,7 +202,7 @@ impl Context<'_> {
             .map(drop)
     }
 
-    /// Removes a secret, or one revision; one that is gone already is fine.
+    /// Removes a secret, or one revision.
     ///
     /// # Errors
     /// When Juju refuses.
@@ -212,10 +212,7 @@ impl Context<'_> {
         if let Some(number) = &number {
             args.extend(["--revision", number.as_str()]);
         }
-        match self.call("secret-remove", &args, None) {
-            Err(error) if error.refusal == Refusal::NotFound => {}
-            removed => drop(removed?),
-        }
+        self.call("secret-remove", &args, None)?;
         self.secrets.borrow_mut().clear();
         Ok(())
     }
