@@ -138,7 +138,9 @@ fn servers(juju: &HookJuju<'_>) -> Result<Trust, JujuError> {
         ));
     };
     let mut trusted = authorities.trusted_pem();
-    if juju.goal()?.endpoints.contains("certificates")
+    // Where Juju tells of no relations just now, there may be one.
+    let goal = juju.goal()?;
+    if goal.is_none_or(|goal| goal.endpoints.contains("certificates"))
         && let Some(relation) = juju.certificates()?
     {
         // Another unit may have a certificate of it before this one has.
