@@ -80,6 +80,8 @@ struct Clients<'a> {
     occasion: Occasion<'a>,
     terms: Terms,
     external: &'a External<'a>,
+    /// Relations that have all, and are looked at only as their old credentials have not ended yet.
+    turning: BTreeSet<u64>,
 }
 
 /// What every client is told.
@@ -170,6 +172,11 @@ pub fn reconcile(
         });
     }
     let mut later = false;
+    let turning = turning(&memory, &due, occasion, (&terms, &external));
+    if due.len() > turning.len() {
+        // A client's password is set by what its secret holds now.
+        juju.forget_secrets();
+    }
     // What is changed now must not count as done, should this hook get no further.
     for relation in &due {
         memory.unsettle(relation.number);
@@ -184,6 +191,7 @@ pub fn reconcile(
             occasion,
             terms,
             external: &external,
+            turning,
         };
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
@@ -205,6 +213,22 @@ pub fn reconcile(
         problems: problems(&memory, &relations, mixed),
         later,
     })
+}
+
+/// Of those that are due, the relations that have all, and are looked at only as their old credentials
+/// have not ended yet.
+fn turning(
+    memory: &Memory,
+    due: &[&Relation],
+    occasion: Occasion<'_>,
+    (terms, external): (&Terms, &External<'_>),
+) -> BTreeSet<u64> {
+    let turns = |relation: &&&Relation| {
+        let told = |known: &Known| !known.unsettled && !stale(known, terms, external);
+        let named = occasion.relation == Some(relation.id.as_str());
+        !memory.sweep && !named && memory.get(relation.number).is_some_and(told)
+    };
+    due.iter().filter(turns).map(|r| r.number).collect()
 }
 
 /// Whether a relation was told something else than it should be. One that asks for what is not there
@@ -280,7 +304,10 @@ fn relations(
     let goal = juju.goal()?;
     let mut found = BTreeMap::new();
     for endpoint in [DATABASE].into_iter().chain(LEGACY) {
-        if !goal.endpoints.contains(endpoint) && !memory.has(endpoint) {
+        let none = goal
+            .as_ref()
+            .is_some_and(|g| !g.endpoints.contains(endpoint));
+        if none && !memory.has(endpoint) {
             continue;
         }
         for relation in juju.relation_ids(endpoint)?.iter().map(String::as_str) {

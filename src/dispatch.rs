@@ -65,6 +65,27 @@ pub fn concerns_leader_alone(event: &Event) -> bool {
     }
 }
 
+/// Whether the charm's secrets may be others than those that were read last. Of all other events Juju
+/// tells by one of these: what was read before them is what there is.
+#[must_use]
+pub fn may_change_secrets(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::PebbleCustomNotice(_)
+            | Event::PebbleCheckFailed(_)
+            | Event::PebbleCheckRecovered(_)
+            | Event::UpdateStatus
+            | Event::RelationCreated(_)
+            | Event::RelationJoined(_)
+            | Event::RelationChanged(_)
+            | Event::RelationDeparted(_)
+            | Event::RelationBroken(_)
+            | Event::StorageAttached(_)
+            | Event::StorageDetaching(_)
+            | Event::Stop
+    )
+}
+
 /// The handler of an event.
 #[must_use]
 pub fn handler(event: &Event) -> Handler {

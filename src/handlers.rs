@@ -94,7 +94,13 @@ pub fn handle(event: &Event, hook: &Hook<'_>) -> Result<(), HandlerError> {
                 volumes: volumes(event),
                 clients: occasion(event),
             };
-            reconcile(hook, wish)
+            reconcile(hook, wish)?;
+            if matches!(event, Event::LeaderElected | Event::UpdateStatus)
+                && hook.juju.is_leader()?
+            {
+                leave::adopt(hook);
+            }
+            Ok(())
         }
     }
 }

@@ -4,6 +4,7 @@ mod certificates;
 mod hook;
 mod hook_certificates;
 mod hook_relations;
+mod kept;
 mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +39,7 @@ pub enum Bag {
 }
 
 /// What `goal-state` tells.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Goal {
     /// Units wanted.
     pub units: BTreeSet<String>,
@@ -61,11 +62,12 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju can't tell.
     fn is_leader(&self) -> Result<bool, JujuError>;
-    /// Units and relations.
+    /// Units and relations; none while Juju has removed a unit whose relations have not ended yet, as it
+    /// then finds that one nowhere and tells of nobody.
     ///
     /// # Errors
-    /// When Juju can't tell.
-    fn goal(&self) -> Result<Goal, JujuError>;
+    /// When Juju can't tell for another reason.
+    fn goal(&self) -> Result<Option<Goal>, JujuError>;
     /// The other units of the application that have joined the peer relation.
     ///
     /// # Errors
@@ -86,8 +88,11 @@ pub trait JujuPort: Relations + Certificates {
     /// # Errors
     /// When Juju can't tell.
     fn config(&self) -> Result<BTreeMap<String, Value>, JujuError>;
-    /// The newest revision of the application's secret; none where it does not exist or may not be
-    /// read yet.
+    /// Forgets what earlier hooks have kept of secrets, so that they are read anew: whether any of that
+    /// has gone into what this hook knows.
+    fn forget_secrets(&self) -> bool;
+    /// The newest revision of the application's secret, or what was kept of it; none where it does not
+    /// exist or may not be read yet.
     ///
     /// # Errors
     /// When Juju can't tell.

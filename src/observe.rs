@@ -104,6 +104,7 @@ pub fn observe(
         names: juju.names.clone(),
         me: me.clone(),
         leader: juju.leader,
+        counted: juju.counted,
         planned: juju.planned,
         units: juju.units.clone(),
         peers: juju.peers.clone(),
@@ -168,7 +169,7 @@ pub fn observe(
         observed.workload = Workload::Unreachable(error.chain());
     }
     look_at_volume(juju, ports, (scope.volume, thresholds), &mut observed);
-    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.leader);
+    observed.cluster = cluster::look(juju, ports.members, scope.dynamic && juju.keeps_policy());
     tls::look_at_served(juju, ports, &files, &mut observed);
     identity::look_at_read(ports, &mut observed);
     look_at_account(juju, ports, scope.volume, &mut observed);

@@ -69,8 +69,9 @@ pub fn hook() -> ExitCode {
 
 fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
     let context = Context::for_hook(env, tools);
-    let juju = HookJuju::new(env, &context);
-    if let Some(message) = out_of_service(Path::new(env.charm_dir())) {
+    let charm_dir = Path::new(env.charm_dir());
+    let juju = HookJuju::keeping(env, &context, charm_dir);
+    if let Some(message) = out_of_service(charm_dir) {
         tracing::warn!("{message}");
         return Ok(juju.set_status(false, "blocked", &message)?);
     }
@@ -104,7 +105,9 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
         juju: &juju,
         ports: &ports,
     };
-    handle(env, &context, &hook)
+    handle(env, &context, &hook)?;
+    juju.keep();
+    Ok(())
 }
 
 /// What to ask members with; whom to trust, nobody before there is an authority.
@@ -135,7 +138,9 @@ fn servers(juju: &HookJuju<'_>) -> Result<Trust, JujuError> {
         ));
     };
     let mut trusted = authorities.trusted_pem();
-    if juju.goal()?.endpoints.contains("certificates")
+    // Where Juju tells of no relations just now, there may be one.
+    let goal = juju.goal()?;
+    if goal.is_none_or(|goal| goal.endpoints.contains("certificates"))
         && let Some(relation) = juju.certificates()?
     {
         // Another unit may have a certificate of it before this one has.

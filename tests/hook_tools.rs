@@ -260,3 +260,238 @@ fn a_revision_that_nobody_reads_is_removed_with_its_keys() {
     let left = &outcome.state.secret(LABEL).unwrap().revisions;
     assert!(!left.contains_key(&old) && !left.is_empty());
 }
+
+#[test]
+fn no_hook_fails_because_somebody_else_is_leaving() {
+    let (world, state) = standing_of(3);
+    let gone = [
+        ("goal-state", "unit \"postgresql-k8s/2\" not found"),
+        ("goal-state", "unit is dead"),
+        ("relation-list", "relation not found"),
+        ("relation-get", "relation not found"),
+        ("relation-get", "relation unit not found"),
+        (
+            "relation-get",
+            "getting application \"postgresql-k8s\" not found",
+        ),
+        ("relation-set", "relation not found"),
+        ("relation-set", "relation is not alive"),
+    ];
+    let bystander = harness().as_unit("postgresql-k8s/1");
+    let mut followed = state.clone();
+    followed.leader = false;
+    followed.relations[0] = Relation::peer("database-peers", 0).unit(0, []).unit(2, []);
+    for (tool, text) in gone {
+        let fault = Fault::ToolRefuses {
+            tool: tool.into(),
+            text: text.into(),
+        };
+        for (harness, state) in [(harness(), &state), (bystander.clone(), &followed)] {
+            let outcome = run(
+                &harness.with_fault(fault.clone()),
+                &world,
+                Event::UpdateStatus,
+                state,
+            );
+            assert_eq!(outcome.failure, None, "{tool}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_granted_is_told_with_the_command_in_every_version_of_juju() {
+    let (world, state) = standing();
+    let state = state.with_config("system-users", "secret:9m4e2mr0ui3e8a215n4g");
+    for text in [
+        "permission denied",
+        "\"postgresql-k8s/0\" is not allowed to read this secret",
+        "secret \"9m4e2mr0ui3e8a215n4g\" not found",
+    ] {
+        let outcome = run_refused(&world, &state, text);
+        assert_eq!(outcome.failure, None, "{text}");
+        let status = outcome.state.unit_status.unwrap();
+        assert!(
+            status.message.contains("juju grant-secret"),
+            "{}",
+            status.message
+        );
+    }
+}
+
+/// The operator's secret is refused, the application's own is not.
+fn run_refused(world: &World, state: &State, text: &str) -> Outcome {
+    struct Refusing<'a>(&'a dyn juju::HookTools, &'a str);
+    impl juju::HookTools for Refusing<'_> {
+        fn run(
+            &self,
+            tool: &str,
+            args: &[&str],
+            stdin: Option<&[u8]>,
+        ) -> std::io::Result<juju::Output> {
+            let theirs = |arg: &&str| arg.contains("9m4e2mr0ui3e8a215n4g");
+            if tool == "secret-get" && args.iter().any(theirs) {
+                return Ok(juju::Output {
+                    code: 1,
+                    stderr: format!("ERROR {}\n", self.1).into_bytes(),
+                    ..juju::Output::default()
+                });
+            }
+            self.0.run(tool, args, stdin)
+        }
+    }
+    let ran = harness().run(Event::ConfigChanged, state, |env, tools| {
+        let tools = Refusing(tools, text);
+        let context = Context::for_hook(env, &tools);
+        let juju = HookJuju::new(env, &context);
+        world.ports(env.ordinal(), |ports| {
+            let hook = Hook { juju: &juju, ports };
+            run::handle(env, &context, &hook)
+        })
+    });
+    ran.unwrap()
+}
+
+/// A folder that a unit keeps what it read of secrets in.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.0.join(".kept-secrets")
+    }
+
+    /// Runs a hook that keeps; how often it has read a secret.
+    fn run(
+        &self,
+        harness: &Harness,
+        world: &World,
+        trigger: impl Into<Trigger>,
+        state: &State,
+    ) -> (Outcome, usize) {
+        let ran = harness.run(trigger, state, |env, tools| {
+            let context = Context::for_hook(env, tools);
+            let juju = HookJuju::keeping(env, &context, &self.0);
+            let ended = world.ports(env.ordinal(), |ports| {
+                let hook = Hook { juju: &juju, ports };
+                run::handle(env, &context, &hook)
+            });
+            ended.map(|()| juju.keep())
+        });
+        let outcome = ran.unwrap();
+        let reads = outcome.calls_of("secret-get").count();
+        (outcome, reads)
+    }
+}
+
+fn notice_of_patroni() -> Trigger {
+    Trigger::pebble_custom_notice("postgresql", "1", "postgresql-k8s.charm/patroni")
+}
+
+#[test]
+fn a_life_of_hooks_in_which_no_secret_changes_reads_each_once() {
+    let (world, mut state) = standing_of(3);
+    let folder = Folder::new("a_life_of_hooks");
+    let mut reads = Vec::new();
+    for n in 0..60 {
+        let trigger = match n % 4 {
+            0 => Trigger::from(Event::UpdateStatus),
+            1 => {
+                let peers = state.relation_of("database-peers").unwrap();
+                harness().relation_changed(peers, Some(1))
+            }
+            _ => notice_of_patroni(),
+        };
+        let (outcome, read) = folder.run(&harness(), &world, trigger, &state);
+        assert_eq!(outcome.failure, None);
+        state = outcome.state;
+        reads.push(read);
+    }
+    assert_eq!(reads.iter().sum::<usize>(), 1, "{reads:?}");
+    assert_eq!(state.unit_status, Some(Status::active("Primary")));
+}
+
+#[test]
+fn what_is_kept_of_secrets_is_for_the_charms_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (world, state) = standing();
+    let folder = Folder::new("for_the_charms_user");
+    let (outcome, _) = folder.run(&harness(), &world, Event::UpdateStatus, &state);
+    assert_eq!(outcome.failure, None);
+    let mode = std::fs::metadata(folder.file())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let others = std::fs::read_dir(&folder.0).unwrap().count();
+    assert_eq!(others, 1, "nothing else is left");
+    // One that others could have written, or read, does not count.
+    std::fs::set_permissions(folder.file(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (_, reads) = folder.run(&harness(), &world, Event::UpdateStatus, &state);
+    assert_eq!(reads, 1);
+    // Nor does one that is cut off.
+    std::fs::write(folder.file(), "{\"leader\": tr").unwrap();
+    let (outcome, reads) = folder.run(&harness(), &world, Event::UpdateStatus, &state);
+    assert_eq!((outcome.failure, reads), (None, 1));
+}
+
+#[test]
+fn what_is_kept_of_secrets_ends_where_they_may_have_changed() {
+    let (world, state) = standing();
+    let folder = Folder::new("may_have_changed");
+    for event in [Event::LeaderElected, Event::ConfigChanged, Event::Start] {
+        folder.run(&harness(), &world, Event::UpdateStatus, &state);
+        assert!(folder.file().exists());
+        let (_, reads) = folder.run(&harness(), &world, event.clone(), &state);
+        assert!(reads > 0, "{event:?}");
+    }
+    let mut follows = state.clone();
+    follows.leader = false;
+    let (_, reads) = folder.run(&harness(), &world, notice_of_patroni(), &follows);
+    assert!(reads > 0, "who no longer leads is told in another way");
+    folder.run(&harness(), &world, Event::UpdateStatus, &state);
+    let set = Trigger::action("set-password").param("password", "chosen-by-hand");
+    let (outcome, _) = folder.run(&harness(), &world, set, &state);
+    assert!(!folder.file().exists(), "Juju may refuse what was written");
+    let get = Trigger::action("get-password");
+    let (outcome, _) = folder.run(&harness(), &world, get, &outcome.state);
+    let results = outcome.action.unwrap().results;
+    assert_eq!(results["password"], "chosen-by-hand");
+}
+
+#[test]
+fn a_password_in_the_database_is_set_by_what_the_secret_holds_now() {
+    let (world, state) = standing();
+    let folder = Folder::new("holds_now");
+    folder.run(&harness(), &world, Event::UpdateStatus, &state);
+    // The secret and the database have another one since, and this unit has not been told.
+    let set = Trigger::action("set-password").param("password", "chosen-by-hand");
+    let changed = run(&harness(), &world, set, &state).state;
+    let verifier = |world: &World| world.with(|w| w.roles["operator"].verifier.clone());
+    let before = verifier(&world);
+    let (outcome, reads) = folder.run(&harness(), &world, notice_of_patroni(), &changed);
+    assert_eq!(
+        (outcome.failure, reads),
+        (None, 1),
+        "it asks before it acts"
+    );
+    assert_eq!(verifier(&world), before, "and leaves the new one");
+}
+
+#[test]
+fn a_hook_that_fails_keeps_nothing_of_secrets() {
+    let (world, state) = standing();
+    let folder = Folder::new("fails");
+    let refuses = harness().with_fault(Fault::ToolRefuses {
+        tool: "state-get".into(),
+        text: "out of order".into(),
+    });
+    let (outcome, _) = folder.run(&refuses, &world, Event::UpdateStatus, &state);
+    assert!(outcome.failure.is_some());
+    assert!(!folder.file().exists());
+}

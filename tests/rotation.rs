@@ -113,6 +113,25 @@ fn old_and_new_credentials_are_valid_until_the_client_has_taken_the_new_ones() {
 }
 
 #[test]
+fn a_rotation_that_waits_for_its_client_makes_nothing_again() {
+    let world = served();
+    turn(&world, 5, false).unwrap();
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    for event in [notice(), Event::UpdateStatus, notice()] {
+        assert_eq!(world.hook(0, &event), Outcome::Done);
+        let effects = world.with(|state| state.effects.clone());
+        let made = |effect: &String| effect.contains("statements") || effect.contains("secret");
+        assert!(!effects.iter().any(made), "{event:?}: {effects:?}");
+    }
+    // What is missed all the same is made.
+    world.with(|state| {
+        state.roles.get_mut(SECOND).unwrap().login = false;
+    });
+    assert_eq!(world.hook(0, &Event::LeaderElected), Outcome::Done);
+    world.with(|state| assert!(state.roles[SECOND].login));
+}
+
+#[test]
 fn a_revision_that_only_some_of_the_client_have_left_retires_nothing() {
     let world = served();
     // The endpoints change, and with them the URIs: a second revision with the same login.

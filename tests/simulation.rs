@@ -79,6 +79,7 @@ impl Life {
         let mut random = StdRng::seed_from_u64(seed);
         let units = random.random_range(1..=4);
         let world = World::of(units);
+        world.with(|state| state.keeps = true);
         let mut queues: BTreeMap<u32, VecDeque<Event>> =
             (0..units).map(|ordinal| (ordinal, first_hooks())).collect();
         queues.get_mut(&0).unwrap().insert(2, Event::LeaderElected);
@@ -228,6 +229,7 @@ impl Life {
             let unit = state.unit(ordinal);
             unit.postgres_runs = false;
             unit.timer = false;
+            unit.kept = None;
             unit.loaded = None;
             unit.service = ServiceState::Absent;
             unit.layer = pebble::Layer::default();
@@ -304,6 +306,18 @@ impl Life {
                 self.forget(ordinal);
                 continue;
             };
+            if self.random.random_range(0..100) < 15 && self.covered(&gone) {
+                // Its agent ends without them; the pod's end has Pebble end Patroni.
+                self.story
+                    .push(format!("{ordinal} loses {event:?} and the rest"));
+                left.remove(turn);
+                self.world.with(|state| {
+                    state.unit(ordinal).service = ServiceState::Inactive;
+                    state.let_patroni_work();
+                });
+                self.forget(ordinal);
+                continue;
+            }
             let dies = self.chance(15).then(|| self.random.random_range(1..4));
             self.world.with(|state| state.dies_after = dies);
             let outcome = self.world.hook(ordinal, &event);
@@ -328,6 +342,16 @@ impl Life {
             self.world.with(|state| state.leader = 0);
             self.wake(0, Event::LeaderElected);
         }
+    }
+
+    /// Whether one that stays leads or may lead, whoever of these goes.
+    fn covered(&self, gone: &[u32]) -> bool {
+        self.world.with(|state| {
+            let stays = |o: &u32| !gone.contains(o);
+            let may_lead = |o: &u32| stays(o) && state.streams(*o) && state.synchronous.contains(o);
+            let holder = state.holder.filter(|_| !state.promoted);
+            holder.is_some_and(|holder| stays(&holder) || state.units.keys().any(may_lead))
+        })
     }
 
     /// The operator makes a synchronous standby the primary.

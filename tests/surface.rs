@@ -170,6 +170,19 @@ fn the_code_and_metadata_mean_the_same_places() {
 }
 
 #[test]
+fn the_code_knows_every_endpoint_of_the_surface() {
+    let metadata = read("metadata.yaml");
+    let kinds = ["peers", "provides", "requires"];
+    let promised: BTreeSet<&str> = kinds
+        .iter()
+        .flat_map(|kind| keys(&metadata[*kind]))
+        .map(String::as_str)
+        .collect();
+    let known: BTreeSet<&str> = postgresql_k8s::observe::juju::endpoints().collect();
+    assert_eq!(known, promised);
+}
+
+#[test]
 fn every_action_of_the_surface_is_either_done_or_says_that_it_is_not() {
     let actions = read("actions.yaml");
     let done: BTreeSet<&str> = [

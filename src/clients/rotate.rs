@@ -242,12 +242,15 @@ impl Clients<'_> {
         let known = now.revisions.get(label).cloned().unwrap_or_default();
         let new = client.login.of(&client.user);
         let unused = || !self.in_use(&name);
+        let begins = !now.turning.contains_key(label);
         now.turning.entry(label.to_owned()).or_default();
         let goes = forced
             || (known.taken() && unused())
             || (!known.tells() && self.only_new(label, (&new, &name), now));
         if !goes {
-            tracing::info!("{}: {name} may log in beside {new} still", relation.id);
+            if begins {
+                tracing::info!("{}: {name} may log in beside {new} still", relation.id);
+            }
             return Ok(());
         }
         now.turning.remove(label);

@@ -308,7 +308,10 @@ impl Clients<'_> {
             tracing::warn!("{}: {}", relation.id, createrole(&catalogue.version));
         }
         let password = self.password(known);
-        for batch in serve(client, &catalogue) {
+        // Of what is granted within a database the catalogue of another does not tell.
+        let made = known.is_some() && self.turning.contains(&relation.number);
+        let batches = (!made).then(|| serve(client, &catalogue));
+        for batch in batches.into_iter().flatten() {
             tracing::info!("{}: {}", relation.id, notes(&batch));
             self.run(&batch, Some(&password)).map_err(failed)?;
         }

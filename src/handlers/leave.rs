@@ -1,10 +1,14 @@
 //! What a unit does before it goes: its member ends in an orderly way, so that another leads, and
 //! what Patroni made in Kubernetes goes with the application.
+//!
+//! These hooks may never run: Juju's agent ends without them where it is told to end in the middle of a
+//! notice's hook, and `remove-unit --force` skips them. So nothing here is needed for what was acknowledged
+//! to stay: the workload's Pebble is told to end with the pod and ends Patroni as these hooks do.
 
 use std::time::Duration;
 
 use cluster_plan::membership::{self, Successor};
-use cluster_plan::names::ServiceKind;
+use cluster_plan::names::{Names, ServiceKind};
 use cluster_plan::options::Config;
 
 use super::{HandlerError, Hook};
@@ -37,7 +41,20 @@ pub fn storage_detaching(hook: &Hook<'_>) -> Result<(), HandlerError> {
 /// When Juju can't tell what is asked of it.
 pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
     let facts = observe::juju::facts(hook.juju, None)?;
-    let names = &facts.names;
+    adopt(hook);
+    // Where the pod goes and the unit stays, the workload's Pebble has been told to end as well, and
+    // does the same. Where only the agent ends, nothing is to be stopped.
+    if facts.leaving.contains(&facts.me) {
+        end_member(hook, &facts);
+    }
+    Ok(())
+}
+
+/// Gives what Patroni has made in Kubernetes the application's owner, so that it goes with it. A `stop`
+/// hook may be lost with its pod, so the leader does it now and then.
+pub fn adopt(hook: &Hook<'_>) {
+    let names = Names::new(hook.juju.application(), hook.juju.model());
+    let me = names.member(hook.juju.ordinal());
     let selector = format!("application=patroni,cluster-name={}", names.scope());
     let mut except: Vec<String> = ServiceKind::ALL
         .iter()
@@ -47,19 +64,13 @@ pub fn stop(hook: &Hook<'_>) -> Result<(), HandlerError> {
     match hook
         .ports
         .kubernetes
-        .adopt(&facts.me.to_string(), &selector, &except)
+        .adopt(&me.to_string(), &selector, &except)
     {
         Ok(0) => {}
         Ok(count) => tracing::info!("{count} of Patroni's objects now go with the application"),
-        // Another unit's stop, or the next application of this name, cleans them.
+        // The leader's next hooks try again, and the next application of this name cleans them.
         Err(error) => tracing::warn!("cannot give Patroni's objects an owner: {}", error.chain()),
     }
-    // Where the pod goes and the unit stays, the workload's Pebble has been told to end as well, and
-    // does the same. Where only the agent ends, nothing is to be stopped.
-    if facts.leaving.contains(&facts.me) {
-        end_member(hook, &facts);
-    }
-    Ok(())
 }
 
 /// Lets Patroni end, and PostgreSQL with it: as a standby it first has itself taken off the list of
@@ -82,13 +93,14 @@ fn end_member(hook: &Hook<'_>, facts: &JujuFacts) {
 /// some seconds, and if it ended then, nobody could ever lead again.
 fn may_end(hook: &Hook<'_>, facts: &JujuFacts) -> bool {
     let config = Config::new(&facts.config).unwrap_or_default();
+    let others = facts.peers.union(&facts.units).cloned().collect();
     let begun = hook.ports.clock.now();
     let mut told = false;
     loop {
         let view = cluster::look(facts, hook.ports.members, false);
         // Where no member answers, or there has never been a primary, there is nothing to wait for.
         let successor = view.map_or(Successor::Ready, |view| {
-            membership::successor(&view, &facts.me, &facts.peers, &facts.leaving)
+            membership::successor(&view, &facts.me, &others, &facts.leaving)
         });
         match successor {
             Successor::Ready => return true,

@@ -4,14 +4,14 @@ use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
 use cluster_plan::observed::ServiceState;
 use cluster_plan::plan::{Plan, Problem, Step};
 use cluster_plan::tls::TlsStep;
-use cluster_plan::{planner, status};
+use cluster_plan::{membership, planner, status};
 
 use super::{HandlerError, Hook};
 use crate::apply::{self, Applied};
 use crate::clients::{self, Occasion};
 use crate::extensions;
 use crate::layer;
-use crate::observe::juju::Tellers;
+use crate::observe::juju::{JujuFacts, Tellers};
 use crate::observe::{self, Observation, Scope};
 
 /// What a hook asks for beyond the ordinary.
@@ -44,8 +44,12 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
     facts.look_at_disks(hook.juju, wish.volumes)?;
     facts.look_at_identities(hook.juju, wish.volumes)?;
     for round in 1..=ROUNDS {
-        let observation = observe::observe(&facts, hook.ports, wish.scope)?;
-        let plan = planner::plan(&observation.observed, &observation.desired);
+        let (mut observation, mut plan) = look(hook, &facts, wish)?;
+        if goes_by_secrets(&observation, &plan) && hook.juju.forget_secrets() {
+            facts = observe::juju::facts(hook.juju, wish.leaving)?;
+            facts.look_at_disks(hook.juju, wish.volumes)?;
+            (observation, plan) = look(hook, &facts, wish)?;
+        }
         log(&plan);
         // Set before the effect: a process that dies after it leaves a hook that finds nothing to do.
         if shows_later(&plan) {
@@ -66,6 +70,22 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         }
     }
     Ok(())
+}
+
+fn look(
+    hook: &Hook<'_>,
+    facts: &JujuFacts,
+    wish: Wish<'_>,
+) -> Result<(Observation, Plan), HandlerError> {
+    let observation = observe::observe(facts, hook.ports, wish.scope)?;
+    let plan = planner::plan(&observation.observed, &observation.desired);
+    Ok((observation, plan))
+}
+
+/// What is in the secrets is about to be spread, or does not serve: it must not be an earlier hook's word.
+fn goes_by_secrets(observation: &Observation, plan: &Plan) -> bool {
+    let mut steps = plan.steps.iter();
+    observation.observed.shut_out || steps.any(|planned| planned.step.follows_secrets())
 }
 
 fn opens_the_way(plan: &Plan) -> bool {
@@ -160,6 +180,10 @@ fn say(
     applied: Applied,
     scope: Scope,
 ) -> Result<(), HandlerError> {
+    if applied.stopped {
+        // Whatever it was: the next hook asks.
+        hook.juju.forget_secrets();
+    }
     for problem in applied.problems {
         plan.problem(problem);
     }
@@ -170,6 +194,9 @@ fn say(
         || status::incomplete(&observation.observed);
     if shows_later(&plan) {
         // A timer is set already.
+    } else if membership::becomes_last(&observation.observed) {
+        let config = observation.desired.config.as_ref().ok();
+        retry(hook, config.map(|config| config.loop_wait() + 1));
     } else if again {
         retry_later(hook);
     } else if missing {

@@ -23,6 +23,14 @@ impl From<Refused> for ActionError {
 pub fn pre_upgrade_check(hook: &Hook<'_>) -> Result<ActionResult, ActionError> {
     let (facts, observation) = look(hook)?;
     let preparation = refresh::prepare(&observation.observed)?;
+    let rollout = refresh::rollout(&observation.observed);
+    if let Some(pods) = rollout.and_then(refresh::strangers) {
+        let units = observation.observed.planned;
+        tracing::warn!(
+            "{pods}: nothing waits for it here, but Kubernetes does before it goes on to the next pod: \
+             see that the StatefulSet has {units} replicas"
+        );
+    }
     if let Some((from, to)) = &preparation.switchover {
         let host = facts.names.host(from);
         hook.ports

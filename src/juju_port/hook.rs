@@ -1,15 +1,18 @@
 //! Juju through the hook tools.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use cluster_plan::observed::SystemUser;
 use juju::{
-    Context, Event, HookEnv, Read, SecretContent, SecretKey, SecretSpec, Status, ToolError,
+    Context, Event, HookEnv, Read, Refusal, SecretContent, SecretKey, SecretSpec, Status, ToolError,
 };
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::kept::Kept;
 use super::{Bag, Content, Goal, JujuError, JujuPort};
+use crate::dispatch;
 use crate::secrets::Passwords;
 
 const PEERS: &str = "database-peers";
@@ -18,6 +21,7 @@ const PEERS: &str = "database-peers";
 pub struct HookJuju<'a> {
     env: &'a HookEnv,
     context: &'a Context<'a>,
+    kept: Kept,
 }
 
 impl From<ToolError> for JujuError {
@@ -26,11 +30,64 @@ impl From<ToolError> for JujuError {
     }
 }
 
+/// Who or what is gone has nothing more to tell: no hook fails because somebody else leaves.
+pub(super) fn unless_gone<T: Default>(answer: Result<T, ToolError>) -> Result<T, JujuError> {
+    match answer {
+        Err(error) if error.refusal.is_gone() => {
+            tracing::info!("gone meanwhile: {error}");
+            Ok(T::default())
+        }
+        told => Ok(told?),
+    }
+}
+
 impl<'a> HookJuju<'a> {
     /// Juju in this hook.
     #[must_use]
     pub fn new(env: &'a HookEnv, context: &'a Context<'a>) -> Self {
-        Self { env, context }
+        let kept = Kept::default();
+        Self { env, context, kept }
+    }
+
+    /// The same, with what earlier hooks have kept of secrets in this folder; see [`Self::keep`].
+    #[must_use]
+    pub fn keeping(env: &'a HookEnv, context: &'a Context<'a>, folder: &Path) -> Self {
+        let anew = dispatch::may_change_secrets(env.event());
+        let kept = Kept::new(folder, anew);
+        Self { env, context, kept }
+    }
+
+    /// Keeps what was read of secrets, once the hook has ended well.
+    pub fn keep(&self) {
+        if let Ok(leader) = self.context.is_leader() {
+            self.kept.keep(leader);
+        }
+    }
+
+    /// A secret's content, kept or read.
+    pub(super) fn secret(
+        &self,
+        key: SecretKey<'_>,
+        read: Read,
+    ) -> Result<Option<SecretContent>, JujuError> {
+        let name = match key {
+            SecretKey::Id(name) | SecretKey::Label(name) | SecretKey::Labelled { id: name, .. } => {
+                name
+            }
+        };
+        if let Some(content) = self.kept.get(name, self.context.is_leader()?) {
+            return Ok(Some(content));
+        }
+        let found = self.context.secret_get(key, read)?;
+        if let Some(content) = &found {
+            self.kept.note(name, content);
+        }
+        Ok(found)
+    }
+
+    /// A secret is about to be written: from now on only Juju is asked.
+    pub(super) fn writes_secret(&self) {
+        self.kept.writes();
     }
 
     pub(super) fn context(&self) -> &Context<'a> {
@@ -66,13 +123,12 @@ impl<'a> HookJuju<'a> {
     pub(super) fn content(&self) -> Result<Option<SecretContent>, JujuError> {
         let label = self.label();
         // A leader owns the secret and always reads the latest; the others move on by reading.
-        Ok(self
-            .context
-            .secret_get(SecretKey::Label(&label), Read::Refresh)?)
+        self.secret(SecretKey::Label(&label), Read::Refresh)
     }
 
     /// Puts this content into the application's secret, which is made where there is none.
     pub(super) fn store_content(&self, content: &SecretContent) -> Result<(), JujuError> {
+        self.writes_secret();
         match self.content()? {
             Some(current) if current.same(content) => Ok(()),
             Some(_) => {
@@ -114,8 +170,11 @@ impl JujuPort for HookJuju<'_> {
         Ok(self.context.is_leader()?)
     }
 
-    fn goal(&self) -> Result<Goal, JujuError> {
-        let state = self.context.goal_state()?;
+    fn goal(&self) -> Result<Option<Goal>, JujuError> {
+        let told = self.context.goal_state().map(Some);
+        let Some(state) = unless_gone(told)? else {
+            return Ok(None);
+        };
         let dying: BTreeSet<String> = state
             .units
             .iter()
@@ -127,16 +186,16 @@ impl JujuPort for HookJuju<'_> {
             .into_keys()
             .filter(|unit| !dying.contains(unit))
             .collect();
-        Ok(Goal {
+        Ok(Some(Goal {
             units,
             dying,
             endpoints: state.relations.into_keys().collect(),
-        })
+        }))
     }
 
     fn peers(&self) -> Result<Vec<String>, JujuError> {
         match self.relation()? {
-            Some(relation) => Ok(self.context.relation_units(&relation)?),
+            Some(relation) => unless_gone(self.context.relation_units(&relation)),
             None => Ok(Vec::new()),
         }
     }
@@ -150,7 +209,14 @@ impl JujuPort for HookJuju<'_> {
             Bag::Unit => self.env.unit(),
             Bag::Other(unit) => unit,
         };
-        Ok(Some(self.context.relation_get(&relation, entity)?))
+        let found = self.context.relation_get(&relation, entity).map(Some);
+        match (found, bag) {
+            // Juju up to 3.6 says so of a unit that was never in the relation, or is no longer.
+            (Err(error), Bag::Other(_)) if error.refusal == Refusal::PermissionDenied => {
+                Ok(Some(BTreeMap::new()))
+            }
+            (found, _) => unless_gone(found),
+        }
     }
 
     fn set_peer(&self, bag: Bag, key: &str, value: &str) -> Result<(), JujuError> {
@@ -175,6 +241,10 @@ impl JujuPort for HookJuju<'_> {
         Ok(self.context.config()?)
     }
 
+    fn forget_secrets(&self) -> bool {
+        self.kept.forget()
+    }
+
     fn passwords(&self) -> Result<Option<Passwords>, JujuError> {
         Ok(self
             .content()?
@@ -182,11 +252,12 @@ impl JujuPort for HookJuju<'_> {
     }
 
     fn user_secret(&self, id: &str) -> Result<Option<Content>, JujuError> {
-        let found = self.context.secret_get(SecretKey::Id(id), Read::Refresh)?;
+        let found = self.secret(SecretKey::Id(id), Read::Refresh)?;
         Ok(found.map(|content| content.0.into_iter().collect()))
     }
 
     fn store_passwords(&self, passwords: &Passwords) -> Result<(), JujuError> {
+        self.writes_secret();
         let mut content = self.content()?.unwrap_or_default();
         for (user, password) in passwords.iter() {
             let password: SecretString = password.clone();
@@ -216,7 +287,7 @@ impl JujuPort for HookJuju<'_> {
         if application {
             // The status of an application is the leader's to tell; leadership may have moved.
             match self.context.set_application_status(&status) {
-                Err(error) if error.refusal == juju::Refusal::NotLeader => return Ok(()),
+                Err(error) if error.refusal == Refusal::NotLeader => return Ok(()),
                 result => result?,
             }
         } else {

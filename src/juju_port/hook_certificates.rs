@@ -6,7 +6,7 @@ use juju::{Event, Read, SecretContent, SecretKey, SecretSpec};
 use tls_interface::Authorities;
 
 use super::certificates::{Certificates, CertificatesRelation, SecretMap};
-use super::hook::HookJuju;
+use super::hook::{HookJuju, unless_gone};
 use super::{JujuError, JujuPort};
 
 /// The endpoint.
@@ -45,9 +45,9 @@ impl Certificates for HookJuju<'_> {
         let Some(id) = context.relation_ids(ENDPOINT)?.into_iter().next() else {
             return Ok(None);
         };
-        let provider = match context.relation_app(&id)? {
+        let provider = match unless_gone(context.relation_app(&id))? {
             app if app.is_empty() => BTreeMap::default(),
-            app => context.relation_get(&id, &app)?,
+            app => unless_gone(context.relation_get(&id, &app))?,
         };
         Ok(Some(CertificatesRelation {
             id,
@@ -63,13 +63,12 @@ impl Certificates for HookJuju<'_> {
 
     fn unit_secret(&self) -> Result<SecretMap, JujuError> {
         let label = self.unit_label();
-        let found = self
-            .context()
-            .secret_get(SecretKey::Label(&label), Read::Peek)?;
+        let found = self.secret(SecretKey::Label(&label), Read::Peek)?;
         Ok(found.as_ref().map(map).unwrap_or_default())
     }
 
     fn store_unit_secret(&self, content: &SecretMap) -> Result<(), JujuError> {
+        self.writes_secret();
         let label = self.unit_label();
         let content = content.iter().map(|(k, v)| (k.clone(), v.clone()));
         let content: SecretContent = content.collect();
@@ -87,7 +86,7 @@ impl Certificates for HookJuju<'_> {
     }
 
     fn forget_revision(&self, id: &str, revision: u64) -> Result<(), JujuError> {
-        Ok(self.context().secret_remove(id, Some(revision))?)
+        unless_gone(self.context().secret_remove(id, Some(revision)))
     }
 
     fn authority(&self) -> Result<SecretMap, JujuError> {
@@ -97,6 +96,7 @@ impl Certificates for HookJuju<'_> {
     }
 
     fn store_authority(&self, content: &SecretMap) -> Result<(), JujuError> {
+        self.writes_secret();
         let now = self.content()?.as_ref().map(map).unwrap_or_default();
         let others = now.into_iter().filter(|(key, _)| !Authorities::owns(key));
         let ours = content.iter().map(|(k, v)| (k.clone(), v.clone()));

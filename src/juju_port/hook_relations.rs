@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use juju::{Read, SecretContent, SecretKey, SecretSpec};
 
-use super::hook::HookJuju;
+use super::hook::{HookJuju, unless_gone};
 use super::relations::{Content, Relations};
 use super::{JujuError, JujuPort};
 
@@ -27,11 +27,11 @@ impl Relations for HookJuju<'_> {
     }
 
     fn remote_app(&self, relation: &str) -> Result<String, JujuError> {
-        Ok(self.context().relation_app(relation)?)
+        unless_gone(self.context().relation_app(relation))
     }
 
     fn remote_units(&self, relation: &str) -> Result<Vec<String>, JujuError> {
-        Ok(self.context().relation_units(relation)?)
+        unless_gone(self.context().relation_units(relation))
     }
 
     fn relation_bag(
@@ -39,7 +39,7 @@ impl Relations for HookJuju<'_> {
         relation: &str,
         entity: &str,
     ) -> Result<BTreeMap<String, String>, JujuError> {
-        Ok(self.context().relation_get(relation, entity)?)
+        unless_gone(self.context().relation_get(relation, entity))
     }
 
     fn set_relation(
@@ -60,9 +60,7 @@ impl Relations for HookJuju<'_> {
     }
 
     fn shared_secret(&self, label: &str) -> Result<Option<Content>, JujuError> {
-        let found = self
-            .context()
-            .secret_get(SecretKey::Label(label), Read::Peek)?;
+        let found = self.secret(SecretKey::Label(label), Read::Peek)?;
         Ok(found.map(|content| {
             content
                 .iter()
@@ -86,6 +84,7 @@ impl Relations for HookJuju<'_> {
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
+        self.writes_secret();
         let id = if let Some(info) = self.context().secret_info(label)? {
             self.context().secret_set(&info.id, &content)?;
             info.id
@@ -97,13 +96,14 @@ impl Relations for HookJuju<'_> {
             };
             self.context().secret_add(&content, &spec)?
         };
-        self.context().secret_grant(&id, relation, None)?;
+        unless_gone(self.context().secret_grant(&id, relation, None))?;
         Ok(self.shown_id(&id))
     }
 
     fn forget_secret(&self, label: &str) -> Result<(), JujuError> {
         if let Some(info) = self.context().secret_info(label)? {
-            self.context().secret_remove(&info.id, None)?;
+            self.writes_secret();
+            unless_gone(self.context().secret_remove(&info.id, None))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use cluster_plan::observed::{Given, PeerData, Volume};
 use cluster_plan::options::SYSTEM_USERS;
 use serde_json::Value;
 
-use crate::juju_port::{Bag, JujuError, JujuPort};
+use crate::juju_port::{Bag, Goal, JujuError, JujuPort};
 use crate::observe::tls::{self, TlsJuju};
 use crate::observe::trust::{self, TrustJuju};
 use crate::secrets::Passwords;
@@ -25,6 +25,23 @@ const SERVED: [&str; 8] = [
     "db-admin",
 ];
 
+/// Endpoints that this revision has by name only.
+const UNSERVED: [&str; 8] = [
+    "replication-offer",
+    "metrics-endpoint",
+    "grafana-dashboard",
+    "replication",
+    "s3-parameters",
+    "ldap",
+    "logging",
+    "tracing",
+];
+
+/// All endpoints.
+pub fn endpoints() -> impl Iterator<Item = &'static str> {
+    SERVED.into_iter().chain(UNSERVED)
+}
+
 /// The facts of one hook.
 #[derive(Debug, Clone)]
 pub struct JujuFacts {
@@ -34,6 +51,8 @@ pub struct JujuFacts {
     pub me: Member,
     /// This unit leads the application.
     pub leader: bool,
+    /// Juju has told which units there are; else they are those that were known last.
+    pub counted: bool,
     /// Units wanted.
     pub planned: u32,
     /// Which these are; some may not have joined yet.
@@ -129,12 +148,20 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
     let names = Names::new(juju.application(), juju.model());
     let me = names.member(juju.ordinal());
     let leader = juju.is_leader()?;
-    let goal = juju.goal()?;
+    let told = juju.goal()?;
+    let counted = told.is_some();
+    let listed = juju.peers()?;
+    let goal = match told {
+        Some(goal) => goal,
+        None => last_known(juju, &names, &listed)?,
+    };
     let unit = |name: &String| names.member_of_unit(name);
-    let known: BTreeSet<Member> = juju.peers()?.iter().filter_map(unit).collect();
     let mut gone: BTreeSet<Member> = goal.dying.iter().filter_map(unit).collect();
     gone.extend(leaving.map(str::to_owned).as_ref().and_then(unit));
-    let peers: BTreeSet<Member> = known.into_iter().filter(|member| *member != me).collect();
+    // A relation may list a unit that Juju has removed: its pod is nobody's.
+    let there = |name: &&String| goal.units.contains(*name) || goal.dying.contains(*name);
+    let peers = listed.iter().filter(there).filter_map(unit);
+    let peers: BTreeSet<Member> = peers.filter(|member| *member != me).collect();
     let peer_data = peer_data(juju, &names, &me, &peers, leader)?;
     let passwords = match juju.passwords()? {
         None if leader => Some(Passwords::default()),
@@ -153,6 +180,7 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
         .into_iter()
         .filter(|endpoint| !SERVED.contains(&endpoint.as_str()));
     Ok(JujuFacts {
+        counted,
         planned: u32::try_from(goal.units.len()).unwrap_or(u32::MAX).max(1),
         units: goal.units.iter().filter_map(unit).collect(),
         peers,
@@ -170,6 +198,30 @@ pub fn facts(juju: &dyn JujuPort, leaving: Option<&str>) -> Result<JujuFacts, Ju
     })
 }
 
+/// The units and relations that were known last, for as long as Juju tells of none: what the leader has
+/// listed, and whoever has joined. A unit too many lets nobody acknowledge alone, one too few might.
+fn last_known(juju: &dyn JujuPort, names: &Names, listed: &[String]) -> Result<Goal, JujuError> {
+    let mut goal = Goal {
+        units: listed.iter().cloned().collect(),
+        ..Goal::default()
+    };
+    goal.units.insert(names.member(juju.ordinal()).unit());
+    let app = juju.peer_bag(&Bag::Application)?.unwrap_or_default();
+    let hosts: Option<Vec<String>> = app
+        .get("endpoints")
+        .and_then(|text| serde_json::from_str(text).ok());
+    let members = hosts.iter().flatten();
+    let members = members.filter_map(|host| names.member_of_host(host));
+    goal.units.extend(members.map(|member| member.unit()));
+    for endpoint in endpoints() {
+        if !juju.relation_ids(endpoint)?.is_empty() {
+            goal.endpoints.insert(endpoint.to_owned());
+        }
+    }
+    tracing::info!("Juju tells of no units while one of them goes: those known last count");
+    Ok(goal)
+}
+
 fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
     let notes = text.into_iter().flat_map(|text| text.split(','));
     notes
@@ -181,6 +233,14 @@ fn disks(text: Option<&String>, names: &Names) -> BTreeMap<Member, Note> {
 }
 
 impl JujuFacts {
+    /// The policy of commits may be this unit's to keep: it leads, or is the only one that is wanted, by
+    /// Juju's own word.
+    #[must_use]
+    pub fn keeps_policy(&self) -> bool {
+        let alone = self.counted && self.units.len() == 1 && self.units.contains(&self.me);
+        self.leader || alone
+    }
+
     /// The cluster has been bootstrapped, by the application's own word.
     #[must_use]
     pub fn initialised(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The Kubernetes objects: labels, Services, what Patroni registered, and the pod's size.
 
-use cluster_plan::names::{Names, ServiceKind};
+use std::collections::BTreeSet;
+
+use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{Kubernetes as Seen, KubernetesFacts, Observed};
 use cluster_plan::options::Machine;
 use cluster_plan::ownership::Foreign;
@@ -124,15 +126,26 @@ fn foreign_service(names: &Names, service: Option<Service>) -> Option<Foreign> {
 
 fn rollout(juju: &JujuFacts, port: &dyn Kubernetes) -> PortResult<Option<Rollout>> {
     let names = &juju.names;
-    Ok(port.rolling_update(names.app())?.map(|seen| Rollout {
-        partition: seen.partition,
-        guarded: seen.guarded,
-        wanted: seen.wanted,
-        pods: seen
-            .pods
-            .into_iter()
-            .filter_map(|(pod, revision)| Some((names.member_named(&pod)?, revision)))
-            .collect(),
+    let ours = [&juju.units, &juju.peers, &juju.leaving];
+    let ours: BTreeSet<&Member> = ours.into_iter().flatten().chain([&juju.me]).collect();
+    Ok(port.rolling_update(names.app())?.map(|seen| {
+        let mut rollout = Rollout {
+            partition: seen.partition,
+            guarded: seen.guarded,
+            wanted: seen.wanted,
+            ..Rollout::default()
+        };
+        for (pod, revision) in seen.pods {
+            let Some(member) = names.member_named(&pod) else {
+                continue;
+            };
+            if juju.counted && !ours.contains(&member) {
+                rollout.strangers.insert(member);
+            } else {
+                rollout.pods.insert(member, revision);
+            }
+        }
+        rollout
     }))
 }
 

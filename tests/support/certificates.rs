@@ -118,13 +118,14 @@ impl Certificates for FakeJuju<'_> {
         if let Some(pending) = &self.pending.borrow().tls.authority {
             return Ok(pending.clone());
         }
-        Ok(self.world.with(|state| state.tls.authority.clone()))
+        Ok(self.applications().1)
     }
 
     fn store_authority(&self, content: &SecretMap) -> Result<(), JujuError> {
         let pending: Option<Passwords> = self.pending.borrow().secret.clone();
         let there = pending.is_some() || self.world.with(|state| state.secret.is_some());
         assert!(there, "the application's secret is made with the passwords");
+        self.writes();
         self.pending.borrow_mut().tls.authority = Some(content.clone());
         self.world
             .with(|state| state.effect("secret-set authority"));

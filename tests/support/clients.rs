@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster_plan::clients::{OWNER_MARK, USER_MARK};
 use juju::{Event, RelationEvent};
 use postgresql_k8s::clients::list::ROLES;
-use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS};
+use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS, is_client};
 use postgresql_k8s::juju_port::{Content, JujuError, Relations};
 use secrecy::ExposeSecret;
 
@@ -120,9 +120,11 @@ impl Relations for FakeJuju<'_> {
     fn relation_ids(&self, endpoint: &str) -> Result<Vec<String>, JujuError> {
         Ok(self.call(|state| {
             let ids = state.clients.relations.keys();
-            ids.filter(|id| id.starts_with(&format!("{endpoint}:")))
-                .cloned()
-                .collect()
+            let ids = ids.filter(|id| id.starts_with(&format!("{endpoint}:")));
+            let unserved = state.relations.get(endpoint);
+            let unserved = unserved.filter(|name| !is_client(name));
+            let unserved = unserved.map(|name| format!("{name}:99"));
+            ids.cloned().chain(unserved).collect()
         }))
     }
 

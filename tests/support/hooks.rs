@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use juju::{Event, NoticeEvent, RelationEvent, WorkloadEvent};
+use postgresql_k8s::dispatch;
 use postgresql_k8s::handlers::actions::ActionError;
 use postgresql_k8s::handlers::{self, Hook};
-use postgresql_k8s::juju_port::ActionResult;
+use postgresql_k8s::juju_port::{ActionResult, JujuPort as _};
 use postgresql_k8s::ports::{Database, Ports, Random};
 use secrecy::SecretString;
 
@@ -50,13 +51,20 @@ impl World {
     fn run<T>(
         &self,
         ordinal: u32,
+        anew: bool,
         work: impl FnOnce(&Hook<'_>) -> Result<T, String>,
     ) -> Result<T, Outcome> {
         let juju = FakeJuju {
             world: self,
             ordinal,
             pending: Pending::default().into(),
+            anew: anew.into(),
+            used: false.into(),
         };
+        if anew {
+            // At once, so that one that dies leaves nothing that is too old.
+            juju.forget_secrets();
+        }
         self.with(|state| {
             state.effects.clear();
             state.clients.calls = 0;
@@ -106,7 +114,8 @@ impl World {
 
     /// Runs a hook.
     pub fn hook(&self, ordinal: u32, event: &Event) -> Outcome {
-        let ran = self.run(ordinal, |hook| {
+        let anew = dispatch::may_change_secrets(event);
+        let ran = self.run(ordinal, anew, |hook| {
             handlers::handle(event, hook).map_err(|e| postgresql_k8s::error_chain(&e))
         });
         ran.err().unwrap_or(Outcome::Done)
@@ -118,7 +127,7 @@ impl World {
         ordinal: u32,
         action: impl FnOnce(&Hook<'_>) -> Result<ActionResult, ActionError>,
     ) -> Result<ActionResult, String> {
-        self.run(ordinal, |hook| match action(hook) {
+        self.run(ordinal, true, |hook| match action(hook) {
             Err(ActionError::Juju(error)) => Err(error.to_string()),
             answer => Ok(answer.map_err(|error| error.to_string())),
         })

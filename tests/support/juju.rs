@@ -1,9 +1,9 @@
 //! Juju: what a hook writes counts only once it has ended well, but for statuses.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use postgresql_k8s::juju_port::{Bag, Content, Goal, JujuError, JujuPort};
+use postgresql_k8s::juju_port::{Bag, Content, Goal, JujuError, JujuPort, SecretMap};
 use postgresql_k8s::secrets::Passwords;
 use serde_json::Value;
 
@@ -17,6 +17,18 @@ pub struct FakeJuju<'a> {
     pub world: &'a World,
     pub ordinal: u32,
     pub pending: RefCell<Pending>,
+    /// What earlier hooks have kept counts no more.
+    pub anew: Cell<bool>,
+    /// Something kept was of use.
+    pub used: Cell<bool>,
+}
+
+/// What a unit keeps of the application's secret, and whether it led when it read that.
+#[derive(Clone)]
+pub struct Kept {
+    leader: bool,
+    passwords: Option<Passwords>,
+    authority: SecretMap,
 }
 
 /// What is committed when the hook ends well.
@@ -25,6 +37,8 @@ pub struct Pending {
     pub app_bag: Vec<(String, String)>,
     pub unit_bag: Vec<(String, String)>,
     pub secret: Option<Passwords>,
+    pub kept: Option<Kept>,
+    pub writes: bool,
     pub ports: BTreeSet<u16>,
     pub tls: super::certificates::Pending,
     pub clients: super::clients::Pending,
@@ -40,10 +54,41 @@ impl FakeJuju<'_> {
             }
             pending.tls.commit(state, self.ordinal);
             let unit = state.unit(self.ordinal);
+            if let Some(kept) = pending.kept.filter(|_| !pending.writes) {
+                unit.kept = Some(kept);
+            }
             write(&mut unit.bag, pending.unit_bag);
             unit.ports.extend(pending.ports);
             pending.clients.commit(state, self.ordinal);
         });
+    }
+
+    /// The application's secret as this hook knows it.
+    pub fn applications(&self) -> (Option<Passwords>, SecretMap) {
+        self.world.with(|state| {
+            let leader = state.leader == self.ordinal;
+            let kept = state.units[&self.ordinal].kept.clone();
+            let kept = kept.filter(|kept| kept.leader == leader && !self.anew.get());
+            if let Some(kept) = kept {
+                self.used.set(true);
+                return (kept.passwords, kept.authority);
+            }
+            let now = (state.secret.clone(), state.tls.authority.clone());
+            if state.keeps && now.0.is_some() {
+                self.pending.borrow_mut().kept = Some(Kept {
+                    leader,
+                    passwords: now.0.clone(),
+                    authority: now.1.clone(),
+                });
+            }
+            now
+        })
+    }
+
+    /// A secret is written: what was read of it counts no more.
+    pub fn writes(&self) {
+        self.forget_secrets();
+        self.pending.borrow_mut().writes = true;
     }
 
     fn refuse(text: &str) -> JujuError {
@@ -82,8 +127,11 @@ impl JujuPort for FakeJuju<'_> {
         Ok(self.world.with(|state| state.leader) == self.ordinal)
     }
 
-    fn goal(&self) -> Result<Goal, JujuError> {
+    fn goal(&self) -> Result<Option<Goal>, JujuError> {
         Ok(self.world.with(|state| {
+            if state.uncounted {
+                return None;
+            }
             let dying: BTreeSet<String> = state
                 .units
                 .iter()
@@ -99,11 +147,11 @@ impl JujuPort for FakeJuju<'_> {
             if state.peer_relation {
                 endpoints.insert("database-peers".into());
             }
-            Goal {
+            Some(Goal {
                 units,
                 dying,
                 endpoints,
-            }
+            })
         }))
     }
 
@@ -116,6 +164,7 @@ impl JujuPort for FakeJuju<'_> {
                 .joined
                 .iter()
                 .filter(|ordinal| state.units.contains_key(ordinal))
+                .chain(&state.strays)
                 .map(|ordinal| unit(*ordinal))
                 .collect()
         }))
@@ -171,7 +220,14 @@ impl JujuPort for FakeJuju<'_> {
         if let Some(pending) = &self.pending.borrow().secret {
             return Ok(Some(pending.clone()));
         }
-        Ok(self.world.with(|state| state.secret.clone()))
+        Ok(self.applications().0)
+    }
+
+    fn forget_secrets(&self) -> bool {
+        self.anew.set(true);
+        self.world
+            .with(|state| state.unit(self.ordinal).kept = None);
+        self.used.replace(false)
     }
 
     fn user_secret(&self, id: &str) -> Result<Option<Content>, JujuError> {
@@ -189,6 +245,7 @@ impl JujuPort for FakeJuju<'_> {
         if !self.is_leader()? {
             return Err(Self::refuse("not leader"));
         }
+        self.writes();
         self.world.with(|state| state.effect("secret-set"));
         self.pending.borrow_mut().secret = Some(passwords.clone());
         Ok(())

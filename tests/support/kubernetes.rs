@@ -200,12 +200,18 @@ impl Kubernetes for FakeKubernetes<'_> {
         self.up()?;
         Ok(self.world.with(|state| {
             let pods = state.units.iter();
+            let pods = pods.map(|(ordinal, unit)| (*ordinal, unit.template.clone()));
+            let strays = state
+                .strays
+                .iter()
+                .map(|ordinal| (*ordinal, "rev-0".to_owned()));
             Some(RollingUpdate {
                 partition: state.partition,
                 guarded: state.guarded,
                 wanted: state.template.clone(),
                 pods: pods
-                    .map(|(ordinal, unit)| (format!("{APP}-{ordinal}"), unit.template.clone()))
+                    .chain(strays)
+                    .map(|(ordinal, template)| (format!("{APP}-{ordinal}"), template))
                     .collect(),
             })
         }))
@@ -239,8 +245,13 @@ impl Kubernetes for FakeKubernetes<'_> {
 
     fn adopt(&self, _: &str, _: &str, _: &[String]) -> PortResult<usize> {
         self.up()?;
-        self.world.with(|state| state.effect("adopt"));
-        Ok(1)
+        self.world.with(|state| {
+            if std::mem::replace(&mut state.adopted, true) {
+                return Ok(0);
+            }
+            state.effect("adopt");
+            Ok(1)
+        })
     }
 
     fn patroni_access_stands(&self, _: &Names, _: &Member) -> PortResult<bool> {

@@ -51,6 +51,14 @@ pub struct State {
     pub leader: u32,
     pub units: BTreeMap<u32, Unit>,
     pub peer_relation: bool,
+    /// What Patroni has made goes with the application.
+    pub adopted: bool,
+    /// Units keep what they have read of secrets.
+    pub keeps: bool,
+    /// Juju tells of no units, as one of them goes.
+    pub uncounted: bool,
+    /// Pods that are there without a unit; Juju still lists them in the relation.
+    pub strays: BTreeSet<u32>,
     pub app_bag: BTreeMap<String, String>,
     pub app_status: (String, String),
     pub secret: Option<Passwords>,
@@ -142,6 +150,8 @@ pub struct Role {
 #[derive(Default)]
 pub struct Unit {
     pub bag: BTreeMap<String, String>,
+    /// What it has kept of the application's secret.
+    pub kept: Option<juju::Kept>,
     /// Peers whose relation-joined this unit has seen.
     pub joined: BTreeSet<u32>,
     pub dying: bool,
@@ -199,6 +209,10 @@ impl World {
             leader: 0,
             units: BTreeMap::new(),
             peer_relation: true,
+            adopted: false,
+            keeps: false,
+            uncounted: false,
+            strays: BTreeSet::new(),
             app_bag: BTreeMap::new(),
             app_status: Default::default(),
             secret: None,

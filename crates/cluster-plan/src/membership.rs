@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::names::{Member, ServiceKind};
 use crate::observed::{Cluster, Kubernetes, Observed, Role, ServiceState, Volume};
 use crate::options::{Config, SyncCount};
+use crate::refresh;
 
 /// Whether this unit's Patroni may bootstrap a new cluster.
 ///
@@ -99,6 +100,24 @@ pub fn members(observed: &Observed) -> Vec<Member> {
     members
 }
 
+/// Whether there shall be one unit, this one or another, and every member but one has ended: what the
+/// others had, the one that is left has too, or it could not lead, and none of them comes back.
+#[must_use]
+pub fn last(observed: &Observed, view: &Cluster) -> bool {
+    observed.counted && observed.planned == 1 && view.lone()
+}
+
+/// Whether all units but one are on their way out, so that the policy of commits follows as soon as they
+/// have ended, of which nobody tells.
+#[must_use]
+pub fn becomes_last(observed: &Observed) -> bool {
+    let Some(view) = &observed.cluster else {
+        return false;
+    };
+    let leads = view.primary().and_then(|p| p.member.as_ref()) == Some(&observed.me);
+    observed.counted && observed.planned == 1 && (leads || observed.leader) && !view.lone()
+}
+
 /// Who leads once a member has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Successor {
@@ -114,14 +133,31 @@ pub enum Successor {
     Nobody,
 }
 
-/// Who leads once `me` has gone, of the other units `peers`, without those that leave too.
+/// Whether a member's unit may still be somewhere, so that what it holds is not lost: Juju knows it, be it
+/// on its way in or out, Kubernetes has its pod, or Patroni lists it. Where one of these has not told, it
+/// may be.
+#[must_use]
+pub fn may_be_there(observed: &Observed, name: &str) -> bool {
+    let Some(rollout) = refresh::rollout(observed).filter(|_| observed.counted) else {
+        return true;
+    };
+    let juju = [&observed.units, &observed.peers, &observed.leaving];
+    let juju = juju.into_iter().flatten().chain([&observed.me]);
+    let pods = rollout.pods.keys().chain(&rollout.strangers);
+    let patroni = observed.cluster.iter().flat_map(|view| &view.members);
+    juju.chain(pods).any(|member| member.to_string() == name)
+        || patroni.into_iter().any(|member| member.name == name)
+}
+
+/// Who leads once `me` has gone, of the other units `others`, without those that leave too. Units that
+/// have not joined yet are among them.
 ///
 /// A synchronous standby that leaves is released from commits by Patroni in its next loop.
 #[must_use]
 pub fn successor(
     view: &Cluster,
     me: &Member,
-    peers: &BTreeSet<Member>,
+    others: &BTreeSet<Member>,
     leaving: &BTreeSet<Member>,
 ) -> Successor {
     let primary = view.primary().map(|primary| primary.member.as_ref());
@@ -129,7 +165,7 @@ pub fn successor(
         return Successor::Ready;
     }
     let stays = |member: &Member| member != me && !leaving.contains(member);
-    if !peers.iter().any(stays) {
+    if !others.iter().any(stays) {
         return primary.map_or(Successor::Ready, |_| Successor::Nobody);
     }
     if primary.is_none() {

@@ -15,6 +15,8 @@ pub struct Observed {
     pub me: Member,
     /// This unit is Juju's leader.
     pub leader: bool,
+    /// Juju has told which units there are; else they are those that were known last.
+    pub counted: bool,
     /// Units that the operator wants.
     pub planned: u32,
     /// The units of the application that are wanted; some may not have joined yet.
@@ -458,10 +460,11 @@ impl Cluster {
         self.members.iter().find(|m| m.role == Role::Leader)
     }
 
-    /// No second member runs, whether it stays or leaves.
+    /// Every member but one has ended, whether it stays or leaves. One that has crashed or hangs may come
+    /// back for as long as its pod is there.
     #[must_use]
     pub fn lone(&self) -> bool {
-        self.members.iter().filter(|m| m.running()).count() <= 1
+        self.members.iter().filter(|m| m.state != "stopped").count() <= 1
     }
 
     /// Every member runs and one leads.

@@ -85,6 +85,21 @@ pub enum Step {
     Tls(TlsStep),
 }
 
+impl Step {
+    /// Whether it spreads what is in a secret: that has to be what the secret holds now.
+    #[must_use]
+    pub fn follows_secrets(&self) -> bool {
+        matches!(
+            self,
+            Self::StorePasswords(_)
+                | Self::TakePasswords(_)
+                | Self::PushFile(_)
+                | Self::ChangeDatabase(_)
+                | Self::Tls(_)
+        )
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+    Cluster, Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload,
+    WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
@@ -326,7 +327,7 @@ fn standbys(observed: &Observed, role: &str) -> String {
 /// Patroni's dynamic configuration as it should be just now.
 fn wanted(
     observed: &Observed,
-    view: &crate::observed::Cluster,
+    view: &Cluster,
     desired: &Desired,
     plan: &Plan,
 ) -> Map<String, Value> {
@@ -348,14 +349,45 @@ fn wanted(
     {
         wanted.extend(membership::sync_settings(config, present));
     }
-    // Promoted in strict mode, PostgreSQL waits for any standby until Patroni lists one. Where the
-    // last other member has gone none ever comes, and only without synchronous mode does Patroni
-    // take that back: commits would wait for ever.
-    let alone = observed.planned == 1 && view.lone() && primary_stays;
-    if alone && wanted.contains_key(SYNCHRONOUS_MODE) {
-        wanted.insert(SYNCHRONOUS_MODE.into(), Value::Bool(false));
+    if primary_stays && membership::last(observed, view) && wanted.contains_key(SYNCHRONOUS_MODE) {
+        wanted.extend(alone());
     }
     wanted
+}
+
+/// Promoted in strict mode, PostgreSQL waits for any standby until Patroni lists one. Where the last
+/// other member has gone none ever comes, and only without synchronous mode does Patroni take that
+/// back: commits would wait for ever.
+fn alone() -> Map<String, Value> {
+    [(SYNCHRONOUS_MODE.to_owned(), Value::Bool(false))]
+        .into_iter()
+        .collect()
+}
+
+/// Compares the dynamic configuration, which is the leader's to keep; but for the last unit that has the
+/// primary: commits must not wait until Juju has made it the leader.
+fn dynamic(plan: &mut Plan, observed: &Observed, view: &Cluster, desired: &Desired) {
+    let Some(current) = &view.dynamic else {
+        return;
+    };
+    let leads = view.primary().and_then(|p| p.member.as_ref()) == Some(&observed.me);
+    let (wanted, why) = if observed.leader {
+        let why = "policy, scale, options or room on the volumes have changed";
+        (wanted(observed, view, desired, plan), why)
+    } else if leads && membership::last(observed, view) {
+        (alone(), "all other units have gone")
+    } else {
+        return;
+    };
+    let Some(patch) = membership::merge_difference(current, &wanted) else {
+        return;
+    };
+    let guard = patch.pointer(&format!("/postgresql/parameters/{}", disk::READ_ONLY));
+    let why = match guard.and_then(Value::as_str) {
+        Some("on") if !plan.disks.is_empty() => "a volume is full: new transactions only read",
+        _ => why,
+    };
+    plan.step(Step::PatchDynamic(patch), why);
 }
 
 fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
@@ -412,17 +444,7 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     }
     follow::plan(plan, observed, view);
     synchronous::plan(plan, observed, view);
-    if let (true, Some(current)) = (observed.leader, &view.dynamic)
-        && let Some(patch) =
-            membership::merge_difference(current, &wanted(observed, view, desired, plan))
-    {
-        let guard = patch.pointer(&format!("/postgresql/parameters/{}", disk::READ_ONLY));
-        let why = match guard.and_then(Value::as_str) {
-            Some("on") if !plan.disks.is_empty() => "a volume is full: new transactions only read",
-            _ => "policy, scale, options or room on the volumes have changed",
-        };
-        plan.step(Step::PatchDynamic(patch), why);
-    }
+    dynamic(plan, observed, view, desired);
     if desired.config.is_ok() {
         restarts::plan(plan, observed, view);
     }

@@ -33,8 +33,10 @@ pub struct Rollout {
     pub guarded: bool,
     /// Kubernetes' name of what the pods shall be made from.
     pub wanted: String,
-    /// What each pod is made from.
+    /// What each unit's pod is made from.
     pub pods: BTreeMap<Member, String>,
+    /// Pods whose unit Juju does not know, or not any more: nothing waits for them.
+    pub strangers: BTreeSet<Member>,
 }
 
 impl Rollout {
@@ -279,6 +281,17 @@ pub fn unreadable(observed: &Observed) -> Option<Problem> {
     (!(OLDEST_FORMAT..=FORMAT).contains(&format)).then_some(Problem::Format(format))
 }
 
+/// Names the pods that belong to no unit.
+#[must_use]
+pub fn strangers(rollout: &Rollout) -> Option<String> {
+    let pods: Vec<String> = rollout.strangers.iter().map(Member::to_string).collect();
+    match pods.as_slice() {
+        [] => None,
+        [pod] => Some(format!("pod {pod} has no unit in Juju")),
+        _ => Some(format!("pods {} have no unit in Juju", pods.join(", "))),
+    }
+}
+
 fn progress(rollout: &Rollout) -> String {
     let new: Vec<String> = rollout.new_pods().iter().map(|m| m.unit()).collect();
     let old: Vec<String> = rollout.old().iter().map(|m| m.unit()).collect();
@@ -328,5 +341,9 @@ pub fn tell(observed: &Observed, guarantee: &str) -> Option<Status> {
             format!("; {why}: wait for it, or go back by juju refresh to the former revision")
         }
     };
-    Some(Status::Waiting(format!("refresh: {progress}{next}")))
+    let strangers = strangers(rollout);
+    let strangers = strangers.map_or_else(String::new, |pods| format!("; {pods}"));
+    Some(Status::Waiting(format!(
+        "refresh: {progress}{strangers}{next}"
+    )))
 }

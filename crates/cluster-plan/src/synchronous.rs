@@ -71,7 +71,8 @@ pub(crate) fn plan(plan: &mut Plan, observed: &Observed, view: &Cluster) {
 }
 
 /// Where nobody leads: whether a unit that may be promoted is left at all. Patroni promotes no other, and
-/// rightly so: it may lack what was acknowledged last.
+/// rightly so: it may lack what was acknowledged last. Only where each of them is gone for certain is a
+/// person told how to go on without.
 pub(crate) fn left(plan: &mut Plan, observed: &Observed) {
     let Some(key) = observed
         .sync_key
@@ -80,10 +81,11 @@ pub(crate) fn left(plan: &mut Plan, observed: &Observed) {
     else {
         return;
     };
-    let members = membership::members(observed);
     let may_lead: BTreeSet<&String> = key.members.iter().chain([&key.leader]).collect();
-    let is_left = |name: &&String| members.iter().any(|member| member.to_string() == **name);
-    if may_lead.iter().any(is_left) {
+    if may_lead
+        .iter()
+        .any(|name| membership::may_be_there(observed, name))
+    {
         return;
     }
     let units = may_lead.into_iter().map(|name| {

@@ -42,6 +42,7 @@ fn behind() -> Observed {
         names: Names::new("pg", "dev"),
         me: member(2),
         leader: false,
+        counted: true,
         planned: 3,
         units: [member(0), member(1), member(2)].into(),
         peers: [member(0), member(1)].into(),

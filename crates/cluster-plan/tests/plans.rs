@@ -42,6 +42,7 @@ fn fresh(leader: bool) -> Observed {
         names: names(),
         me: member(0),
         leader,
+        counted: true,
         planned: 3,
         units: [member(0), member(1), member(2)].into(),
         peers: [member(1), member(2)].into(),
@@ -646,6 +647,7 @@ fn refreshing(new: u32, partition: u32) -> Observed {
             guarded: false,
             wanted: "new".into(),
             pods: pods.collect(),
+            ..Rollout::default()
         });
     }
     observed.peer_data.as_mut().unwrap().format = Some(FORMAT);

@@ -15,9 +15,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::env::HookEnv;
+use crate::refusals::Refusal;
 use crate::secrets::SecretContent;
 use crate::status::GoalState;
-use crate::tools::{HookTools, Output, Refusal, ToolError};
+use crate::tools::{HookTools, Output, ToolError};
 
 type Result<T> = std::result::Result<T, ToolError>;
 type Bag = BTreeMap<String, String>;

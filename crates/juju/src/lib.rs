@@ -66,6 +66,7 @@ mod event;
 #[cfg(feature = "harness")]
 pub mod harness;
 mod log;
+mod refusals;
 mod run;
 mod secrets;
 mod status;
@@ -78,7 +79,8 @@ pub use event::{
     WorkloadEvent,
 };
 pub use log::JujuLog;
+pub use refusals::Refusal;
 pub use run::{HookError, main, run_hook};
 pub use secrets::{SecretContent, SecretInfo, SecretSpec};
 pub use status::{Goal, GoalState, Status, StatusWord};
-pub use tools::{HookTools, Output, ProcessTools, Refusal, ToolError};
+pub use tools::{HookTools, Output, ProcessTools, ToolError};

@@ -1,7 +1,9 @@
-//! The hook tools as they are called, and what their refusals mean.
+//! The hook tools as they are called.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+use crate::refusals::Refusal;
 
 /// What a tool printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,27 +55,6 @@ impl HookTools for ProcessTools {
     }
 }
 
-/// What a refusal means, as far as charms decide on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The relation is unknown, or gone.
-    RelationNotFound,
-    /// A secret, a unit, a key is not there.
-    NotFound,
-    /// Not visible to this unit.
-    PermissionDenied,
-    /// Only for leaders.
-    NotLeader,
-    /// The call itself is wrong: a defect of the charm.
-    Usage,
-    /// Anything else.
-    Other,
-    /// The tool did not run.
-    NotRun,
-    /// It gave an answer that makes no sense.
-    Malformed,
-}
-
 /// A hook tool refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{tool}: {message}")]
@@ -90,20 +71,7 @@ impl ToolError {
     pub(crate) fn refused(tool: &'static str, output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stderr);
         let message = text.trim().trim_start_matches("ERROR ").to_owned();
-        let has = |part: &str| message.contains(part);
-        let refusal = if has("relation not found") {
-            Refusal::RelationNotFound
-        } else if has("permission denied") {
-            Refusal::PermissionDenied
-        } else if has("not the leader") || has("cannot write relation settings") {
-            Refusal::NotLeader
-        } else if has("not found") {
-            Refusal::NotFound
-        } else if output.code == 2 {
-            Refusal::Usage
-        } else {
-            Refusal::Other
-        };
+        let refusal = Refusal::of(&message, output.code);
         Self {
             tool,
             refusal,
@@ -135,31 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_by_jujus_words() {
-        let refusal = |code, text: &str| {
-            let output = Output {
-                code,
-                stderr: text.as_bytes().to_vec(),
-                ..Output::default()
-            };
-            ToolError::refused("x", &output).refusal
+    fn jujus_words_are_kept() {
+        let output = Output {
+            code: 2,
+            stderr: b"ERROR invalid value \"db:9\": relation not found\n".to_vec(),
+            ..Output::default()
         };
-        assert_eq!(
-            refusal(2, "ERROR invalid value \"db:9\": relation not found"),
-            Refusal::RelationNotFound
-        );
-        assert_eq!(
-            refusal(1, "ERROR permission denied (unauthorized access)"),
-            Refusal::PermissionDenied
-        );
-        assert_eq!(
-            refusal(1, "ERROR cannot write relation settings"),
-            Refusal::NotLeader
-        );
-        assert_eq!(
-            refusal(1, "ERROR secret \"x\" not found"),
-            Refusal::NotFound
-        );
-        assert_eq!(refusal(2, "ERROR unrecognized args"), Refusal::Usage);
+        let error = ToolError::refused("relation-get", &output);
+        assert_eq!(error.refusal, Refusal::RelationNotFound);
+        assert_eq!(error.message, "invalid value \"db:9\": relation not found");
     }
 }

@@ -1,7 +1,8 @@
 //! Relations and their databags.
 
 use super::{Bag, BagKey, Context, Result, yaml_safe};
-use crate::tools::{Refusal, ToolError};
+use crate::refusals::Refusal;
+use crate::tools::ToolError;
 
 impl Context<'_> {
     /// Ids of an endpoint's relations.
@@ -90,7 +91,8 @@ impl Context<'_> {
             .insert(key.to_owned(), value.to_owned());
     }
 
-    /// Sends the writes to databags: one call a bag, with the keys that differ.
+    /// Sends the writes to databags: one call a bag, with the keys that differ. What is written to a
+    /// relation that is gone meanwhile is dropped: nobody reads it any more.
     ///
     /// # Errors
     /// [`Refusal::NotLeader`] where leadership is gone, [`Refusal::PermissionDenied`] for a bag
@@ -110,7 +112,10 @@ impl Context<'_> {
             });
         }
         for (key, values) in writes {
-            self.send(key, values)?;
+            match self.send(key, values) {
+                Err(error) if error.refusal.is_gone() => {}
+                sent => sent?,
+            }
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{Context, Read, Result, SecretKey};
+use crate::refusals::Refusal;
 use crate::secrets::{ContentFile, SecretContent, SecretInfo, SecretSpec};
-use crate::tools::{Output, Refusal, ToolError};
+use crate::tools::{Output, ToolError};
 
 /// What a read is remembered by. A secret read by id and by label is asked for twice.
 fn name(key: SecretKey<'_>) -> String {
