@@ -100,31 +100,8 @@ pub fn observe(
         Ok((config, parameters)) => (Ok(config), parameters),
         Err(errors) => (Err(errors), None),
     };
-    let mut observed = Observed {
-        names: juju.names.clone(),
-        me: me.clone(),
-        leader: juju.leader,
-        counted: juju.counted,
-        planned: juju.planned,
-        units: juju.units.clone(),
-        peers: juju.peers.clone(),
-        leaving: juju.leaving.clone(),
-        peer_data: juju.peer_data.clone(),
-        passwords: juju
-            .passwords
-            .as_ref()
-            .map(crate::secrets::Passwords::users),
-        given: juju.given(),
-        workload: Workload::Unreachable(String::new()),
-        kubernetes: Some(kubernetes),
-        cluster: None,
-        database: None,
-        shut_out: false,
-        sync_key: None,
-        following: None,
-        unserved_relations: juju.unserved_relations.clone(),
-        tls: None,
-    };
+    let mut observed = told_by_juju(juju);
+    observed.kubernetes = Some(kubernetes);
     let major = image.as_ref().ok().and_then(|(image, _)| image.major);
     let thresholds = thresholds(&config);
     let external = juju
@@ -189,6 +166,35 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+/// What Juju alone tells; the rest is as yet unknown.
+fn told_by_juju(juju: &JujuFacts) -> Observed {
+    Observed {
+        names: juju.names.clone(),
+        me: juju.me.clone(),
+        leader: juju.leader,
+        counted: juju.counted,
+        planned: juju.planned,
+        units: juju.units.clone(),
+        peers: juju.peers.clone(),
+        leaving: juju.leaving.clone(),
+        peer_data: juju.peer_data.clone(),
+        passwords: juju
+            .passwords
+            .as_ref()
+            .map(crate::secrets::Passwords::users),
+        given: juju.given(),
+        workload: Workload::Unreachable(String::new()),
+        kubernetes: None,
+        cluster: None,
+        database: None,
+        shut_out: false,
+        sync_key: None,
+        following: None,
+        unserved_relations: juju.unserved_relations.clone(),
+        tls: None,
+    }
 }
 
 /// What is wanted of certificates.

@@ -5,6 +5,7 @@
 
 #![allow(
     unused_imports,
+    clippy::struct_excessive_bools,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -181,7 +182,9 @@ fn life(world: &World, server: &RealServer, databases: &[&str]) {
     }
     world.settle();
     let _ = world.action(0, actions::get_primary);
-    let _ = world.action(0, |hook| actions::get_password(hook, Default::default()));
+    let _ = world.action(0, |hook| {
+        actions::get_password(hook, actions::GetPassword::default())
+    });
     let set = |name: &str| actions::SetPassword {
         username: Some(name.to_owned()),
         password: None,

@@ -286,21 +286,7 @@ impl State {
             return users.map(|(name, _)| vec![some(name)]).collect();
         }
         if sql == OWNED {
-            assert_eq!(parameters[1], OWNER_MARK);
-            let mut databases: BTreeSet<&String> = BTreeSet::new();
-            let tables = self.clients.tables.iter();
-            databases.extend(
-                tables
-                    .filter(|(_, owner)| *owner == parameters[0])
-                    .map(|((d, _), _)| d),
-            );
-            return databases
-                .into_iter()
-                .map(|name| {
-                    let owned = self.clients.databases.get(name) == Some(name);
-                    vec![some(name), text(owned), text(false)]
-                })
-                .collect();
+            return self.owned(parameters);
         }
         if sql == PREFIXED {
             let databases = self.clients.databases.iter();
@@ -380,6 +366,27 @@ impl State {
         rows
     }
 
+    /// Databases in which a user owns something.
+    fn owned(&self, parameters: &[&str]) -> Rows {
+        let text = |value: bool| Some(value.to_string());
+        let some = |value: &str| Some(value.to_owned());
+        assert_eq!(parameters[1], OWNER_MARK);
+        let mut databases: BTreeSet<&String> = BTreeSet::new();
+        let tables = self.clients.tables.iter();
+        databases.extend(
+            tables
+                .filter(|(_, owner)| *owner == parameters[0])
+                .map(|((d, _), _)| d),
+        );
+        databases
+            .into_iter()
+            .map(|name| {
+                let owned = self.clients.databases.get(name) == Some(name);
+                vec![some(name), text(owned), text(false)]
+            })
+            .collect()
+    }
+
     /// Runs a statement about clients; false where it is not one.
     pub fn run_client(&mut self, unit: u32, sql: &str, database: &str, transaction: bool) -> bool {
         let bare = sql.replace(['"', '\''], "");
@@ -396,10 +403,6 @@ impl State {
             {
                 assert!(self.marks.contains(*mark), "schema {mark}");
                 self.role(name).marked = true;
-            }
-            ["SET", "LOCAL", "ROLE", name] => {
-                assert!(transaction, "only a transaction has a local role");
-                self.role(name);
             }
             ["REVOKE", "ALL", "ON", "DATABASE", name, "FROM", "PUBLIC"] => {
                 assert!(clients.databases.contains_key(*name), "database {name}");
@@ -495,6 +498,9 @@ impl State {
                 let member = self.roles[*user].groups.contains(*role);
                 assert!(member, "{user} cannot take {role}");
                 clients.takes.insert((*user).into(), (*role).into());
+            }
+            ["SET", "LOCAL", "ROLE", name] => {
+                self.role(name);
             }
             ["ALTER", "ROLE", user, "PASSWORD", "NULL"] => self.role(user).verifier = None,
             ["ALTER", "ROLE", user, attributes @ ..]

@@ -239,18 +239,8 @@ impl State {
                 "template1",
                 "FROM",
                 "PUBLIC",
-            ] => {}
-            ["CREATE", "SCHEMA", mark] => {
-                assert!(
-                    self.marks.insert((*mark).to_owned()),
-                    "schema {mark} exists"
-                );
-            }
-            ["DO", "DECLARE", "marked", ..] => {}
-            ["ALTER", "ROLE", name, "RESET", "ALL"] => {
-                self.role(name);
-            }
-            [
+            ]
+            | [
                 "REVOKE",
                 "CREATE",
                 "ON",
@@ -258,7 +248,17 @@ impl State {
                 "public",
                 "FROM",
                 "PUBLIC",
-            ] => {}
+            ]
+            | ["DO", "DECLARE", "marked", ..] => {}
+            ["CREATE", "SCHEMA", mark] => {
+                assert!(
+                    self.marks.insert((*mark).to_owned()),
+                    "schema {mark} exists"
+                );
+            }
+            ["ALTER", "ROLE", name, "RESET", "ALL"] => {
+                self.role(name);
+            }
             ["CREATE", "ROLE", name, attributes @ ..] => {
                 let mut role = Role::default();
                 attribute(&mut role, attributes);

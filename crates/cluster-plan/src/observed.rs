@@ -272,6 +272,7 @@ impl Workload {
 }
 
 /// What Pebble and the container's files tell.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default)]
 pub struct WorkloadFacts {
     /// Version of PostgreSQL in the image, e.g. `15.18`; none where it can't be found.

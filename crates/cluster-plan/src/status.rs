@@ -264,6 +264,14 @@ fn filling(observed: &Observed, plan: &Plan) -> String {
     }
 }
 
+fn foreign(found: &Foreign) -> String {
+    let object = &found.object;
+    match &found.whose {
+        Some(whose) => format!("{object} belongs to {whose}: give one another name"),
+        None => format!("{object} is not this application's: delete or rename it"),
+    }
+}
+
 fn text(problem: &Problem, observed: &Observed) -> Status {
     let app = observed.names.app();
     Status::Blocked(match problem {
@@ -273,14 +281,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::Kubernetes(why) => {
             return Status::Waiting(format!("Kubernetes API fails, trying again: {why}"));
         }
-        Problem::Foreign(Foreign {
-            object,
-            whose: Some(whose),
-            ..
-        }) => format!("{object} belongs to {whose}: give one another name"),
-        Problem::Foreign(Foreign { object, .. }) => {
-            format!("{object} is not this application's: delete or rename it")
-        }
+        Problem::Foreign(found) => foreign(found),
         Problem::NameTooLong(most) => format!(
             "the application's name has {} characters, deploy it with {most} at most",
             app.len()
