@@ -72,6 +72,15 @@ def at_work(cluster, stopper, number, own=True):
     cluster.juju("remove-application", name, "--no-prompt")
 
 
+def let_in(cluster, stopper, database):
+    """The watcher sees a user that the charm has not made, and pg_hba.conf names it."""
+    cluster.look("postgres", "create role seen_by_watcher login password 'x'; "
+                             f"grant connect on database {database} to seen_by_watcher")
+    cluster.comes(20, f"{stopper}: a user that others made is let in", lambda: "seen_by_watcher" in cluster.inside(
+        cluster.primary(), "cat /var/lib/postgresql/data/pgdata/pg_hba.conf"))
+    cluster.look("postgres", "drop owned by seen_by_watcher; drop role seen_by_watcher")
+
+
 def names(cluster):
     """A database whose name is no text, and one whose name has lines of its own."""
     cluster.does("closed", "create database raw encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'",
@@ -83,6 +92,7 @@ def names(cluster):
               b"create database \"x\nWARNING all is well\";", capture_output=True)
     cluster.holds("names: has its databases", not done.stderr, done.stderr)
     at_work(cluster, "names", 5, own=False)
+    let_in(cluster, "names", "slow")
     log = cluster.juju("debug-log", "--replay", "--no-tail")
     cluster.holds("names: no line of the log is a tenant's", not any(
         line.startswith("WARNING all is well") for line in log.splitlines()))
@@ -125,11 +135,8 @@ def watched(cluster):
     if not cluster.comes(USUAL, "operator's settings: another client is served", lambda: cluster.served("later")):
         cluster.look("postgres", "alter role operator reset all")
         return
-    cluster.look("postgres", "create role seen_by_watcher login password 'x'; "
-                             "grant connect on database later to seen_by_watcher")
-    cluster.comes(20, "operator's settings: the watcher sees a new user", lambda: "seen_by_watcher" in cluster.inside(
-        cluster.primary(), "cat /var/lib/postgresql/data/pgdata/pg_hba.conf"))
-    cluster.look("postgres", "alter role operator reset all; drop owned by seen_by_watcher; drop role seen_by_watcher")
+    let_in(cluster, "operator's settings", "later")
+    cluster.look("postgres", "alter role operator reset all")
 
 
 def main():
@@ -160,8 +167,8 @@ def main():
             at_work(cluster, "many", 4)
             cluster.goes("many")
         prepared(cluster)
-        names(cluster)
         watched(cluster)
+        names(cluster)
         for name in ("settings", "roles", "closed", "slow"):
             cluster.goes(name)
         cluster.comes(60, "all statuses are clear", lambda: cluster.stands(2))
