@@ -1,6 +1,7 @@
 //! The files that the charm writes into the workload: what each says, its mode and its owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use cluster_plan::disk::READ_ONLY;
 use cluster_plan::names::{Member, Names, PGDATA, SHARED_SOCKETS};
@@ -145,10 +146,31 @@ pub fn patroni_yml(wanted: &PatroniFile<'_>) -> Result<File, RenderError> {
         .map_err(error)?;
     Ok(File {
         path: PATRONI_YML,
-        content: text.into(),
+        content: for_yaml(&text).into(),
         mode: 0o600,
         owner: "postgres",
     })
+}
+
+/// JSON as YAML reads it: what YAML takes for the end of a line, or does not take at all, is written as
+/// JSON's escape. Only values have such characters.
+fn for_yaml(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                // Writing into a string cannot fail.
+                let _ = write!(safe, "\\u{:04x}", u32::from(character));
+            }
+            _ => safe.push(character),
+        }
+    }
+    safe
 }
 
 /// Parameters that differ between two of these files.

@@ -95,7 +95,7 @@ fn of(tls: Option<Tls>) -> (Vec<String>, Value) {
 proptest! {
     #[test]
     fn patroni_yml_says_what_it_is_given(
-        passwords in proptest::collection::vec("\\PC{1,60}|[\"'\\\\{}%:#&*!|>@`\n\t-]{1,20}", 5),
+        passwords in proptest::collection::vec("\\PC{1,60}|[\"'\\\\{}%:#&*!|>@`\n\t-]{1,20}|[ a\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{feff}]{1,8}", 5),
         values in proptest::collection::btree_map("[a-z_.]{1,20}", "\\PC{0,60}|[\"'\\\\{}%:#\n]{1,20}", 0..6),
         bootstrap: bool,
     ) {

@@ -232,6 +232,17 @@ fn turns(world: &World, server: &RealServer) {
     assert_eq!(server.sql("operator", "old", left), "0");
 }
 
+/// The members' authority is replaced, as two thirds of its life are over.
+fn authority(world: &World) {
+    world.with(|state| state.tls.now += 7 * 365 * 24 * 3600);
+    for _ in 0..4 {
+        world.with(support::State::let_patroni_work);
+        for unit in [0, 1] {
+            assert_eq!(world.hook(unit, &Event::UpdateStatus), Outcome::Done);
+        }
+    }
+}
+
 /// Their relations go, and the second unit after them.
 fn ends(world: &World, relations: &[&str]) {
     for id in relations {
@@ -599,6 +610,7 @@ fn lives(legacy: bool, planted: Option<&BTreeSet<String>>) -> Rc<RealServer> {
     if !legacy {
         turns(&world, &server);
     }
+    authority(&world);
     ends(&world, relations);
     if planted.is_some() {
         for database in databases {

@@ -27,7 +27,7 @@ pub const SERVERS_CA: &str = "/var/lib/postgresql/data/servers-ca.pem";
 
 /// Whether PostgreSQL has read its files since the members' authorities were written.
 pub const HAS_READ: &str = "SELECT (pg_catalog.pg_conf_load_time() OPERATOR(pg_catalog.>=) \
-    (pg_catalog.pg_stat_file('/var/lib/postgresql/data/identities-ca.pem')).modification)::text";
+    (pg_catalog.pg_stat_file('/var/lib/postgresql/data/identities-ca.pem', true)).modification)::text";
 
 /// How far this unit may go now.
 fn stage(juju: &JujuFacts) -> Identified {
