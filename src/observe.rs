@@ -16,7 +16,7 @@ pub mod workload;
 use cluster_plan::disk::{Level, Thresholds};
 use cluster_plan::membership::{self, Bootstrap};
 use cluster_plan::names::Member;
-use cluster_plan::observed::{Observed, PatroniVersion, ServiceState, Workload};
+use cluster_plan::observed::{Account, Observed, PatroniVersion, ServiceState, Workload};
 use cluster_plan::options::{Config, Machine, OptionError, Parameters};
 use cluster_plan::planner::Desired;
 use secrecy::SecretString;
@@ -245,7 +245,8 @@ fn look_at_account(
             .kubernetes
             .patroni_access_stands(&juju.names, &juju.me)
         {
-            Ok(stands) => facts.account_missing = !stands,
+            Ok(false) => facts.account = Account::Missing,
+            Ok(true) => {}
             Err(error) => tracing::warn!("cannot look at Patroni's account: {}", error.chain()),
         }
     }

@@ -2,7 +2,7 @@
 
 use cluster_plan::follow;
 use cluster_plan::names::{LOGS, PGDATA, SHARED_SOCKETS, STORAGE};
-use cluster_plan::observed::{Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
+use cluster_plan::observed::{Account, Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
 use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
@@ -72,7 +72,7 @@ pub fn image(
         facts.data_major = data_major(port)?;
     }
     if facts.service != ServiceState::Active {
-        facts.account_missing = account_missing(port)?;
+        facts.account = account(port)?;
     }
     let libraries = port
         .list(&format!("{INSTALLATIONS}/{major}/lib"))?
@@ -289,9 +289,12 @@ fn volume(port: &dyn Workload, major: u32) -> PortResult<Volume> {
 }
 
 /// Whether Patroni has no account of its own, or the pod's is readable beside it.
-fn account_missing(port: &dyn Workload) -> PortResult<bool> {
+fn account(port: &dyn Workload) -> PortResult<Account> {
     let open = |info: FileInfo| info.mode != POD_SECRETS_MODE;
-    Ok(port.stat(KUBECONFIG)?.is_none() || port.stat(POD_SECRETS)?.is_some_and(open))
+    if port.stat(KUBECONFIG)?.is_none() || port.stat(POD_SECRETS)?.is_some_and(open) {
+        return Ok(Account::Missing);
+    }
+    Ok(Account::Own)
 }
 
 /// What `pg_controldata` prints of the data directory.

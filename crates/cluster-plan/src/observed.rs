@@ -299,9 +299,8 @@ pub struct WorkloadFacts {
     pub layer_stale: bool,
     /// State of the service `postgresql`.
     pub service: ServiceState,
-    /// Patroni would ask Kubernetes with the pod's own rights, where it does not run; where it does, its
-    /// own account is gone.
-    pub account_missing: bool,
+    /// By what Patroni asks Kubernetes.
+    pub account: Account,
 }
 
 /// The note on the volume of the configuration that Patroni was told to read last.
@@ -312,6 +311,16 @@ pub enum Note {
     Fits,
     /// It is another one, or there is none.
     Differs,
+}
+
+/// By what Patroni asks Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Account {
+    /// By its own account, as far as was looked.
+    #[default]
+    Own,
+    /// By the pod's, where Patroni does not run; where it does, its own account is gone.
+    Missing,
 }
 
 /// State of a Pebble service.

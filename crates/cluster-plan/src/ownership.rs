@@ -2,6 +2,7 @@
 //! application's first, by its labels and its owners.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::names::Names;
 
@@ -30,6 +31,17 @@ pub struct Foreign {
     pub registration: bool,
     /// Name of a Service in which there is still what this application had written.
     pub held: Option<String>,
+}
+
+/// What is wrong and what to do.
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = &self.object;
+        match &self.whose {
+            Some(whose) => write!(f, "{object} belongs to {whose}: give one another name"),
+            None => write!(f, "{object} is not this application's: delete or rename it"),
+        }
+    }
 }
 
 /// Whose it is, where it is not this application's: none where it is.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Cluster, Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload,
-    WorkloadFacts,
+    Account, Cluster, Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume,
+    Workload, WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
@@ -259,13 +259,13 @@ fn files_and_services(plan: &mut Plan, facts: &WorkloadFacts, leaving: bool) {
         plan.step(Step::SetLayer, "the services differ from the ones wanted");
     }
     let down = matches!(facts.service, ServiceState::Absent | ServiceState::Inactive);
-    if down && facts.account_missing && !leaving {
+    if down && facts.account == Account::Missing && !leaving {
         plan.step(
             Step::GivePatroniAccount,
             "what runs as postgres must not have the pod's own rights",
         );
     }
-    if facts.service == ServiceState::Active && facts.account_missing {
+    if facts.service == ServiceState::Active && facts.account == Account::Missing {
         let why = "somebody has deleted it, and without it this member can't lead";
         plan.step(Step::RenewPatroniAccount, why);
     }

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::disk::Level;
 use crate::observed::{Observed, Role};
-use crate::ownership::Foreign;
 use crate::plan::{Plan, Problem, Waiting};
 use crate::{follow, refresh, synchronous};
 
@@ -255,20 +254,17 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     Status::Active(message)
 }
 
+fn too_long(app: &str, most: usize) -> String {
+    let long = app.len();
+    format!("the application's name has {long} characters, deploy it with {most} at most")
+}
+
 /// That the own volume is filling, and what fills it.
 fn filling(observed: &Observed, plan: &Plan) -> String {
     let disk = observed.workload.facts().and_then(|f| f.disk.as_ref());
     match (plan.disks.get(&observed.me), disk) {
         (Some(_), Some(disk)) => format!("storage {} % full: {}", disk.percent, disk.filled_by),
         _ => String::new(),
-    }
-}
-
-fn foreign(found: &Foreign) -> String {
-    let object = &found.object;
-    match &found.whose {
-        Some(whose) => format!("{object} belongs to {whose}: give one another name"),
-        None => format!("{object} is not this application's: delete or rename it"),
     }
 }
 
@@ -281,11 +277,8 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::Kubernetes(why) => {
             return Status::Waiting(format!("Kubernetes API fails, trying again: {why}"));
         }
-        Problem::Foreign(found) => foreign(found),
-        Problem::NameTooLong(most) => format!(
-            "the application's name has {} characters, deploy it with {most} at most",
-            app.len()
-        ),
+        Problem::Foreign(foreign) => foreign.to_string(),
+        Problem::NameTooLong(most) => too_long(app, *most),
         Problem::Services => "failed to create k8s services".into(),
         Problem::PodLabels(why) => format!("failed to patch pod with error {why}"),
         Problem::Options(errors) => format!("Configuration Error: {}", errors.join("; ")),

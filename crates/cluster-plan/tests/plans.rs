@@ -15,8 +15,8 @@ use cluster_plan::disk::Thresholds;
 use cluster_plan::membership::sync_settings;
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::observed::{
-    Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed, PatroniVersion,
-    PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
+    Account, Cluster, ClusterMember, Database, Kubernetes, KubernetesFacts, Note, Observed,
+    PatroniVersion, PeerData, Role, ServiceState, SystemUser, Volume, Workload, WorkloadFacts,
 };
 use cluster_plan::options::{Config, OptionError};
 use cluster_plan::outlook::Change;
@@ -276,7 +276,7 @@ fn patroni_has_an_account_of_its_own_before_it_starts_and_a_new_one_where_that_i
     let Workload::Up(facts) = &mut observed.workload else {
         unreachable!()
     };
-    facts.account_missing = true;
+    facts.account = Account::Missing;
     let position = |plan: &Plan, step: &Step| steps(plan).iter().position(|one| one == step);
     let made = plan(&observed, &desired());
     let given = position(&made, &Step::GivePatroniAccount).unwrap();
