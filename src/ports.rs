@@ -9,6 +9,7 @@ mod database;
 mod kubernetes;
 mod members;
 mod random;
+mod said;
 mod secure;
 mod workload;
 
