@@ -270,7 +270,13 @@ fn options(
         _ => {}
     }
     // Without the machine's size nothing can be computed; it is asked for again next time.
-    let parameters = machine.map(|m| config.parameters(m)).transpose()?;
+    let mut parameters = machine.map(|m| config.parameters(m)).transpose()?;
+    if let (Ok((image, _)), Some(parameters)) = (image, &mut parameters)
+        && image.small_shm
+    {
+        let name = "dynamic_shared_memory_type".to_owned();
+        parameters.local.insert(name, json!("sysv"));
+    }
     Ok((config, parameters))
 }
 
