@@ -178,9 +178,10 @@ fn perform(
         context
             .action_params()
             .map_err(|error| match error.refusal {
-                juju::Refusal::Malformed => {
-                    ActionError::Refused(format!("cannot read the parameters: {}", error.message))
-                }
+                juju::Refusal::Malformed => ActionError::Refused(format!(
+                    "a parameter is not allowed, `juju show-action` tells which are: {}",
+                    error.message
+                )),
                 _ => ActionError::Juju(error.into()),
             })
     }

@@ -140,6 +140,16 @@ fn set_password_waits_for_no_member_that_is_missing() {
 }
 
 #[test]
+fn a_password_that_the_database_does_not_take_fails_with_the_reason() {
+    let world = cluster();
+    world.with(|state| state.database_away = true);
+    let refused = set(&world, 0, None, Some("long-enough")).unwrap_err();
+    let (peers, why) = refused.split_at("Failed changing the password.".len());
+    assert_eq!(peers, "Failed changing the password.");
+    assert!(why.contains("timed out"), "{refused}");
+}
+
+#[test]
 fn a_process_that_dies_in_set_password_leaves_what_a_hook_mends_and_has_set_a_timer_for_one() {
     for effect in 1..=2 {
         let world = cluster();

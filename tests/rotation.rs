@@ -17,7 +17,7 @@ use juju::{Event, SecretEvent};
 use postgresql_k8s::clients::list;
 use postgresql_k8s::clients::rotate::{Rotate, rotate};
 use postgresql_k8s::juju_port::ResultValue;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::related::*;
 use support::{Outcome, World, notice};
 
@@ -26,7 +26,7 @@ const SECOND: &str = "relation_id_5__2";
 
 fn turn(world: &World, relation: u64, retire_old: bool) -> Result<(), String> {
     let params = Rotate {
-        relation: Some(relation),
+        relation: Some(relation.into()),
         retire_old,
     };
     world.action(0, |hook| rotate(hook, &params)).map(drop)
@@ -34,7 +34,7 @@ fn turn(world: &World, relation: u64, retire_old: bool) -> Result<(), String> {
 
 fn turn_on(world: &World, unit: u32, relation: u64) -> Result<(), String> {
     let params = Rotate {
-        relation: Some(relation),
+        relation: Some(relation.into()),
         retire_old: false,
     };
     world.action(unit, |hook| rotate(hook, &params)).map(drop)
@@ -288,8 +288,17 @@ fn a_rotation_is_refused_where_it_cannot_be_made() {
     let params = Rotate::default();
     let refused = world.action(0, |hook| rotate(hook, &params)).unwrap_err();
     assert!(refused.contains("relation-id is missing"), "{refused}");
+    for odd in [json!(-1), json!(1.5), json!("database:5"), json!(1e30)] {
+        let params = Rotate {
+            relation: Some(odd.clone()),
+            retire_old: false,
+        };
+        let refused = world.action(0, |hook| rotate(hook, &params)).unwrap_err();
+        let says = format!("relation-id={odd} is not allowed, use the number");
+        assert!(refused.starts_with(&says), "{refused}");
+    }
     let params = Rotate {
-        relation: Some(5),
+        relation: Some(5.into()),
         retire_old: false,
     };
     let refused = world.action(1, |hook| rotate(hook, &params)).unwrap_err();

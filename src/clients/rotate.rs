@@ -11,6 +11,7 @@ use cluster_plan::clients::{Client, Kind, Login, USER_MARK, end_sessions, identi
 use relation_interfaces::Bag;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::list::{ROLES, SESSIONS};
 use super::memory;
@@ -32,7 +33,7 @@ const QUIET: i64 = 660;
 pub struct Rotate {
     /// Number of the relation.
     #[serde(rename = "relation-id")]
-    pub relation: Option<u64>,
+    pub relation: Option<Value>,
     /// No new credentials: the old ones go now.
     #[serde(rename = "retire-old", default)]
     pub retire_old: bool,
@@ -58,9 +59,15 @@ pub fn rotate(hook: &Hook<'_>, params: &Rotate) -> Result<ActionResult, ActionEr
     if !hook.juju.is_leader()? {
         return Err(refused("The action can be run only on leader unit"));
     }
-    let number = params
+    let given = params
         .relation
+        .as_ref()
         .ok_or_else(|| refused("relation-id is missing: list-clients tells it"))?;
+    let number = given.as_u64().ok_or_else(|| {
+        refused(format!(
+            "relation-id={given} is not allowed, use the number that list-clients tells"
+        ))
+    })?;
     let id = format!("{DATABASE}:{number}");
     if !hook.juju.relation_ids(DATABASE)?.contains(&id) {
         return Err(refused(format!(

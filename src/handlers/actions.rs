@@ -10,7 +10,7 @@ use crate::apply::password_statement;
 use crate::juju_port::{ActionResult, JujuError, ResultValue, user_names};
 use crate::observe::juju::JujuFacts;
 use crate::observe::{self, cluster};
-use crate::ports::Server;
+use crate::ports::{PortError, Server};
 
 /// Why an action fails; the text is its message.
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +169,13 @@ fn change(
                 user.name(),
                 error.chain()
             );
-            failed()
+            let why = match error {
+                PortError::Failed(_, source) => {
+                    format!("PostgreSQL says: {}", crate::error_chain(&*source))
+                }
+                other => other.chain(),
+            };
+            refused(format!("Failed changing the password. {why}"))
         })
 }
 

@@ -3,7 +3,7 @@
 use cluster_plan::follow;
 use cluster_plan::names::{LOGS, PGDATA, SHARED_SOCKETS, STORAGE};
 use cluster_plan::observed::{Account, Note, PatroniVersion, ServiceState, Volume, WorkloadFacts};
-use cluster_plan::options::{Config, OfImageKind, OptionError, locale};
+use cluster_plan::options::{Config, OfImageKind, OptionError, locale, parse_memory};
 use cluster_plan::planner::PATRONI_YML;
 use secrecy::ExposeSecret;
 
@@ -17,6 +17,10 @@ const INSTALLATIONS: &str = "/usr/lib/postgresql";
 const PATRONI_VERSION: &str = "/usr/lib/python3/dist-packages/patroni/version.py";
 /// Where a rock of the charmed distribution tells its version.
 const ROCK_VERSION: &str = "/meta.charmed-postgresql/snap.yaml";
+/// The mounts as the workload's Pebble sees them.
+const MOUNTS: &str = "/proc/mounts";
+/// Room in `/dev/shm` from which on it is used.
+const ENOUGH_SHM: u64 = 1 << 30;
 /// Libraries that are preloaded where the image has them.
 const PRELOADED: [&str; 3] = ["timescaledb", "pgaudit", "pg_stat_statements"];
 
@@ -37,6 +41,8 @@ pub struct Image {
     pub major: Option<u32>,
     /// Libraries to preload.
     pub preload: Vec<&'static str>,
+    /// `/dev/shm` has too little room for what parallel queries share.
+    pub small_shm: bool,
 }
 
 /// Looks at image and service, and at the volume: always while nothing runs on it, and while
@@ -87,9 +93,35 @@ pub fn image(
         Image {
             major: Some(major),
             preload,
+            small_shm: small_shm(port)?,
         },
         facts,
     ))
+}
+
+/// Whether `/dev/shm` is small, as it is in a container (64 MiB) unless a volume is mounted there. It
+/// stays as it is for a pod's life, so this never asks for a restart.
+fn small_shm(port: &dyn Workload) -> PortResult<bool> {
+    let mounts = port.pull(MOUNTS)?.unwrap_or_default();
+    Ok(shm_size(&String::from_utf8_lossy(&mounts)).is_some_and(|bytes| bytes < ENOUGH_SHM))
+}
+
+/// The size that the mount of `/dev/shm` tells; a tmpfs without one may have half of the memory.
+fn shm_size(mounts: &str) -> Option<u64> {
+    let fields = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let there = fields.next() == Some("/dev/shm");
+        fields.nth(1).filter(|_| there).map(str::to_owned)
+    };
+    let options = mounts.lines().rev().find_map(fields)?;
+    let size = options.split(',').find_map(|o| o.strip_prefix("size="))?;
+    // Where Kubernetes writes Ki, a mount has k.
+    let unit = if size.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        "i"
+    } else {
+        ""
+    };
+    parse_memory(&format!("{size}{unit}"))
 }
 
 /// Options whose values the image does not know: PostgreSQL would not start with them.
@@ -310,6 +342,17 @@ pub fn control_data(port: &dyn Workload, major: u32) -> PortResult<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_size_of_dev_shm_is_read_where_its_mount_tells_it() {
+        let root = "overlay / overlay rw,size=1k 0 0\n";
+        let of = |options: &str| shm_size(&format!("{root}shm /dev/shm tmpfs {options} 0 0\n"));
+        assert_eq!(of("rw,nosuid,relatime,size=65536k,inode64"), Some(64 << 20));
+        assert_eq!(of("rw,size=2g"), Some(2 << 30));
+        assert_eq!(of("rw,size=4096"), Some(4096));
+        assert_eq!(of("rw,relatime"), None);
+        assert_eq!(shm_size(root), None);
+    }
 
     #[test]
     fn patronis_version_is_found_behind_the_docstring_of_its_file() {

@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::said::said;
 use super::secure::{self, Entered, Security, Trust};
 use super::{Database, PortError, PortResult, Server};
 use crate::session::{Work, options};
@@ -105,10 +106,10 @@ impl<'a> PostgresDatabase<'a> {
         match self.runtime.block_on(bounded) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
-                Err(PortError::Forbidden(NAME, error.into()))
+                Err(PortError::Forbidden(NAME, said(error)))
             }
             Ok(Err(error)) if error.as_db_error().is_some() => {
-                Err(PortError::Failed(what.to_owned(), error.into()))
+                Err(PortError::Failed(what.to_owned(), said(error)))
             }
             Ok(Err(error)) => Err(PortError::Unreachable(NAME, error.into())),
             // What makes a client's database slow says nothing of the server.

@@ -197,8 +197,12 @@ fn mount_system(root: &Path) -> Result<(), String> {
             mount(Some(&Path::new("/").join(name)), &target, NONE, BIND, NONE),
         )?;
     }
-    for (name, mode) in [("dev/shm", "1777"), ("run", "755"), ("tmp", "1777")] {
-        let options = format!("mode={mode}");
+    // Container runtimes give `/dev/shm` 64 MiB.
+    for (name, options) in [
+        ("dev/shm", "mode=1777,size=65536k"),
+        ("run", "mode=755"),
+        ("tmp", "mode=1777"),
+    ] {
         let target = root.join(name);
         step(
             "mount memory",
@@ -207,7 +211,7 @@ fn mount_system(root: &Path) -> Result<(), String> {
                 &target,
                 Some("tmpfs"),
                 MsFlags::empty(),
-                Some(options.as_str()),
+                Some(options),
             ),
         )?;
     }

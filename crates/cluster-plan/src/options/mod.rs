@@ -1,6 +1,7 @@
 //! The options: which values each may have, and what follows from them for Patroni and PostgreSQL.
 
 mod sizing;
+mod start;
 mod table;
 mod timing;
 mod words;
@@ -170,7 +171,8 @@ impl Config {
         let mut config = Self::default();
         let mut errors = Vec::new();
         for spec in table::TABLE {
-            let Some(value) = raw.get(spec.name).filter(|value| !value.is_null()) else {
+            let given = raw.get(spec.name).filter(|value| spec.rule.is_set(value));
+            let Some(value) = given else {
                 continue;
             };
             match spec.rule.check(value) {
@@ -334,15 +336,17 @@ impl Config {
             let audit = audit.map(|(name, value)| (name.to_owned(), json!(value)));
             parameters.local.extend(audit);
         }
-        parameters
-            .dynamic
-            .insert("max_connections".into(), sizing::connections(self, machine));
-        parameters
-            .dynamic
-            .insert("max_replication_slots".into(), json!(25));
-        parameters
-            .dynamic
-            .insert("max_wal_senders".into(), json!(25));
+        start::bounded(self, machine, &parameters, &mut errors);
+        let connections = self
+            .int("experimental_max_connections")
+            .unwrap_or_else(|| sizing::connections(machine).into());
+        let fixed = [
+            ("max_connections", json!(connections)),
+            ("max_replication_slots", json!(start::WAL_SENDERS)),
+            ("max_wal_senders", json!(start::WAL_SENDERS)),
+        ];
+        let fixed = fixed.map(|(name, value)| (name.to_owned(), value));
+        parameters.dynamic.extend(fixed);
         if errors.is_empty() {
             Ok(parameters)
         } else {
@@ -384,6 +388,12 @@ fn rendered(value: &Value) -> Value {
 }
 
 impl Rule {
+    /// Whether there is a value: Juju has an empty text for an id that was taken back by hand.
+    fn is_set(self, value: &Value) -> bool {
+        let none = matches!(self, Self::Secret) && value.as_str() == Some("");
+        !(value.is_null() || none)
+    }
+
     /// The value in its canonical type, or what is allowed.
     fn check(self, value: &Value) -> Result<Value, String> {
         let ok = match self {

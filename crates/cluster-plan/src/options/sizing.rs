@@ -13,6 +13,8 @@ pub struct Machine {
     pub cores: u32,
     /// Bytes of memory.
     pub memory: u64,
+    /// They are the container's own: it has a limit. Without one the node's other pods use them too.
+    pub limited: bool,
 }
 
 impl Machine {
@@ -25,12 +27,38 @@ impl Machine {
             (a, b) => a.or(b),
         };
         let millicores = smaller(parse_cpu(node.0), limits.0.and_then(parse_cpu)).unwrap_or(1000);
-        let memory = smaller(parse_memory(node.1), limits.1.and_then(parse_memory));
+        let limit = limits.1.and_then(parse_memory);
+        let memory = smaller(parse_memory(node.1), limit);
         Self {
             cores: u32::try_from(millicores / 1000).unwrap_or(u32::MAX).max(1),
             memory: memory.unwrap_or(1 << 30),
+            limited: limit.is_some(),
         }
     }
+
+    /// Bytes that a member may use at the most, by its options too.
+    pub(super) fn available(&self, config: &Config) -> u64 {
+        let limit = limit(config);
+        limit.map_or(self.memory, |bytes| self.memory.min(bytes))
+    }
+
+    /// Bytes that a member is made for. Nobody says how much of a node is left for a pod without a
+    /// limit, and how many members run there may not matter, as each would restart when one comes: so
+    /// it is half of the node.
+    fn counted_on(&self, config: &Config) -> u64 {
+        let available = self.available(config);
+        if self.limited || limit(config).is_some() {
+            available
+        } else {
+            available / 2
+        }
+    }
+}
+
+/// What the operator grants a member, in bytes.
+fn limit(config: &Config) -> Option<u64> {
+    let megabytes = config.int("profile_limit_memory")?;
+    Some(u64::try_from(megabytes).ok()? * 1_000_000)
 }
 
 /// Millicores of a Kubernetes quantity: `2`, `500m`, `1.5`.
@@ -106,14 +134,9 @@ pub(super) fn workers(
     values
 }
 
-/// `max_connections`.
-pub(super) fn connections(config: &Config, machine: &Machine) -> Value {
-    let computed = i64::from(machine.cores.saturating_mul(4).max(100));
-    json!(
-        config
-            .int("experimental_max_connections")
-            .unwrap_or(computed)
-    )
+/// `max_connections` without an option.
+pub(super) fn connections(machine: &Machine) -> u32 {
+    machine.cores.saturating_mul(4).max(100)
 }
 
 /// Shared buffers and the planner's idea of the cache; pages are 8 KiB.
@@ -124,14 +147,10 @@ pub(super) fn memory(
     errors: &mut Vec<OptionError>,
 ) {
     const PAGE: u64 = 8192;
-    let limit = config
-        .int("profile_limit_memory")
-        .and_then(|mb| u64::try_from(mb).ok());
-    let available = limit.map_or(machine.memory, |mb| machine.memory.min(mb * 1_000_000));
     let wanted = config
         .int("memory_shared_buffers")
         .and_then(|pages| u64::try_from(pages).ok());
-    let most = available / 10 * 4 / PAGE;
+    let most = machine.available(config) / 10 * 4 / PAGE;
     if let Some(pages) = wanted.filter(|pages| *pages > most) {
         let allowed = format!("16 to {most} (40 % of the memory)");
         errors.push(error("memory_shared_buffers", &json!(pages), allowed));
@@ -139,11 +158,12 @@ pub(super) fn memory(
     if config.text("profile") == Some("testing") {
         return;
     }
-    let shared = wanted.unwrap_or((available / 4 / PAGE).max(16));
+    let memory = machine.counted_on(config);
+    let shared = wanted.unwrap_or((memory / 4 / PAGE).max(16));
     parameters
         .dynamic
         .insert("shared_buffers".into(), json!(shared));
-    let cache = (available / PAGE).saturating_sub(shared).max(1);
+    let cache = (memory / PAGE).saturating_sub(shared).max(1);
     parameters
         .local
         .insert("effective_cache_size".into(), json!(cache));
@@ -172,7 +192,8 @@ mod tests {
             machine,
             Machine {
                 cores: 1,
-                memory: 2 << 30
+                memory: 2 << 30,
+                limited: true,
             }
         );
         let machine = Machine::from_quantities(("8", "16Gi"), (None, None));
@@ -180,7 +201,8 @@ mod tests {
             machine,
             Machine {
                 cores: 8,
-                memory: 16 << 30
+                memory: 16 << 30,
+                limited: false,
             }
         );
     }

@@ -8,6 +8,7 @@ use super::*;
 const MACHINE: Machine = Machine {
     cores: 4,
     memory: 8 << 30,
+    limited: true,
 };
 
 fn raw(pairs: &[(&str, Value)]) -> BTreeMap<String, Value> {
@@ -217,4 +218,94 @@ fn quorum_commit_needs_a_patroni_that_knows_it() {
         crate::membership::sync_settings(&Config::default(), 3)["synchronous_mode"],
         json!(true)
     );
+}
+
+#[test]
+fn a_pod_without_a_limit_is_made_for_half_of_its_node_however_many_members_there_are() {
+    let config = Config::new(&raw(&[("profile", json!("production"))])).unwrap();
+    let shared = Machine {
+        limited: false,
+        ..MACHINE
+    };
+    let parameters = config.parameters(&shared).unwrap();
+    assert_eq!(parameters.dynamic["shared_buffers"], json!(131_072));
+    assert_eq!(parameters.local["effective_cache_size"], json!(393_216));
+    let granted = raw(&[("profile_limit_memory", json!(4000))]);
+    let parameters = Config::new(&granted).unwrap().parameters(&shared).unwrap();
+    assert_eq!(
+        parameters.dynamic["shared_buffers"],
+        json!(4_000_000_000_u64 / 4 / 8192),
+        "what the operator grants is counted on whole"
+    );
+}
+
+#[test]
+fn options_within_their_range_that_no_server_starts_with_are_refused_with_the_most_that_one_does() {
+    let huge = Machine {
+        memory: 1 << 40,
+        ..MACHINE
+    };
+    let locks = "instance_max_locks_per_transaction";
+    for (option, value, machine, why) in [
+        ("experimental_max_connections", 262_143, MACHINE, "memory"),
+        ("experimental_max_connections", 262_143, huge, "processes"),
+        (
+            "memory_max_prepared_transactions",
+            262_143,
+            MACHINE,
+            "memory",
+        ),
+        (locks, 2_147_483_647, MACHINE, "memory"),
+        (locks, 2_147_483_647, huge, "memory"),
+    ] {
+        let given = |value: u64| Config::new(&raw(&[(option, json!(value))])).unwrap();
+        let errors = given(value).parameters(&machine).unwrap_err();
+        assert_eq!(errors.len(), 1, "{option}");
+        assert_eq!(errors[0].option, option);
+        assert!(errors[0].allowed.contains(why), "{errors:?}");
+        let most: u64 = errors[0]
+            .allowed
+            .split(' ')
+            .nth(2)
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(given(most).parameters(&machine).is_ok(), "{option}={most}");
+        assert!(given(most + 1).parameters(&machine).is_err(), "{option}");
+    }
+}
+
+#[test]
+fn options_count_together() {
+    let both = raw(&[
+        ("experimental_max_connections", json!(20_000)),
+        ("instance_max_locks_per_transaction", json!(1000)),
+    ]);
+    let errors = Config::new(&both)
+        .unwrap()
+        .parameters(&MACHINE)
+        .unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].option, "instance_max_locks_per_transaction");
+}
+
+#[test]
+fn the_smallest_pod_takes_what_every_server_has() {
+    let small = Machine {
+        cores: 1,
+        memory: 16 << 20,
+        limited: true,
+    };
+    let usual = raw(&[
+        ("experimental_max_connections", json!(100)),
+        ("instance_max_locks_per_transaction", json!(64)),
+        ("request_track_activity_query_size", json!(1024)),
+    ]);
+    assert!(Config::new(&usual).unwrap().parameters(&small).is_ok());
+}
+
+#[test]
+fn an_empty_id_of_a_secret_is_none() {
+    let config = Config::new(&raw(&[(SYSTEM_USERS, json!(""))])).unwrap();
+    assert_eq!(config, Config::default());
 }

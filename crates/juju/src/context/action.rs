@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use super::{Context, Result};
+use crate::refusals::Refusal;
+use crate::tools::ToolError;
 
 impl Context<'_> {
     /// Parameters of the action.
@@ -10,7 +12,12 @@ impl Context<'_> {
     /// # Errors
     /// [`crate::Refusal::Malformed`] where they are not of that type; the text names the parameter.
     pub fn action_params<T: DeserializeOwned>(&self) -> Result<T> {
-        self.read("action-get", &["--format=json"])
+        let given: serde_json::Value = self.read("action-get", &["--format=json"])?;
+        T::deserialize(given).map_err(|error| ToolError {
+            tool: "action-get",
+            refusal: Refusal::Malformed,
+            message: error.to_string(),
+        })
     }
 
     /// Results of the action. A key with periods makes nested results; letters are lower-case.
