@@ -131,7 +131,7 @@ pub fn reconcile(
         return Ok(Outcome::default());
     }
     let mut memory = Memory::parse(juju.memory(memory::KEY)?.as_deref());
-    memory.sweep |= occasion.sweep;
+    memory.sweep |= occasion.sweep || groups_gone(observation);
     let relations = relations(juju, &memory, occasion)?;
     let server = database::server(facts, &observation.observed);
     moved(ports, &mut memory, observation, server.as_ref());
@@ -242,6 +242,17 @@ fn stale(known: &Known, terms: &Terms, external: &External<'_>) -> bool {
 fn asks(memory: &Memory, relations: &BTreeMap<u64, Relation>) -> bool {
     let mut known = relations.keys().filter_map(|number| memory.get(*number));
     known.any(|known| known.external)
+}
+
+/// Somebody has dropped a group by which `pg_hba.conf` lets clients in; the one that this hook has made
+/// is empty.
+fn groups_gone(observation: &Observation) -> bool {
+    let database = observation.observed.database.as_ref();
+    let groups = [
+        cluster_plan::clients::CLIENTS,
+        cluster_plan::clients::ANY_DATABASE,
+    ];
+    database.is_some_and(|seen| groups.iter().any(|name| !seen.roles.contains_key(*name)))
 }
 
 /// Another primary than the one that clients were last served from may lack the last users.

@@ -4,7 +4,7 @@
 //! be, and in which databases, so that a hook looks into all of them only when the former have
 //! changed or while something is in the way, and else into those alone that are new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::POSTGRES;
 use cluster_plan::extensions::{
@@ -29,8 +29,10 @@ SELECT e.name::pg_catalog.text, pg_catalog.array_to_string(v.requires, ','), \
 FROM pg_catalog.pg_available_extensions e JOIN pg_catalog.pg_available_extension_versions v \
   ON v.name = e.name AND v.version = e.default_version";
 
-/// What a database has.
-pub const INSTALLED: &str = "SELECT extname::pg_catalog.text FROM pg_catalog.pg_extension";
+/// What a database has, and whether `operator` has made it.
+pub const INSTALLED: &str = "\
+SELECT extname::pg_catalog.text, (extowner OPERATOR(pg_catalog.=) 10::pg_catalog.oid)::pg_catalog.text \
+FROM pg_catalog.pg_extension";
 
 /// Key in the unit's state at the controller.
 const MEMORY: &str = "extensions";
@@ -182,12 +184,11 @@ impl Work<'_> {
         for (database, lacks) in &changes.create {
             problems.extend(self.create(database, lacks, &seen)?);
         }
-        let databases: Vec<&str> = seen.installed.keys().map(String::as_str).collect();
-        let (free, in_use) = self.free(&changes.withdraw, &databases)?;
+        let (free, in_use) = self.free(&changes.withdraw, &seen)?;
         problems.extend(in_use);
-        let stays = self.withdraw(&free, &databases)?;
+        let stays = self.withdraw(&free, &seen)?;
         // What is left somewhere is taken back when that can be done.
-        if stays.is_empty() && databases.len() == self.databases.len() {
+        if stays.is_empty() && seen.installed.len() == self.databases.len() {
             for extension in &free {
                 changes.made.remove(extension.name);
             }
@@ -222,9 +223,9 @@ impl Work<'_> {
         for database in &self.databases {
             match self.database.look_in(self.server, database, INSTALLED) {
                 Ok(rows) => {
-                    let names = rows.into_iter().filter_map(|row| row.into_iter().next()?);
-                    let names = names.collect();
+                    let (names, theirs) = installed(rows);
                     seen.installed.insert((*database).to_owned(), names);
+                    seen.of_others.insert((*database).to_owned(), theirs);
                 }
                 Err(error) => problems.push(in_the_way(database, error)?),
             }
@@ -282,15 +283,15 @@ impl Work<'_> {
     fn withdraw(
         &self,
         extensions: &[Extension],
-        databases: &[&str],
+        seen: &Catalogues,
     ) -> PortResult<Vec<ExtensionProblem>> {
         let mut stays = Vec::new();
         if extensions.is_empty() {
             return Ok(stays);
         }
         tracing::info!("in every database: {}", withdraw(extensions));
-        for database in databases {
-            if let Err(error) = self.run(database, &withdraw(extensions)) {
+        for (database, own) in owned(extensions, seen) {
+            if let Err(error) = self.run(database, &withdraw(&own)) {
                 stays.push(in_the_way(database, error)?);
             }
         }
@@ -302,14 +303,14 @@ impl Work<'_> {
     fn free(
         &self,
         extensions: &[Extension],
-        databases: &[&str],
+        seen: &Catalogues,
     ) -> PortResult<(Vec<Extension>, Vec<ExtensionProblem>)> {
         let mut free: Vec<Extension> = Vec::new();
         let mut in_use = Vec::new();
         'extensions: for extension in extensions {
             free.push(*extension);
-            for database in databases {
-                match self.run(database, &try_to_withdraw(&free)) {
+            for (database, own) in owned(&free, seen) {
+                match self.run(database, &try_to_withdraw(&own)) {
                     Err(error @ PortError::Failed(..)) => {
                         tracing::warn!("{} stays: {}", extension.name, error.chain());
                         in_use.push(ExtensionProblem::InUse {
@@ -336,6 +337,31 @@ impl Work<'_> {
         let statements: Vec<SecretString> = statements.into_iter().map(Into::into).collect();
         self.database.run(self.server, database, true, &statements)
     }
+}
+
+/// Of these extensions, those that the charm has made in each database.
+fn owned<'a>(extensions: &[Extension], seen: &'a Catalogues) -> BTreeMap<&'a str, Vec<Extension>> {
+    let mut found: BTreeMap<&str, Vec<Extension>> = BTreeMap::new();
+    for extension in extensions {
+        for database in seen.with(extension.name) {
+            found.entry(database).or_default().push(*extension);
+        }
+    }
+    found
+}
+
+/// The extensions of a database, and those that others than `operator` have made.
+fn installed(rows: Vec<Vec<Option<String>>>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut all, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        let mut cells = row.into_iter().flatten();
+        let Some(name) = cells.next() else { continue };
+        if cells.next().as_deref() != Some("true") {
+            theirs.insert(name.clone());
+        }
+        all.insert(name);
+    }
+    (all, theirs)
 }
 
 /// A database that refuses is told; one that is out of reach is so with all others.

@@ -40,7 +40,7 @@ UNION ALL \
 SELECT 'role', r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, \
   EXISTS (SELECT 1 FROM pg_catalog.pg_roles p WHERE pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER') \
     AND (p.rolsuper OR p.rolname IN ('pg_execute_server_program', 'pg_read_server_files', \
-      'pg_write_server_files', 'pg_use_reserved_connections')))::pg_catalog.text, \
+      'pg_write_server_files', 'pg_signal_backend', 'pg_use_reserved_connections')))::pg_catalog.text, \
   EXISTS (SELECT 1 FROM marked WHERE mark = $4::pg_catalog.text AND id = r.oid)::pg_catalog.text, \
   NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_roles r WHERE r.rolname = $2::pg_catalog.text \

@@ -10,13 +10,14 @@ use cluster_plan::planner::PATRONI_YML;
 use super::juju::JujuFacts;
 use crate::ports::{Ports, Server};
 
-/// Name, whether it is a superuser, and the databases that it may enter (a JSON list), of users that
+/// Name, whether it is a superuser, and the databases that it may enter (a list, each name's bytes in
+/// hexadecimal, for not every one is text), of users that
 /// are neither the charm's own, nor a client's of the charm, nor a directory's. The watcher runs it
 /// too, by a shell and within double quotes.
 pub const GUESTS: &str = "\
 SELECT r.rolname::pg_catalog.text, r.rolsuper::pg_catalog.text, \
-  (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)::pg_catalog.text \
-     FROM pg_catalog.pg_database d \
+  (SELECT pg_catalog.string_agg(pg_catalog.encode(pg_catalog.textsend(d.datname::pg_catalog.text), 'hex'), \
+       ',' ORDER BY d.datname) FROM pg_catalog.pg_database d \
      WHERE d.datallowconn AND NOT d.datistemplate \
      AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')) \
 FROM pg_catalog.pg_roles r WHERE r.rolcanlogin \
@@ -62,13 +63,12 @@ fn rule(row: Vec<Option<String>>) -> Option<String> {
     let mut cells = row.into_iter();
     let mut next = || cells.next().flatten();
     let (name, superuser) = (next()?, next()? == "true");
-    let databases: Vec<String> = next()
-        .and_then(|list| serde_json::from_str(&list).ok())
-        .unwrap_or_default();
-    let databases: Vec<String> = databases
-        .iter()
-        .filter(|name| sayable(name))
-        .map(|name| identifier(name))
+    let list = next().unwrap_or_default();
+    let databases: Vec<String> = list
+        .split(',')
+        .filter_map(text_of)
+        .filter(|name| !name.is_empty() && sayable(name))
+        .map(|name| identifier(&name))
         .collect();
     let databases = match (superuser, databases.is_empty()) {
         (true, _) => "all".to_owned(),
@@ -76,6 +76,14 @@ fn rule(row: Vec<Option<String>>) -> Option<String> {
         (false, true) => return None,
     };
     sayable(&name).then(|| format!("host {databases} {} 0.0.0.0/0 md5", identifier(&name)))
+}
+
+/// The text whose bytes these are, in hexadecimal; none where they are of no text.
+fn text_of(digits: &str) -> Option<String> {
+    let bytes = (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
 }
 
 /// `pg_hba.conf` can name it, and takes it for nothing but a name.
@@ -108,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_user_enters_what_its_rights_let_it_enter() {
-        let some = row([Some("a \"b\""), Some("false"), Some(r#"["app","o\"1"]"#)]);
+        // The second one's bytes are no text.
+        let some = row([Some("a \"b\""), Some("false"), Some("617070,ff00,6f2231")]);
         assert_eq!(
             rule(some).as_deref(),
             Some(r#"host "app","o""1" "a ""b""" 0.0.0.0/0 md5"#)
@@ -126,7 +135,7 @@ mod tests {
             [Some("nobody"), Some("false"), None],
             [Some("two\nlines"), Some("true"), None],
             [Some("/^.*$"), Some("true"), None],
-            [Some("u"), Some("false"), Some(r#"["/all"]"#)],
+            [Some("u"), Some("false"), Some("2f616c6c")],
         ] {
             assert_eq!(rule(row(cells)), None, "{cells:?}");
         }

@@ -37,7 +37,9 @@ impl Extensions {
         }
         assert_eq!(sql, INSTALLED);
         let installed = self.installed.get(database).into_iter().flatten();
-        installed.map(|name| vec![Some(name.clone())]).collect()
+        installed
+            .map(|name| vec![Some(name.clone()), Some("true".into())])
+            .collect()
     }
 
     /// Runs a statement about extensions; none where it is not one.

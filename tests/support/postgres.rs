@@ -332,14 +332,16 @@ impl State {
         });
         let rows = others.map(|(name, role)| {
             let databases = self.databases();
-            let databases: Vec<&String> = databases
+            let hex = |name: &String| name.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let databases: Vec<String> = databases
                 .iter()
                 .filter(|database| role.groups.contains(*database))
+                .map(hex)
                 .collect();
             vec![
                 Some(name.clone()),
                 Some(role.superuser.to_string()),
-                Some(serde_json::to_string(&databases).unwrap()),
+                Some(databases.join(",")),
             ]
         });
         rows.collect()

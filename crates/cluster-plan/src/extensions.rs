@@ -18,6 +18,24 @@ pub struct Catalogues {
     pub available: BTreeMap<String, Available>,
     /// Extensions that are there, by database.
     pub installed: BTreeMap<String, BTreeSet<String>>,
+    /// Those of them that others than `operator` have made, by database.
+    pub of_others: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Catalogues {
+    /// Databases in which the charm has made an extension.
+    #[must_use]
+    pub fn with(&self, name: &str) -> Vec<&str> {
+        let of_others = |database| {
+            let theirs = self.of_others.get(database);
+            theirs.is_some_and(|names| names.contains(name))
+        };
+        self.installed
+            .iter()
+            .filter(|(database, names)| names.contains(name) && !of_others(*database))
+            .map(|(database, _)| database.as_str())
+            .collect()
+    }
 }
 
 /// An extension that the image has.
@@ -142,10 +160,9 @@ pub fn changes(wanted: &[Extension], made: &BTreeSet<String>, seen: &Catalogues)
         }
     }
     let kept = required(there.iter().map(|e| e.name.to_owned()), seen);
-    let somewhere: BTreeSet<&String> = seen.installed.values().flatten().collect();
     let going: BTreeSet<String> = made
         .iter()
-        .filter(|name| !kept.contains(*name) && somewhere.contains(name))
+        .filter(|name| !kept.contains(*name) && !seen.with(name).is_empty())
         .cloned()
         .collect();
     changes.withdraw = going
@@ -322,6 +339,7 @@ mod tests {
                 .iter()
                 .map(|(name, installed)| ((*name).to_owned(), set(installed)))
                 .collect(),
+            of_others: BTreeMap::new(),
         }
     }
 
@@ -420,6 +438,16 @@ mod tests {
             !there.iter().any(|text| text.contains("\"cube\"")),
             "{there:?}"
         );
+    }
+
+    #[test]
+    fn what_a_client_has_made_is_not_taken_back() {
+        let mut seen = seen(&[("a", &["cube"]), ("b", &["cube"]), ("c", &["hstore"])]);
+        seen.of_others.insert("a".to_owned(), set(&["cube"]));
+        seen.of_others.insert("c".to_owned(), set(&["hstore"]));
+        let off = changes(&[], &set(&["cube", "hstore"]), &seen);
+        assert_eq!(off.withdraw, [extension("cube")]);
+        assert_eq!(seen.with("cube"), ["b"]);
     }
 
     #[test]

@@ -195,6 +195,12 @@ fn system_role(plan: &mut Statements, database: &Database, user: SystemUser) {
             }
         }
     }
+    if role.is_some_and(|role| !role.login) {
+        plan.text(
+            &format!("{name} may log in"),
+            &format!("ALTER ROLE {} LOGIN", quote(name)),
+        );
+    }
     // backup has no password until an operator sets one: it comes in by the local peer map alone.
     let fits = role.map_or(Some(user == SystemUser::Backup), |role| role.password_fits);
     if fits == Some(false) {
@@ -309,6 +315,15 @@ mod tests {
             );
         }
         assert!(!notes.iter().any(|n| n.contains("backup gets the password")));
+    }
+
+    #[test]
+    fn a_user_of_the_charms_that_others_have_shut_out_may_log_in_again() {
+        let mut database = complete();
+        database.roles.get_mut("monitoring").unwrap().login = false;
+        let texts: Vec<_> = statements(&database).into_iter().map(|s| s.sql).collect();
+        let login = "ALTER ROLE \"monitoring\" LOGIN".to_owned();
+        assert_eq!(texts, [Sql::Text(login)]);
     }
 
     #[test]

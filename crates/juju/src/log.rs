@@ -58,9 +58,22 @@ impl<S: Subscriber> Layer<S> for &'static JujuLog {
         let mut text = Text(String::new());
         event.record(&mut text);
         if let Ok(mut lines) = self.lines.lock() {
-            lines.push((*event.metadata().level(), text.0));
+            lines.push((*event.metadata().level(), in_one_line(&text.0)));
         }
     }
+}
+
+/// A line as it is, and what would end it escaped: names that others have chosen may be part of it.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 struct Text(String);
@@ -80,5 +93,16 @@ impl Visit for Text {
         } else {
             let _ = write!(self.0, " {}={value:?}", field.name());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_one_line;
+
+    #[test]
+    fn a_name_with_a_line_of_its_own_makes_none_in_the_log() {
+        let line = in_one_line("in database shop\nERROR\u{1b}[1m: é");
+        assert_eq!(line, "in database shop\\nERROR\\u{1b}[1m: é");
     }
 }
