@@ -243,7 +243,9 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
                 "no unit runs another revision, so none has to read another form",
             );
         }
-        guard(plan, observed, rollout);
+        if all {
+            guard(plan, observed, rollout);
+        }
         return;
     };
     let resumed = rollout.guarded || peer_data.resumed.as_ref() == Some(&rollout.wanted);
@@ -261,12 +263,12 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
     }
 }
 
-/// Keeps Kubernetes from replacing more than the highest pod when the next refresh comes.
+/// Keeps Kubernetes from replacing more than the highest pod when the next refresh comes, which may be
+/// as soon as all pods are of the last one's revision, before their members stand.
 fn guard(plan: &mut Plan, observed: &Observed, rollout: &Rollout) {
     let members = membership::members(observed);
     let highest = members.last().map_or(0, Member::ordinal);
-    // While a pod is away Kubernetes may still count it as one of the former revision.
-    if rollout.prepared() || rollout.partition == highest || unwell(observed).is_some() {
+    if rollout.prepared() || rollout.partition == highest {
         return;
     }
     plan.step(
