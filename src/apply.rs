@@ -9,6 +9,7 @@ use cluster_plan::names::{Member, ServiceKind};
 use cluster_plan::observed::SystemUser;
 use cluster_plan::ownership::Foreign;
 use cluster_plan::plan::{Plan, Problem, Step};
+use cluster_plan::restarts::Attempt;
 use cluster_plan::roles::{self, Sql, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,9 +17,12 @@ use serde_json::Value;
 
 use crate::juju_port::{Bag, JujuError, JujuPort};
 use crate::observe::juju::JujuFacts;
-use crate::observe::{Observation, database};
-use crate::ports::{Kubernetes, PortError, PortResult, Ports, patroni_labels};
+use crate::observe::{self, Observation, database};
+use crate::ports::{Kubernetes, PortError, PortResult, Ports, Restarted, patroni_labels};
 use crate::{scram, services};
+
+/// Key of the application bag for a restart of which no good end is known.
+pub const ATTEMPT: &str = "restart-attempt";
 
 /// Why a plan stopped.
 #[derive(Debug, thiserror::Error)]
@@ -199,13 +203,14 @@ impl Apply<'_> {
             Step::StartServices => ports.workload.replan()?,
             Step::ReloadPatroni => ports.workload.signal(crate::layer::SERVICE, "SIGHUP")?,
             Step::NoteRead => workload::note_read(ports.workload, &self.observation.files)?,
-            Step::RestartMember(member) => ports.members.restart(&names.host(member))?,
+            Step::RestartMember(member) => self.restart(member)?,
             Step::Reinitialise => ports.members.reinitialise(&names.host(me))?,
             Step::NoteRestarted(members) => {
                 let units: Vec<String> = members.iter().map(Member::unit).collect();
                 self.juju
                     .set_peer(Bag::Application, "restarted", &units.join(","))?;
             }
+            Step::NoteAttempt(attempt) => self.note_attempt(attempt.as_ref())?,
             Step::Tls(step) => tls::apply(self, step)?,
             Step::PatchDynamic(patch) => self.patch_dynamic(patch)?,
             Step::RemindPatroni(key) => ports.kubernetes.write_sync_key(&names.sync(), key)?,
@@ -248,18 +253,45 @@ impl Apply<'_> {
         owners(self.ports.kubernetes, &self.observation.observed.me)
     }
 
+    /// Through the primary, else through the first member that answers: all change the same.
     fn patch_dynamic(&self, patch: &Value) -> Result<(), PortError> {
-        let observed = &self.observation.observed;
-        let primary = observed
-            .cluster
-            .as_ref()
-            .and_then(|cluster| cluster.primary());
-        let Some(primary) = primary.and_then(|primary| primary.member.as_ref()) else {
-            return Ok(());
+        let names = &self.observation.observed.names;
+        let hosts = match primary(self.observation) {
+            Some(primary) => vec![names.host(primary)],
+            None => observe::member_hosts(self.facts),
         };
-        self.ports
-            .members
-            .patch_dynamic_config(&observed.names.host(primary), patch)
+        let mut last = Ok(());
+        for host in hosts {
+            last = self.ports.members.patch_dynamic_config(&host, patch);
+            if !matches!(last, Err(PortError::Unreachable(..))) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn note_attempt(&self, attempt: Option<&Attempt>) -> Result<(), JujuError> {
+        let text = attempt.map(Attempt::to_bag).unwrap_or_default();
+        self.juju.set_peer(Bag::Application, ATTEMPT, &text)
+    }
+
+    /// Notes what is not known to have ended well.
+    fn restart(&self, member: &Member) -> Result<(), StepError> {
+        let Observation {
+            observed, desired, ..
+        } = self.observation;
+        let mut attempt = Attempt::new(member, observed, desired);
+        match self.ports.members.restart(&observed.names.host(member))? {
+            Restarted::Done => Ok(()),
+            Restarted::Going => Ok(self.note_attempt(Some(&attempt))?),
+            Restarted::Failed => {
+                attempt.failed = true;
+                self.note_attempt(Some(&attempt))?;
+                let what = format!("restart PostgreSQL of {}", member.unit());
+                let why = "Patroni says that it failed, and its unit's log why";
+                Err(PortError::Failed(what, why.into()).into())
+            }
+        }
     }
 
     fn change_database(&self, statements: &[Statement]) -> Result<(), PortError> {

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod disk;
+pub mod failure;
 pub mod follow;
 pub mod guests;
 pub mod identity;
@@ -174,12 +175,10 @@ pub fn observe(
     identity::look_at_read(ports, &mut observed);
     look_at_account(juju, ports, scope.volume, &mut observed);
     if scope.database || juju.peer_data.is_some() && !initialised {
-        match database::look(juju, &observed, ports.database) {
-            Ok(facts) => observed.database = facts,
-            Err(database::ShutOut) => observed.shut_out = true,
-        }
+        look_into_database(juju, ports, &mut observed);
         observed.following = follow::look(juju, &observed, ports, image.major);
     }
+    failure::look(ports.workload, &mut observed);
     observed.sync_key = kubernetes::look_at_sync_key(juju, ports.kubernetes, &observed);
     Ok(Observation {
         desired: desired(config, dynamic, scope),
@@ -189,6 +188,24 @@ pub fn observe(
         leader_label,
         tls,
     })
+}
+
+fn look_into_database(juju: &JujuFacts, ports: &Ports<'_>, observed: &mut Observed) {
+    match database::look(juju, observed, ports.database) {
+        Ok(facts) => observed.database = facts,
+        Err(database::Refusal::ShutOut) => observed.shut_out = true,
+        Err(database::Refusal::Silent) => {
+            if let Some(view) = &mut observed.cluster {
+                view.silent = true;
+            }
+        }
+    }
+    if observed.database.is_some() {
+        let settings = database::settings(juju, observed, ports.database);
+        if let Some(database) = &mut observed.database {
+            database.settings = settings;
+        }
+    }
 }
 
 /// What is wanted of certificates.

@@ -154,6 +154,11 @@ pub trait Workload {
     /// # Errors
     /// When Pebble does not answer or the service does not start.
     fn restart(&self, service: &str) -> PortResult<()>;
+    /// The last lines that a service wrote.
+    ///
+    /// # Errors
+    /// When Pebble does not answer or refuses.
+    fn logs(&self, service: &str, lines: u32) -> PortResult<String>;
     /// Sends a signal to a service.
     ///
     /// # Errors
@@ -192,7 +197,7 @@ pub trait Members {
     ///
     /// # Errors
     /// When the host does not answer or refuses; the text is Patroni's.
-    fn restart(&self, host: &str) -> PortResult<()>;
+    fn restart(&self, host: &str) -> PortResult<Restarted>;
     /// Makes a member give up its data for a new copy of the leader's. It is begun when this returns.
     ///
     /// # Errors
@@ -203,6 +208,17 @@ pub trait Members {
     /// # Errors
     /// When the host does not answer or refuses; the text is Patroni's.
     fn switchover(&self, host: &str, leader: &str, candidate: Option<&str>) -> PortResult<()>;
+}
+
+/// What came of a restart within the time that a hook has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restarted {
+    /// PostgreSQL runs again.
+    Done,
+    /// It goes on; a callback tells when it is done.
+    Going,
+    /// Patroni says that it failed.
+    Failed,
 }
 
 /// The Kubernetes API.

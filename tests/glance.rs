@@ -89,6 +89,12 @@ fn a_member_that_starts_for_the_first_time_is_woken_by_its_start() {
     assert!(world.with(|state| state.units[&3].postgres_runs));
     // Even before the callback's notice has come, it shows.
     assert_eq!(world.hook(3, &changed_by(0)), Outcome::Done);
+    let waits = "awaiting to become a synchronous standby";
+    assert_eq!(world.status(3), ("waiting".into(), waits.into()));
+    // Nothing tells that it has: it looks again by itself.
+    assert!(world.with(|state| state.unit(3).timer));
+    world.with(support::State::let_patroni_work);
+    assert_eq!(world.hook(3, &notice()), Outcome::Done);
     assert_eq!(world.status(3), ("active".into(), String::new()));
 }
 

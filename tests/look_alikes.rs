@@ -207,7 +207,7 @@ fn life(world: &World, server: &RealServer, databases: &[&str]) {
 fn turns(world: &World, server: &RealServer) {
     for retire_old in [false, true, false, true] {
         let turn = rotate::Rotate {
-            relation: Some(5),
+            relation: Some(5.into()),
             retire_old,
         };
         world.action(0, |hook| rotate::rotate(hook, &turn)).unwrap();

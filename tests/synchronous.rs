@@ -49,7 +49,7 @@ fn patroni_is_reminded_and_writes_go_on() {
     let world = came_and_went();
     assert_eq!(world.hook(0, &notice()), Outcome::Done);
     let (word, message) = world.with(|state| state.app_status.clone());
-    assert_eq!(word, "active");
+    assert_eq!(word, "waiting");
     let told = "writes wait for a standby that has gone: Patroni is told";
     assert_eq!(message, told);
     world.with(|state| {
@@ -59,7 +59,7 @@ fn patroni_is_reminded_and_writes_go_on() {
     });
     assert_eq!(world.hook(0, &notice()), Outcome::Done);
     let (_, message) = world.with(|state| state.app_status.clone());
-    assert_eq!(message, "commits wait for 1 standby");
+    assert_eq!(message, "commits wait for 1 of 2 standbys");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use cluster_plan::names::{PATRONI_PORT, POSTGRESQL_PORT};
 use cluster_plan::observed::ServiceState;
-use cluster_plan::plan::{Plan, Problem, Step};
+use cluster_plan::plan::{Plan, Problem, Step, Wait};
 use cluster_plan::tls::TlsStep;
 use cluster_plan::{membership, planner, status};
 
@@ -194,7 +194,10 @@ fn say(
         || status::incomplete(&observation.observed);
     if shows_later(&plan) {
         // A timer is set already.
-    } else if membership::becomes_last(&observation.observed) {
+    } else if membership::becomes_last(&observation.observed)
+        || plan.waits.iter().any(Wait::passes_by_itself)
+    {
+        // Patroni's next loop may be the end of it.
         let config = observation.desired.config.as_ref().ok();
         retry(hook, config.map(|config| config.loop_wait() + 1));
     } else if again {

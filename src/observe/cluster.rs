@@ -27,20 +27,26 @@ pub fn look(juju: &JujuFacts, port: &dyn Members, with_dynamic: bool) -> Option<
         .iter()
         .find(|m| m.role == Role::Leader)
         .and_then(|m| m.member.clone());
-    let dynamic = match leader {
+    let mut found = Cluster {
+        members,
+        dynamic: None,
+        quorum,
+        paused: view.pause,
+        server_version: None,
+        silent: false,
+    };
+    found.dynamic = match leader {
         Some(leader) if with_dynamic => port
             .dynamic_config(&juju.names.host(&leader))
             .inspect_err(|error| tracing::warn!("{}", error.chain()))
             .ok(),
+        None if with_dynamic && found.lies() => {
+            let mut hosts = hosts.iter();
+            hosts.find_map(|host| port.dynamic_config(host).ok())
+        }
         _ => None,
     };
-    Some(Cluster {
-        members,
-        dynamic,
-        quorum,
-        paused: view.pause,
-        server_version: None,
-    })
+    Some(found)
 }
 
 fn member(names: &Names, seen: &patroni::Member) -> ClusterMember {

@@ -1,15 +1,18 @@
 //! The primary's catalogue: which roles there are, whether their passwords fit the secret, and which
 //! databases there are.
 
+use std::collections::BTreeMap;
+
 use cluster_plan::observed::{Database as Facts, Observed, RoleFacts, SystemUser};
+use cluster_plan::restarts::Settings;
 
 use super::juju::JujuFacts;
 use crate::ports::{Database, PortError, Server};
 use crate::scram;
 
 /// One row a role, one a database, one a standby that streams, one a member that commits wait for
-/// though it does not, one that tells of PUBLIC's rights, and one that tells of the schemas that mark
-/// roles.
+/// though it does not, one that tells of PUBLIC's rights, one that tells of the schemas that mark
+/// roles, and one with the number of prepared transactions.
 pub const CATALOGUE: &str = "\
 SELECT 'role', r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, r.rolsuper::pg_catalog.text, \
   r.rolpassword, \
@@ -40,7 +43,15 @@ SELECT 'awaited', name[1], NULL, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.current_setting('synchronous_standby_names') AS names, \
   pg_catalog.regexp_matches(names, '\"([^\"]+)\"', 'g') AS name \
 WHERE names !~* '^ *any' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_replication \
-  WHERE state = 'streaming' AND application_name = name[1])";
+  WHERE state = 'streaming' AND application_name = name[1]) \
+UNION ALL \
+SELECT 'prepared', pg_catalog.count(*)::pg_catalog.text, NULL, NULL, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_prepared_xacts";
+
+/// What a server runs with that it took as it started, as whole numbers.
+pub const SETTINGS: &str = "\
+SELECT s.name, s.setting FROM pg_catalog.pg_settings s \
+WHERE s.context = 'postmaster' AND s.vartype = 'integer'";
 
 /// Where the primary is reached: by the own socket where it is this unit's, else as `operator`.
 #[must_use]
@@ -59,19 +70,24 @@ pub fn server(juju: &JujuFacts, observed: &Observed) -> Option<Server> {
     Some(Server::Host(juju.names.fqdn(primary), password))
 }
 
-/// The primary does not take the password that the secret has for `operator`.
-#[derive(Debug, Clone, Copy)]
-pub struct ShutOut;
+/// Why the primary tells nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not take the password that the secret has for `operator`.
+    ShutOut,
+    /// It does not answer.
+    Silent,
+}
 
 /// The facts; none where this unit has no business with them or the primary does not answer.
 ///
 /// # Errors
-/// Where the primary refuses the password.
+/// Where the primary refuses the password, or does not answer.
 pub fn look(
     juju: &JujuFacts,
     observed: &Observed,
     port: &dyn Database,
-) -> Result<Option<Facts>, ShutOut> {
+) -> Result<Option<Facts>, Refusal> {
     let Some(server) = server(juju, observed) else {
         return Ok(None);
     };
@@ -85,8 +101,9 @@ pub fn look(
         Err(error) => {
             tracing::warn!("cannot look into the database: {}", error.chain());
             match error {
-                PortError::Forbidden(..) => Err(ShutOut),
-                _ => Ok(None),
+                PortError::Forbidden(..) => Err(Refusal::ShutOut),
+                PortError::Unreachable(..) => Err(Refusal::Silent),
+                PortError::Failed(..) | PortError::Foreign(..) => Ok(None),
             }
         }
     }
@@ -130,12 +147,52 @@ fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
             (Some("awaited"), Some(name)) => {
                 facts.awaited.insert(name);
             }
+            (Some("prepared"), Some(count)) => facts.prepared = count.parse().unwrap_or_default(),
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),
             (Some("marks"), _) => facts.marks = next().as_deref() == Some("true"),
             _ => {}
         }
     }
     facts
+}
+
+/// What each member that runs was started with, to the leader and where one waits for a restart; of
+/// one that does not answer nothing.
+pub fn settings(
+    juju: &JujuFacts,
+    observed: &Observed,
+    port: &dyn Database,
+) -> BTreeMap<String, Settings> {
+    let view = observed.cluster.as_ref();
+    let members = view.map(|view| view.members.as_slice()).unwrap_or_default();
+    if !juju.leader || !members.iter().any(|member| member.pending_restart) {
+        return BTreeMap::new();
+    }
+    let password = juju
+        .passwords
+        .as_ref()
+        .and_then(|passwords| passwords.get(SystemUser::Operator));
+    let runs = members.iter().filter(|member| member.started());
+    runs.filter_map(|seen| {
+        let member = seen.member.as_ref()?;
+        let server = if *member == juju.me {
+            Server::Own
+        } else {
+            Server::Host(juju.names.fqdn(member), password?.clone())
+        };
+        let rows = port.look(&server, SETTINGS, &[]).inspect_err(|error| {
+            tracing::warn!("cannot see what {} runs with: {}", seen.name, error.chain());
+        });
+        let setting = |row: Vec<Option<String>>| {
+            let mut cells = row.into_iter().flatten();
+            Some((cells.next()?, cells.next()?.parse().ok()?))
+        };
+        Some((
+            seen.name.clone(),
+            rows.ok()?.into_iter().filter_map(setting).collect(),
+        ))
+    })
+    .collect()
 }
 
 fn fits(juju: &JujuFacts, role: &str, stored: Option<&str>) -> Option<bool> {

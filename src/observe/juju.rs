@@ -6,6 +6,7 @@ use cluster_plan::disk::Note;
 use cluster_plan::names::{Member, Names};
 use cluster_plan::observed::{Given, PeerData, Volume};
 use cluster_plan::options::SYSTEM_USERS;
+use cluster_plan::restarts::Attempt;
 use serde_json::Value;
 
 use crate::juju_port::{Bag, Goal, JujuError, JujuPort};
@@ -314,6 +315,9 @@ fn peer_data(
                     .collect()
             })
             .unwrap_or_default(),
+        attempt: app
+            .get(crate::apply::ATTEMPT)
+            .and_then(|text| Attempt::from_bag(text, names)),
         resumed: app.get("refresh_resumed").cloned(),
         format: app.get("format").and_then(|text| text.parse().ok()),
         revision: own.get("revision").cloned(),

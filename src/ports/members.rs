@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Members, PortError, PortResult};
+use super::{Members, PortError, PortResult, Restarted};
 
 /// Longest time that one member is waited for, when any will do.
 const ONE: Duration = Duration::from_secs(2);
@@ -21,6 +21,8 @@ const SWITCHOVER: Duration = Duration::from_secs(20);
 /// Longest wait for a restart within a hook.
 const RESTART: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(1);
+/// Patroni's words for it; it has others where it has not tried.
+const RESTART_FAILED: &str = "restart failed";
 const NAME: &str = "Patroni";
 
 /// What the members are asked with.
@@ -150,11 +152,12 @@ impl Members for PatroniMembers<'_> {
             .map_err(|e| error("patch the dynamic configuration", e))
     }
 
-    fn restart(&self, host: &str) -> PortResult<()> {
+    fn restart(&self, host: &str) -> PortResult<Restarted> {
         let client = self.client(host, RESTART);
         match self.runtime.block_on(client.restart(true)) {
-            // It goes on; the restart callback tells when it is done.
-            Ok(()) | Err(Error::TimedOut { .. }) => Ok(()),
+            Ok(()) => Ok(Restarted::Done),
+            Err(Error::TimedOut { .. }) => Ok(Restarted::Going),
+            Err(Error::Status { text, .. }) if text == RESTART_FAILED => Ok(Restarted::Failed),
             Err(e) => Err(error("restart PostgreSQL", e)),
         }
     }

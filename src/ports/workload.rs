@@ -179,6 +179,15 @@ impl Workload for PebbleWorkload<'_> {
         .map(drop)
     }
 
+    fn logs(&self, service: &str, lines: u32) -> PortResult<String> {
+        let entries = self.run(
+            &format!("read the log of {service}"),
+            self.client.logs(&[service], lines),
+        )?;
+        let lines = entries.iter().map(|entry| entry.message.trim_end());
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
     fn signal(&self, service: &str, signal: &str) -> PortResult<()> {
         self.run(
             &format!("send {signal} to {service}"),

@@ -112,6 +112,8 @@ pub struct State {
     pub database_away: bool,
     /// Members whose PostgreSQL was restarted, in order.
     pub restarts: Vec<u32>,
+    /// Transactions that are prepared.
+    pub prepared: u64,
     /// Verifiers are kept with one round instead of thousands, which is as good for a test.
     pub cheap_passwords: bool,
     /// Commits that a client has heard of, counted.
@@ -178,6 +180,12 @@ pub struct Unit {
     pub bare_image: bool,
     /// A parameter waits for a restart.
     pub pending_restart: bool,
+    /// What its server was started with, where it is not what the configuration says.
+    pub settings: BTreeMap<String, u64>,
+    /// It does not come back from a restart: it is a standby then, as it was before.
+    pub fails_to_restart: bool,
+    /// PostgreSQL's log.
+    pub log: String,
     /// The charm has set itself a timer.
     pub timer: bool,
     /// It is none but the one for what is missing.
@@ -251,6 +259,7 @@ impl World {
             extensions: Extensions::default(),
             database_away: false,
             restarts: Vec::new(),
+            prepared: 0,
             lowered: false,
             forgotten: BTreeSet::new(),
             reminded: false,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cluster_plan::observed::ServiceState;
 use cluster_plan::planner::PATRONI_YML;
 use postgresql_k8s::observe::tls::{MEMBER, MEMBER_CA};
-use postgresql_k8s::ports::{Members, PortError, PortResult, Registered};
+use postgresql_k8s::ports::{Members, PortError, PortResult, Registered, Restarted};
 use postgresql_k8s::scram;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -367,10 +367,18 @@ impl Members for FakeMembers<'_> {
         Ok(())
     }
 
-    fn restart(&self, host: &str) -> PortResult<()> {
+    fn restart(&self, host: &str) -> PortResult<Restarted> {
         self.world.with(|state| {
             let ordinal = ordinal(host);
             state.restarts.push(ordinal);
+            if state.unit(ordinal).fails_to_restart {
+                let other = state.units.keys().copied().find(|o| *o != ordinal);
+                if let (true, Some(other)) = (state.holder == Some(ordinal), other) {
+                    state.promote(other);
+                }
+                return Ok(Restarted::Failed);
+            }
+            state.unit(ordinal).settings.clear();
             // A standby keeps a lowered parameter until the primary has it.
             if !state.lowered || state.holder == Some(ordinal) {
                 state.unit(ordinal).pending_restart = false;
@@ -379,8 +387,8 @@ impl Members for FakeMembers<'_> {
                 state.lowered = false;
             }
             state.effect(format!("restart {ordinal}"));
-        });
-        Ok(())
+            Ok(Restarted::Done)
+        })
     }
 
     fn reinitialise(&self, host: &str) -> PortResult<()> {

@@ -1,9 +1,11 @@
 //! The primary's catalogue, and the statements that the charm runs: each must be one that this
 //! catalogue understands and that fits it, as PostgreSQL would insist.
 
+use std::collections::BTreeMap;
+
 use cluster_plan::observed::SystemUser;
 use postgresql_k8s::clients::list::SESSIONS;
-use postgresql_k8s::observe::{follow, identity};
+use postgresql_k8s::observe::{database, follow, identity};
 use postgresql_k8s::ports::{Database, PortError, PortResult, Server};
 use postgresql_k8s::scram;
 use secrecy::{ExposeSecret, SecretString};
@@ -49,6 +51,22 @@ impl FakeDatabase<'_> {
                 Server::Own => Err(refused("no such socket")),
             }
         })
+    }
+}
+
+impl State {
+    /// What a server runs with: the configuration, but for what it has yet to be restarted for.
+    fn settings(&self, unit: u32) -> Vec<Vec<Option<String>>> {
+        let wanted = self.dynamic["postgresql"]["parameters"].as_object();
+        let mut now: BTreeMap<String, u64> = wanted
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)))
+            .collect();
+        now.extend(self.units[&unit].settings.clone());
+        now.into_iter()
+            .map(|(name, value)| vec![Some(name), Some(value.to_string())])
+            .collect()
     }
 }
 
@@ -98,6 +116,10 @@ impl Database for FakeDatabase<'_> {
                         vec![Some("standby".into()), Some(name), text(true)]
                     }),
             );
+            rows.push(vec![
+                Some("prepared".into()),
+                Some(state.prepared.to_string()),
+            ]);
             rows.extend(state.forgotten.iter().map(|ordinal| {
                 let name = format!("{APP}-{ordinal}");
                 vec![Some("awaited".into()), Some(name)]
@@ -141,6 +163,9 @@ impl Database for FakeDatabase<'_> {
             if sql == identity::HAS_READ {
                 let read = state.units[&unit].loaded.is_some();
                 return vec![vec![Some(read.to_string())]];
+            }
+            if sql == database::SETTINGS {
+                return state.settings(unit);
             }
             if sql == SESSIONS {
                 return state.sessions(unit);

@@ -2,6 +2,7 @@
 
 use cluster_plan::names::{PGDATA, STORAGE};
 use cluster_plan::observed::ServiceState;
+use postgresql_k8s::observe::failure;
 use postgresql_k8s::ports::{FileInfo, Output, PortError, PortResult, Workload};
 
 use super::{File, Unit, World};
@@ -142,6 +143,7 @@ impl Workload for FakeWorkload<'_> {
                 let lines: Vec<String> = paths.iter().map(|path| format!("7\t{path}\n")).collect();
                 Ok(printed(&lines.concat()))
             }
+            ["sh", "-c", script] if *script == failure::NEWEST_LOG[2] => Ok(printed(&unit.log)),
             ["locale", "-a"] => Ok(printed("C\nC.utf8\nde_DE.utf8\nPOSIX\n")),
             ["test", "-f", path] => Ok(Output {
                 code: i32::from(*path != "/usr/share/zoneinfo/Europe/Berlin"),
@@ -292,6 +294,10 @@ impl Workload for FakeWorkload<'_> {
         assert_eq!(service, "renewal");
         self.effect("set timer");
         self.unit(|unit| assert!(unit.renewal.services.contains_key(service)))
+    }
+
+    fn logs(&self, _: &str, _: u32) -> PortResult<String> {
+        self.unit(|_| String::new())
     }
 
     fn signal(&self, _: &str, signal: &str) -> PortResult<()> {

@@ -10,6 +10,7 @@ pub mod clients;
 pub mod disk;
 pub mod extensions;
 pub mod external;
+pub mod failure;
 pub mod follow;
 pub mod glance;
 pub mod membership;

@@ -118,6 +118,8 @@ pub struct PeerData {
     pub volumes: BTreeMap<Member, Volume>,
     /// Application bag `restarted`: members that have had their restart in this round.
     pub restarted: BTreeSet<Member>,
+    /// Application bag `restart-attempt`: a restart of which no good end is known.
+    pub attempt: Option<crate::restarts::Attempt>,
     /// This unit's bag key `disk`: what it last told of its volume.
     pub disk: crate::disk::Note,
     /// The other units' notes of their volumes, as far as this unit knows.
@@ -301,6 +303,8 @@ pub struct WorkloadFacts {
     /// Patroni would ask Kubernetes with the pod's own rights, where it does not run; where it does, its
     /// own account is gone.
     pub account_missing: bool,
+    /// Why PostgreSQL did not start, in its own words; looked at where it does not run.
+    pub failure: Option<String>,
 }
 
 /// The note on the volume of the configuration that Patroni was told to read last.
@@ -407,6 +411,8 @@ pub struct Cluster {
     pub paused: bool,
     /// PostgreSQL's version as a number, e.g. 150018.
     pub server_version: Option<u64>,
+    /// The primary's PostgreSQL was asked, and does not answer.
+    pub silent: bool,
 }
 
 /// A member in `/cluster`.
@@ -460,6 +466,12 @@ impl Cluster {
         self.members.iter().find(|m| m.role == Role::Leader)
     }
 
+    /// No member runs, so none can come to lead by itself.
+    #[must_use]
+    pub fn lies(&self) -> bool {
+        self.primary().is_none() && !self.members.iter().any(ClusterMember::running)
+    }
+
     /// Every member but one has ended, whether it stays or leaves. One that has crashed or hangs may come
     /// back for as long as its pod is there.
     #[must_use]
@@ -493,6 +505,10 @@ pub struct Database {
     pub streaming: BTreeMap<String, bool>,
     /// Members by name that commits wait for though they do not stream.
     pub awaited: BTreeSet<String>,
+    /// Transactions that are prepared.
+    pub prepared: u64,
+    /// What members run with, by name; looked at where a restart is pending.
+    pub settings: BTreeMap<String, crate::restarts::Settings>,
 }
 
 /// A role.

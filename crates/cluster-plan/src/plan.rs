@@ -10,6 +10,7 @@ use crate::extensions::ExtensionProblem;
 use crate::names::{Member, ServiceKind};
 use crate::observed::{SystemUser, Volume};
 use crate::ownership::Foreign;
+use crate::restarts::Attempt;
 use crate::roles::Statement;
 use crate::synchronous::SyncKey;
 use crate::tls::TlsStep;
@@ -75,6 +76,8 @@ pub enum Step {
     NoteFormat(u32),
     /// Write the application bag's `restarted`.
     NoteRestarted(BTreeSet<Member>),
+    /// Write the application bag's `restart-attempt`, or remove it.
+    NoteAttempt(Option<Attempt>),
     /// Change Patroni's dynamic configuration by this merge patch.
     PatchDynamic(Value),
     /// Write Patroni's key of synchronous standbys, so that it sets them anew.
@@ -172,6 +175,14 @@ impl fmt::Display for Step {
                 let units: Vec<_> = members.iter().map(Member::unit).collect();
                 write!(f, "note the restart of {}", units.join(", "))
             }
+            Self::NoteAttempt(None) => f.write_str("forget that a restart had not ended well"),
+            Self::NoteAttempt(Some(attempt)) => {
+                write!(
+                    f,
+                    "note that the restart of {} failed",
+                    attempt.member.unit()
+                )
+            }
             Self::PatchDynamic(patch) => {
                 write!(f, "patch Patroni's dynamic configuration: {patch}")
             }
@@ -206,6 +217,14 @@ pub struct Wait {
     pub woken_by: &'static str,
 }
 
+impl Wait {
+    /// Whether its end comes without an event, so that the charm has to look again.
+    #[must_use]
+    pub fn passes_by_itself(&self) -> bool {
+        matches!(self.for_what, Waiting::Settings | Waiting::Synchronous)
+    }
+}
+
 /// What can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
@@ -221,6 +240,10 @@ pub enum Waiting {
     OwnMember,
     /// A member is missing or does not run.
     AllMembers,
+    /// What members run with is not known, or one has not read its new configuration.
+    Settings,
+    /// Fewer standbys are synchronous than are to be.
+    Synchronous,
     /// A new copy of the primary's data.
     Copy,
     /// A unit that is being refreshed.
@@ -246,6 +269,10 @@ impl fmt::Display for Waiting {
             Self::Pebble => "Pebble in the workload container",
             Self::OwnMember => "this unit's member to start",
             Self::AllMembers => "all members to run, before the next restart",
+            Self::Settings => {
+                "all members to know their new configuration, before the next restart"
+            }
+            Self::Synchronous => "the own standby to be synchronous",
             Self::Copy => "a new copy of the primary's data",
             Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",
@@ -360,6 +387,17 @@ pub enum Problem {
     NobodyMayLead(Vec<String>),
     /// Extensions that cannot be had as their options say.
     Extension(ExtensionProblem),
+    /// The own PostgreSQL does not start: its own words.
+    DoesNotStart(String),
+    /// This unit's PostgreSQL did not come back from a restart, or not as the primary that it was.
+    RestartFailed(String),
+    /// More transactions are prepared than the primary would start with.
+    Prepared {
+        /// So many are.
+        prepared: u64,
+        /// For so many there would be room.
+        wanted: u64,
+    },
 }
 
 impl Problem {
@@ -378,6 +416,9 @@ impl Problem {
             | Self::CannotFollow { .. }
             | Self::Diverged { .. }
             | Self::NobodyMayLead(_)
+            | Self::DoesNotStart(_)
+            | Self::RestartFailed(_)
+            | Self::Prepared { .. }
             // A grant gives no event.
             | Self::SecretUnreadable(_)
             | Self::Untrusted => true,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::membership::{self, Bootstrap};
 use crate::names::Member;
 use crate::observed::{
-    Cluster, Given, Kubernetes, Note, Observed, ServiceState, SystemUser, Volume, Workload,
+    Cluster, Given, Kubernetes, Note, Observed, Role, ServiceState, SystemUser, Volume, Workload,
     WorkloadFacts,
 };
 use crate::options::{Config, OptionError};
@@ -42,6 +42,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     tls::settle(&mut plan, observed);
     disk::plan(&mut plan, observed, desired.thresholds);
     cluster(&mut plan, observed, desired);
+    own_server(&mut plan, observed, desired);
     refresh::plan(&mut plan, observed);
     let patch = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::PatchDynamic(patch) => Some(patch),
@@ -390,6 +391,47 @@ fn dynamic(plan: &mut Plan, observed: &Observed, view: &Cluster, desired: &Desir
     plan.step(Step::PatchDynamic(patch), why);
 }
 
+/// The parameters as they should be, where no member runs: it may be for these that none starts. While
+/// one runs nobody touches the configuration before there is a primary.
+fn restore(
+    plan: &mut Plan,
+    observed: &Observed,
+    view: &crate::observed::Cluster,
+    desired: &Desired,
+) {
+    const KEY: &str = "postgresql";
+    let (Some(current), Some(parameters)) = (&view.dynamic, desired.dynamic.get(KEY)) else {
+        return;
+    };
+    let wanted = Map::from_iter([(KEY.to_owned(), parameters.clone())]);
+    if observed.leader
+        && view.lies()
+        && let Some(patch) = membership::merge_difference(current, &wanted)
+    {
+        plan.step(
+            Step::PatchDynamic(patch),
+            "options have changed, and no member runs",
+        );
+    }
+}
+
+/// What the own PostgreSQL lacks to be what it is to be.
+fn own_server(plan: &mut Plan, observed: &Observed, desired: &Desired) {
+    let Some(own) = observed.own_member() else {
+        return;
+    };
+    let failure = observed.workload.facts().and_then(|f| f.failure.as_ref());
+    if let Some(words) = failure.filter(|_| !own.running()) {
+        plan.problem(Problem::DoesNotStart(words.clone()));
+    }
+    let Ok(config) = &desired.config else { return };
+    let count = membership::sync_node_count(config.synchronous_node_count(), observed.planned);
+    let short = observed.synchronous() < usize::try_from(count).unwrap_or(usize::MAX);
+    if own.role == Role::Replica && own.started() && short {
+        plan.wait(Waiting::Synchronous, "a timer");
+    }
+}
+
 fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     let Some(peer_data) = &observed.peer_data else {
         return;
@@ -440,13 +482,14 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     };
     if view.primary().is_none() {
         synchronous::left(plan, observed);
+        restore(plan, observed, view, desired);
         return plan.wait(Waiting::Primary, "Patroni's role-change callback");
     }
     follow::plan(plan, observed, view);
     synchronous::plan(plan, observed, view);
     dynamic(plan, observed, view, desired);
     if desired.config.is_ok() {
-        restarts::plan(plan, observed, view);
+        restarts::plan(plan, observed, view, desired);
     }
     let Some(database) = &observed.database else {
         return;

@@ -249,7 +249,8 @@ pub fn plan(plan: &mut Plan, observed: &Observed) {
     let resumed = rollout.guarded || peer_data.resumed.as_ref() == Some(&rollout.wanted);
     // One member at a time, whatever for.
     let restarts = |step: &Step| matches!(step, Step::RestartMember(_));
-    let busy = plan.steps.iter().any(|planned| restarts(&planned.step));
+    let busy = plan.steps.iter().any(|planned| restarts(&planned.step))
+        || plan.waits.iter().any(|w| w.for_what == Waiting::Settings);
     if rollout.next().is_none() || (resumed && (busy || unwell(observed).is_some())) {
         plan.wait(Waiting::Refreshed, "the refreshed unit's announcement");
     } else if resumed {

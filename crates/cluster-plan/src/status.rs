@@ -11,6 +11,8 @@ use crate::{follow, refresh, synchronous};
 const COPY: &str = "taking a new copy of the primary's data";
 const MEMBER_STARTS: &str = "awaiting for member to start";
 const CLUSTER_STARTS: &str = "awaiting for cluster to start";
+const NO_PRIMARY: &str = "awaiting for primary endpoint to be ready";
+const FOLLOWS_ALONE: &str = "awaiting to become a synchronous standby";
 /// Patroni's word for a member that does so.
 const COPIES: &str = "creating replica";
 
@@ -77,22 +79,58 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
             .as_ref()
             .and_then(|cluster| cluster.primary())
         {
+            Some(primary) if !primary.started() || silent(observed) => {
+                Status::Waiting(NO_PRIMARY.into())
+            }
             Some(_) => {
-                let guarantee = if synchronous::stuck(plan) {
+                let stuck = synchronous::stuck(plan);
+                let guarantee = if stuck {
                     "writes wait for a standby that has gone: Patroni is told".into()
                 } else {
                     guarantee(observed)
                 };
                 refresh::tell(observed, &guarantee)
                     .or_else(|| storage(plan))
-                    .unwrap_or(Status::Active(guarantee))
+                    .unwrap_or_else(|| {
+                        if stuck {
+                            Status::Waiting(guarantee)
+                        } else {
+                            promise(observed, guarantee)
+                        }
+                    })
             }
-            None => Status::Waiting("awaiting for primary endpoint to be ready".into()),
+            None => Status::Waiting(NO_PRIMARY.into()),
         },
     });
     Statuses {
         unit: problem.unwrap_or_else(|| unit(observed, plan)),
         application,
+    }
+}
+
+/// The primary was asked, and does not answer: Patroni's view of it is one of the past.
+fn silent(observed: &Observed) -> bool {
+    observed.cluster.as_ref().is_some_and(|view| view.silent)
+}
+
+/// How many standbys commits shall wait for; a hook that has not asked does not know.
+fn promised(observed: &Observed) -> Option<usize> {
+    let dynamic = observed.cluster.as_ref()?.dynamic.as_ref()?;
+    let count = dynamic.get("synchronous_node_count")?.as_u64()?;
+    let most = usize::try_from(observed.planned).unwrap_or(usize::MAX);
+    Some(usize::try_from(count).ok()?.min(most.saturating_sub(1)))
+}
+
+/// Active only where as many standbys are synchronous as shall be.
+fn promise(observed: &Observed, guarantee: String) -> Status {
+    match promised(observed) {
+        Some(promised) if observed.synchronous() < promised => {
+            Status::Waiting(match observed.synchronous() {
+                0 => guarantee,
+                n => format!("commits wait for {n} of {promised} standbys"),
+            })
+        }
+        _ => Status::Active(guarantee),
     }
 }
 
@@ -115,7 +153,7 @@ pub fn incomplete(observed: &Observed) -> bool {
     };
     let own = observed.own_member();
     // Of one that does not start nobody tells either.
-    let down = observed.initialised() && own.is_some_and(|own| !own.running());
+    let down = observed.initialised() && own.is_some_and(|own| !own.started());
     if down || follow::lags(observed) || observed.shut_out {
         return true;
     }
@@ -123,18 +161,19 @@ pub fn incomplete(observed: &Observed) -> bool {
     let planned = usize::try_from(observed.planned).unwrap_or(usize::MAX);
     // A policy may want fewer synchronous standbys than there are; those it wants are told in the
     // dynamic configuration, where this hook has looked.
-    let wanted = view
-        .dynamic
-        .as_ref()
-        .and_then(|dynamic| dynamic.get("synchronous_node_count")?.as_u64())
-        .and_then(|count| usize::try_from(count).ok());
-    let wanted = wanted.unwrap_or(1).min(planned.saturating_sub(1));
+    let wanted = promised(observed)
+        .unwrap_or(1)
+        .min(planned.saturating_sub(1));
     // Once those that leave have ended the policy follows, and nobody tells of that.
     let leaving = view.members.len() > planned;
     let database = observed.database.as_ref();
     let awaits = database.is_some_and(|database| !database.awaited.is_empty());
     (observed.leader || leads)
-        && (observed.standing() < planned || observed.synchronous() < wanted || leaving || awaits)
+        && (view.silent
+            || observed.standing() < planned
+            || observed.synchronous() < wanted
+            || leaving
+            || awaits)
 }
 
 /// What a commit waits for right now: the guarantee that holds if the primary is lost.
@@ -195,6 +234,8 @@ fn app_wide(problems: &[Problem]) -> bool {
                 | Problem::Format(_)
                 | Problem::OtherMajor { .. }
                 | Problem::NobodyMayLead(_)
+                | Problem::RestartFailed(_)
+                | Problem::Prepared { .. }
         )
     })
 }
@@ -213,7 +254,7 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
     if waits(Waiting::Copy) {
         return Status::Waiting(COPY.into());
     }
-    let Some(own) = observed.own_member().filter(|own| own.running()) else {
+    let Some(own) = observed.own_member().filter(|own| own.started()) else {
         let initialised = observed.initialised();
         let copies = observed.own_member().is_some_and(|own| own.state == COPIES);
         return Status::Waiting(
@@ -232,6 +273,9 @@ fn unit(observed: &Observed, plan: &Plan) -> Status {
         Role::StandbyLeader => "Standby",
         Role::SyncStandby | Role::Replica if follow::stays_away(observed) => {
             return Status::Waiting("its standby does not stream from the primary".into());
+        }
+        Role::Replica if waits(Waiting::Synchronous) => {
+            return Status::Waiting(FOLLOWS_ALONE.into());
         }
         Role::SyncStandby | Role::Replica => return Status::Active(filling(observed, plan)),
     };
@@ -262,6 +306,15 @@ fn filling(observed: &Observed, plan: &Plan) -> String {
         (Some(_), Some(disk)) => format!("storage {} % full: {}", disk.percent, disk.filled_by),
         _ => String::new(),
     }
+}
+
+/// PostgreSQL's words, as far as they fit.
+fn short(words: &str) -> String {
+    let mut text: String = words.chars().take(80).collect();
+    if text.len() < words.len() {
+        text.push('…');
+    }
+    text
 }
 
 fn text(problem: &Problem, observed: &Observed) -> Status {
@@ -361,6 +414,16 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("the secret of option system-users {why}: update it, or reset the option")
         }
         Problem::Extension(problem) => problem.to_string(),
+        Problem::DoesNotStart(words) => format!("PostgreSQL does not start: {}", short(words)),
+        Problem::RestartFailed(unit) => {
+            format!(
+                "restart of {unit} failed, others wait: see its log, or change the options back"
+            )
+        }
+        Problem::Prepared { prepared, wanted } => format!(
+            "no restart with memory_max_prepared_transactions={wanted}: {prepared} are prepared, end \
+             them"
+        ),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"

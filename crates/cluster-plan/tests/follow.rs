@@ -455,7 +455,8 @@ fn a_standby_that_stays_without_a_stream_says_so_and_looks_again() {
         assert!(status::incomplete(&observed), "the charm looks again");
         status::judge(&observed, &plan(&observed)).unit
     };
-    assert_eq!(away(29), Status::Active(String::new()));
+    let waits = Status::Waiting("awaiting to become a synchronous standby".into());
+    assert_eq!(away(29), waits);
     let told = Status::Waiting("its standby does not stream from the primary".into());
     assert_eq!(away(30), told);
     let away = |change: fn(&mut Following)| {

@@ -24,6 +24,7 @@ use cluster_plan::ownership::Foreign;
 use cluster_plan::plan::{Plan, Problem, Step, Waiting};
 use cluster_plan::planner::{Desired, PATRONI_YML, plan};
 use cluster_plan::refresh::{FORMAT, Rollout};
+use cluster_plan::restarts::Settings;
 use cluster_plan::status::{Status, incomplete, judge};
 use cluster_plan::tls::{MEMBER, TlsFacts, TlsStep};
 use serde_json::{Map, json};
@@ -751,6 +752,13 @@ fn no_pod_is_replaced_while_another_member_restarts() {
     let mut observed = refreshing(2, 2);
     observed.peer_data.as_mut().unwrap().resumed = Some("new".into());
     observed.cluster.as_mut().unwrap().members[1].pending_restart = true;
+    let unknown = steps(&plan(&observed, &desired()));
+    assert_eq!(unknown, vec![], "what members run with is not known");
+    observed.database = Some(Database {
+        settings: [(member(0).to_string(), Settings::new())].into(),
+        streaming: [(member(1).to_string(), true), (member(2).to_string(), true)].into(),
+        ..Database::default()
+    });
     let steps = steps(&plan(&observed, &desired()));
     assert!(steps.contains(&Step::RestartMember(member(1))), "{steps:?}");
     assert!(!steps.contains(&Step::SetPartition(1)), "{steps:?}");
