@@ -145,6 +145,10 @@ fn life(world: &World, server: &RealServer, databases: &[&str]) {
     world.with(|state| state.unit(0).disk_used = 80);
     assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
     world.with(|state| state.unit(0).disk_used = 0);
+    // What waits for a restart is compared with what each member runs with.
+    world.with(|state| state.unit(1).pending_restart = true);
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    world.settle();
     // A standby that is back too late asks its primary.
     let before = world.with(|state| std::mem::replace(&mut state.oldest_wal, 1000));
     assert_eq!(world.hook(1, &notice()), Outcome::Done);
@@ -245,6 +249,7 @@ fn authority(world: &World) {
 
 /// Their relations go, and the second unit after them.
 fn ends(world: &World, relations: &[&str]) {
+    world.settle();
     for id in relations {
         world.unrelate(id);
         assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);

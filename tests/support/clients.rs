@@ -122,7 +122,9 @@ impl Relations for FakeJuju<'_> {
             let ids = state.clients.relations.keys();
             let ids = ids.filter(|id| id.starts_with(&format!("{endpoint}:")));
             let unserved = state.relations.get(endpoint);
-            let unserved = unserved.filter(|name| !is_client(name));
+            let known = |id: &&String| id.starts_with(&format!("{endpoint}:"));
+            let known = state.clients.relations.keys().any(|id| known(&id));
+            let unserved = unserved.filter(|name| !is_client(name) && !known);
             let unserved = unserved.map(|name| format!("{name}:99"));
             ids.cloned().chain(unserved).collect()
         }))

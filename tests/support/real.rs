@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use postgresql_k8s::clients::list::SESSIONS;
+use postgresql_k8s::observe::database::SETTINGS;
 use postgresql_k8s::observe::{disk, follow};
 use postgresql_k8s::ports::{Database, PortResult, PostgresDatabase, Server};
 use secrecy::{ExposeSecret, SecretString};
@@ -285,7 +286,7 @@ impl Database for RealDatabase<'_> {
     fn look(&self, server: &Server, sql: &'static str, parameters: &[&str]) -> PortResult<Rows> {
         self.note("postgres", sql);
         let real = self.real.look(&Server::Own, sql, parameters)?;
-        if [SESSIONS, follow::UPSTREAM].contains(&sql) {
+        if [SESSIONS, SETTINGS, follow::UPSTREAM].contains(&sql) {
             return self.fake.look(server, sql, parameters);
         }
         Ok(real)
