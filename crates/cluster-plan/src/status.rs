@@ -321,6 +321,23 @@ fn short(words: &str) -> String {
     text
 }
 
+/// What keeps a server from starting, or would.
+fn start(problem: &Problem) -> String {
+    match problem {
+        Problem::DoesNotStart(words) => format!("PostgreSQL does not start: {}", short(words)),
+        Problem::RestartFailed(unit) => {
+            format!(
+                "restart of {unit} failed, others wait: see its log, or change the options back"
+            )
+        }
+        Problem::Prepared { prepared, wanted } => format!(
+            "no restart with memory_max_prepared_transactions={wanted}: {prepared} are prepared, end \
+             them"
+        ),
+        _ => String::new(),
+    }
+}
+
 fn text(problem: &Problem, observed: &Observed) -> Status {
     let app = observed.names.app();
     Status::Blocked(match problem {
@@ -408,16 +425,9 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("the secret of option system-users {why}: update it, or reset the option")
         }
         Problem::Extension(problem) => problem.to_string(),
-        Problem::DoesNotStart(words) => format!("PostgreSQL does not start: {}", short(words)),
-        Problem::RestartFailed(unit) => {
-            format!(
-                "restart of {unit} failed, others wait: see its log, or change the options back"
-            )
+        Problem::DoesNotStart(_) | Problem::RestartFailed(_) | Problem::Prepared { .. } => {
+            start(problem)
         }
-        Problem::Prepared { prepared, wanted } => format!(
-            "no restart with memory_max_prepared_transactions={wanted}: {prepared} are prepared, end \
-             them"
-        ),
         Problem::MixedClients => {
             "Please choose one endpoint to use. No need to relate all of them \
              simultaneously!"
