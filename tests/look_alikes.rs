@@ -239,11 +239,11 @@ fn turns(world: &World, server: &RealServer) {
 /// The members' authority is replaced, as two thirds of its life are over.
 fn authority(world: &World) {
     world.with(|state| state.tls.now += 7 * 365 * 24 * 3600);
-    for _ in 0..4 {
-        world.with(support::State::let_patroni_work);
+    for _ in 0..10 {
         for unit in [0, 1] {
             assert_eq!(world.hook(unit, &Event::UpdateStatus), Outcome::Done);
         }
+        world.with(support::State::let_patroni_work);
     }
 }
 
