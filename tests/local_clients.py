@@ -369,7 +369,7 @@ def leaving(cluster):
     until(30, "the maker is gone", lambda: len(cluster.users()) == 2)
     check("what it made stays",
           cluster.sql("select pg_get_userbyid(datdba) from pg_database where datname='workshop'")
-          == "operator")
+          == "relation_leftovers")
 
 
 def scaling(cluster):

@@ -65,7 +65,7 @@ def lose_a_standby(cluster):
     until(30, "all is told to be well", lambda: told(cluster, primary) == ("Primary", "commits wait for 2 standbys"))
     cluster.juju("fault", "cut", standby)
     took = until(40, "the loss is told",
-                 lambda: told(cluster, primary) == ("Primary (degraded)", "commits wait for 1 standby"))
+                 lambda: told(cluster, primary) == ("Primary (degraded)", "commits wait for 1 of 2 standbys"))
     cluster.juju("fault", "heal")
     back = until(60, "its return is told",
                  lambda: told(cluster, primary) == ("Primary", "commits wait for 2 standbys"))

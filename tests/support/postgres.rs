@@ -332,7 +332,13 @@ impl State {
         });
         let rows = others.map(|(name, role)| {
             let databases = self.databases();
-            let hex = |name: &String| name.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let hex = |name: &String| {
+                let digits = |byte: u8| [byte >> 4, byte & 15];
+                let digits = name.bytes().flat_map(digits);
+                digits
+                    .filter_map(|digit| char::from_digit(digit.into(), 16))
+                    .collect()
+            };
             let databases: Vec<String> = databases
                 .iter()
                 .filter(|database| role.groups.contains(*database))
