@@ -49,6 +49,8 @@ def without_a_successor(cluster, told):
     stays, leaves = f"{APP}/0", f"{APP}/1"
     promote(cluster, leaves)
     until(60, "both units stand", lambda: cluster.whole(2))
+    # Right after a switchover Patroni has listed nobody yet.
+    until(60, "Patroni lists it", lambda: "Sync Standby" in members(cluster, leaves))
     cluster.inside(stays, "pkill -STOP -u postgres")
     # Until then it has all that is acknowledged, so it may lead.
     until(60, "Patroni lists it no more", lambda: "Leader" in members(cluster, leaves)
