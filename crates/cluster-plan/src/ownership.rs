@@ -87,6 +87,10 @@ pub fn foreign(names: &Names, object: &str, marks: &Marks) -> Option<Foreign> {
 mod tests {
     use super::*;
 
+    #[allow(
+        clippy::option_option,
+        reason = "foreign or not, and known whose or not"
+    )]
     fn whose(labels: &[(&str, &str)], owners: &[(&str, &str)]) -> Option<Option<String>> {
         let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
         let marks = Marks {
