@@ -153,11 +153,11 @@ def main():
         prepare(cluster)
         at_work(cluster, "settings", 0)
         at_work(cluster, "closed", 1, own=False)
-        cluster.look("postgres", "alter database lobby allow_connections true")
+        cluster.look("postgres", "alter database closed allow_connections true")
         cluster.juju("config", APP, "plugin_lo_enable=true")
         cluster.comes(USUAL, "closed: once its database can be entered it has what the others have",
-                      lambda: cluster.has("lobby", "cube") and cluster.has("lobby", "lo"))
-        cluster.look("postgres", "alter database lobby allow_connections false")
+                      lambda: cluster.has("closed", "cube") and cluster.has("closed", "lo"))
+        cluster.look("postgres", "alter database closed allow_connections false")
         at_work(cluster, "slow", 2)
         with cluster.open("locks", LOCKS):
             until(20, "its locks are held", lambda: cluster.look("postgres", """
