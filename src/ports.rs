@@ -8,6 +8,7 @@ mod clock;
 mod database;
 mod kubernetes;
 mod members;
+mod objects;
 mod random;
 mod said;
 mod secure;
@@ -168,10 +169,10 @@ pub trait Workload {
 
 /// The members of the cluster, through Patroni's REST API.
 pub trait Members {
-    /// The cluster as the first member that answers sees it; the own member is asked first.
+    /// The cluster as Patroni's objects in Kubernetes tell it, where one of these members answers.
     ///
     /// # Errors
-    /// When none answers in time.
+    /// When none answers in time, or Kubernetes does not.
     fn cluster(&self, hosts: &[String]) -> PortResult<patroni::Cluster>;
     /// Whether a host that was asked in this hook has shown a certificate that no authority of the
     /// members vouches for.

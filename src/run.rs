@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use cluster_plan::names::Names;
 use cluster_plan::observed::SystemUser;
 use juju::{Context, Event, HookEnv, HookTools, JujuLog, ProcessTools};
 use secrecy::ExposeSecret;
@@ -92,10 +93,12 @@ fn run(env: &HookEnv, tools: &dyn HookTools) -> Result<(), RunError> {
             Credentials::default()
         })
     };
+    let kubernetes = ClusterApi::new(&runtime, env.model());
+    let scope = Names::new(env.application(), env.model()).scope();
     let ports = Ports {
         workload: &PebbleWorkload::new(&runtime, CONTAINER),
-        members: &PatroniMembers::new(&runtime, credentials),
-        kubernetes: &ClusterApi::new(&runtime, env.model()),
+        members: &PatroniMembers::new(&runtime, &kubernetes, scope, credentials),
+        kubernetes: &kubernetes,
         database: &PostgresDatabase::new(&runtime)
             .trusting(|| servers(&juju).unwrap_or_else(|error| Trust::Unusable(error.into()))),
         random: &SystemRandom,

@@ -68,7 +68,7 @@ impl<'a> ClusterApi<'a> {
         }
     }
 
-    fn client(&self) -> PortResult<Client> {
+    pub(super) fn client(&self) -> PortResult<Client> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
@@ -101,21 +101,26 @@ impl<'a> ClusterApi<'a> {
         F: AsyncFn(Client) -> kube::Result<T>,
     {
         let client = self.client()?;
-        // All requests here can be repeated. A lost packet must not become a status, so what could
-        // not be reached is tried once more.
-        let bounded = async {
-            match tokio::time::timeout(TIMEOUT, work(client.clone())).await {
-                Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) => {
-                    tokio::time::timeout(TIMEOUT, work(client)).await
-                }
-                first => first,
-            }
-        };
-        match self.runtime.block_on(bounded) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(classify(what, error)),
-            Err(elapsed) => Err(PortError::Unreachable(NAME, elapsed.into())),
+        self.runtime.block_on(bounded(what, client, work))
+    }
+}
+
+/// What comes of these requests, in time.
+pub(super) async fn bounded<T, F>(what: &str, client: Client, work: F) -> PortResult<T>
+where
+    F: AsyncFn(Client) -> kube::Result<T>,
+{
+    // All requests here can be repeated. A lost packet must not become a status, so what could
+    // not be reached is tried once more.
+    let done = match tokio::time::timeout(TIMEOUT, work(client.clone())).await {
+        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) => {
+            tokio::time::timeout(TIMEOUT, work(client)).await
         }
+        first => first,
+    };
+    match done {
+        Ok(answer) => answer.map_err(|error| classify(what, error)),
+        Err(elapsed) => Err(PortError::Unreachable(NAME, elapsed.into())),
     }
 }
 

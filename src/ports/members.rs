@@ -1,4 +1,4 @@
-//! Patroni through its REST API.
+//! Patroni: through its REST API, and through what it keeps in Kubernetes.
 
 use std::cell::{LazyCell, RefCell};
 use std::collections::BTreeSet;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_plan::names::PATRONI_PORT;
-use patroni::{Client, Cluster, Error};
+use patroni::{Client, Cluster, Error, Lease, Probe};
 use rustls::ClientConfig;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Members, PortError, PortResult, Restarted};
+use super::objects::objects;
+use super::{ClusterApi, Members, PortError, PortResult, Restarted};
 
 /// Longest time that one member is waited for, when any will do.
 const ONE: Duration = Duration::from_secs(2);
@@ -37,16 +38,26 @@ pub struct Credentials {
 /// Clients of the members.
 pub struct PatroniMembers<'a> {
     runtime: &'a Runtime,
+    kubernetes: &'a ClusterApi<'a>,
+    scope: String,
     credentials: LazyCell<Credentials, Box<dyn FnOnce() -> Credentials + 'a>>,
     distrusted: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> PatroniMembers<'a> {
-    /// Clients with these credentials, which are looked up when a member is asked first.
+    /// Clients of this scope's members with these credentials, which are looked up when a member is
+    /// asked first.
     #[must_use]
-    pub fn new(runtime: &'a Runtime, credentials: impl FnOnce() -> Credentials + 'a) -> Self {
+    pub fn new(
+        runtime: &'a Runtime,
+        kubernetes: &'a ClusterApi<'a>,
+        scope: String,
+        credentials: impl FnOnce() -> Credentials + 'a,
+    ) -> Self {
         Self {
             runtime,
+            kubernetes,
+            scope,
             credentials: LazyCell::new(Box::new(credentials)),
             distrusted: RefCell::default(),
         }
@@ -105,23 +116,19 @@ fn error(what: &str, error: Error) -> PortError {
 
 impl Members for PatroniMembers<'_> {
     fn cluster(&self, hosts: &[String]) -> PortResult<Cluster> {
+        let client = self.kubernetes.client()?;
+        let read = objects(client, &self.kubernetes.namespace, &self.scope);
         self.runtime.block_on(async {
-            let mut last = None;
-            for host in hosts {
-                match self
-                    .ask(host, ONE, async |client: Client| client.cluster().await)
-                    .await
-                {
-                    Ok(mut cluster) => {
-                        self.correct(&mut cluster).await;
-                        return Ok(cluster);
-                    }
-                    Err(e) => last = Some(error("read the cluster", e)),
-                }
-            }
-            Err(last.unwrap_or_else(|| {
-                PortError::Unreachable(NAME, "there is no member to ask".into())
-            }))
+            let (host, objects) = tokio::join!(self.who_answers(hosts), read);
+            let (host, objects) = (host?, objects?);
+            let lease = objects.lease(&self.scope);
+            let holder = match lease {
+                Some(lease) if self.stands(&lease, host).await => Some(lease.holder),
+                _ => None,
+            };
+            let mut cluster = objects.cluster(&self.scope, holder.as_deref());
+            self.correct(&mut cluster).await;
+            Ok(cluster)
         })
     }
 
@@ -178,8 +185,33 @@ impl Members for PatroniMembers<'_> {
 }
 
 impl PatroniMembers<'_> {
-    /// `/cluster` tells what each member wrote in its last loop, up to ten seconds ago. Those that
-    /// it does not call well are asked themselves, side by side.
+    /// The first of these hosts whose Patroni answers, well or not.
+    async fn who_answers<'h>(&self, hosts: &'h [String]) -> PortResult<&'h str> {
+        let mut last = PortError::Unreachable(NAME, "there is no member to ask".into());
+        for host in hosts {
+            let asked = async |client: Client| client.probe(Probe::Liveness).await;
+            match self.ask(host, ONE, asked).await {
+                Ok(_) => return Ok(host),
+                Err(e) => last = error("ask whether Patroni runs", e),
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether this lease is still held. It may be renewed by another clock than ours, so the member
+    /// that answers is asked what it saw in its last loop before the lease is called ended.
+    async fn stands(&self, lease: &Lease, host: &str) -> bool {
+        if !lease.ended() {
+            return true;
+        }
+        let asked = async |client: Client| client.health(Probe::Health).await;
+        let health = self.ask(host, ONE, asked).await.ok();
+        let told = health.and_then(|health| health.member);
+        told.is_some_and(|member| !member.cluster_unlocked)
+    }
+
+    /// The objects tell what each member wrote in its last loop, up to ten seconds ago. Those that
+    /// they do not call well are asked themselves, side by side.
     async fn correct(&self, cluster: &mut Cluster) {
         let doubtful = cluster
             .members

@@ -10,13 +10,18 @@
 )]
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
 
 use cluster_plan::names::{Member, Names, ServiceKind};
 use cluster_plan::synchronous::SyncKey;
 use kube::Config;
 use kube_local::ApiServer;
-use postgresql_k8s::ports::{Access, ClusterApi, Kubernetes, PortError, PortResult, patroni_rules};
+use postgresql_k8s::ports::{
+    Access, ClusterApi, Credentials, Kubernetes, Members, PatroniMembers, PortError, PortResult,
+    patroni_rules,
+};
 use postgresql_k8s::services;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -439,4 +444,86 @@ fn what_the_python_charm_or_an_earlier_life_made_is_taken_over() {
     assert!(services::leads_alike(&now, &model.service()));
     api.delete_service("a-primary", names).unwrap();
     assert_eq!(api.service("a-primary").unwrap(), None);
+}
+
+/// A host whose Patroni takes this for the answer to whatever it is asked; what it was asked.
+fn patroni_at(host: &'static str, answer: &'static str) -> Arc<Mutex<Vec<String>>> {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let listener = TcpListener::bind((host, cluster_plan::names::PATRONI_PORT)).unwrap();
+    let notes = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split(' ').nth(1).unwrap().to_owned();
+            notes.lock().unwrap().push(path);
+            let length = answer.len();
+            let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all((head + answer).as_bytes()).unwrap();
+        }
+    });
+    asked
+}
+
+/// `GET /cluster` during an election can make two members lead (patroni/patroni#3718).
+#[test]
+fn who_leads_is_told_without_having_a_member_read_its_store_anew() {
+    let model = Model::with(&documented());
+    let scope = model.names.scope();
+    let labels = json!({"application": "patroni", "cluster-name": scope});
+    let status = r#"{"state": "running", "role": "master", "timeline": 1}"#;
+    let pod = json!({"metadata": {"labels": labels, "annotations": {"status": status}}});
+    let core = format!("/api/v1/namespaces/{MODEL}");
+    let patch = |path: &str, change: &Value| {
+        let merge = "application/merge-patch+json";
+        let (code, told) = model.server.call("PATCH", path, merge, Some(change));
+        assert_eq!(code, 200, "{told}");
+    };
+    patch(&format!("{core}/pods/a-0"), &pod);
+    let lease = json!({"leader": "a-0", "ttl": "30", "renewTime": "2999-01-01T00:00:00+00:00"});
+    let metadata = json!({"name": scope, "labels": labels, "annotations": lease});
+    model.put(&format!("{core}/endpoints"), &json!({"metadata": metadata}));
+    let (host, unlocked) = (
+        "127.0.80.81",
+        r#"{"state": "running", "cluster_unlocked": true}"#,
+    );
+    let asked = patroni_at(host, unlocked);
+    let api = model.charm();
+    let leader = |host: &str| {
+        let members =
+            PatroniMembers::new(&model.runtime, &api, scope.clone(), Credentials::default);
+        let seen = members.cluster(&["127.0.80.80".to_owned(), host.to_owned()])?;
+        let names: Vec<&str> = seen.members.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["a-0"],
+            "the pod of another application is no member"
+        );
+        PortResult::Ok(seen.leader().map(|leader| leader.name.clone()))
+    };
+    let taken = |asked: &Mutex<Vec<String>>| std::mem::take(&mut *asked.lock().unwrap());
+    assert_eq!(
+        leader(host).unwrap().as_deref(),
+        Some("a-0"),
+        "its lease runs"
+    );
+    assert_eq!(taken(&asked), ["/liveness"]);
+    let old = json!({"metadata": {"annotations": {"renewTime": "2020-01-01T00:00:00+00:00"}}});
+    patch(&format!("{core}/endpoints/{scope}"), &old);
+    assert_eq!(
+        leader(host).unwrap(),
+        None,
+        "its lease has ended, and a member says so too"
+    );
+    assert_eq!(taken(&asked), ["/liveness", "/health"]);
+    patroni_at("127.0.80.82", r#"{"state": "running"}"#);
+    let leads = leader("127.0.80.82").unwrap();
+    assert_eq!(leads.as_deref(), Some("a-0"), "only the clocks differ");
+    let nobody = leader("127.0.80.80");
+    assert!(
+        matches!(nobody, Err(PortError::Unreachable(..))),
+        "{nobody:?}"
+    );
 }

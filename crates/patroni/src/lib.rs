@@ -17,6 +17,7 @@
 mod actions;
 mod error;
 mod http;
+mod objects;
 mod probe;
 mod prompt;
 mod tls;
@@ -31,6 +32,7 @@ use serde_json::Value;
 
 pub use actions::{Restart, RestartRole};
 pub use error::Error;
+pub use objects::{Lease, Object, Objects};
 pub use probe::Probe;
 pub use tls::tls_config;
 pub use types::{
@@ -96,7 +98,8 @@ impl Client {
         self
     }
 
-    /// The cluster as this member sees it (`GET /cluster`).
+    /// The cluster as this member sees it (`GET /cluster`). The member reads its store anew for it, which
+    /// can spoil an election: on the path of every hook read [`Objects`] instead.
     ///
     /// # Errors
     /// See [`Error`].
