@@ -93,14 +93,14 @@ const LONGEST: usize = 100;
 pub fn check(password: &SecretString) -> Result<(), String> {
     let text = password.expose_secret();
     if !(SHORTEST..=LONGEST).contains(&text.chars().count()) {
-        return Err(format!("has not {SHORTEST} to {LONGEST} characters"));
+        return Err(format!("is not {SHORTEST} to {LONGEST} characters long"));
     }
     if text.chars().any(char::is_control) {
-        return Err("has control characters".to_owned());
+        return Err("contains control characters".to_owned());
     }
     // It would read as no password.
     if text == DELETED {
-        return Err("stands for none".to_owned());
+        return Err("is a word that means no password".to_owned());
     }
     Ok(())
 }

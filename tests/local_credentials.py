@@ -87,9 +87,14 @@ def main():
             cluster.juju("update-secret", "system", content)
             until(30, f"{content} blocks", lambda: problem in says()[1])
             check(says()[1], "short" not in says()[1] and "long-enough" not in says()[1])
-        cluster.juju("config", APP, "--reset", "system-users")
-        until(60, "all is well again", lambda: cluster.stands(3))
-        check("without the option the last good ones stay", cluster.password() == "third-operator")
+        for without in (("--reset", "system-users"), (f"system-users={secret}",), ("system-users=",)):
+            cluster.juju("config", APP, *without)
+            if without[0].endswith(secret):
+                until(30, "it blocks again", lambda: "8 to 100" in says()[1])
+                continue
+            until(60, "all is well again", lambda: cluster.stands(3))
+            check(f"after juju config {' '.join(without)} the last good ones stay",
+                  cluster.password() == "third-operator")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def prepared(cluster):
     cluster.juju("config", APP, "--reset", PREPARED)
     says = lambda: cluster.status()["application-status"]
     until(60, "the application says what keeps the restart back",
-          lambda: f"{PREPARED}=0: 1 are prepared" in says().get("message", ""))
+          lambda: f"{PREPARED}=0 waits: end 1 prepared" in says().get("message", ""))
     check(says()["message"], says()["current"] == "blocked" and cluster.primary() == primary)
     check("nobody was restarted", cluster.local(primary, "select pg_postmaster_start_time()") == started)
     cluster.sql("commit prepared 'left'")

@@ -104,7 +104,7 @@ fn prepared_transactions_that_the_primary_would_not_start_with_keep_restarts_bac
     assert!(world.with(|state| state.restarts.is_empty()));
     let (word, message) = world.status(0);
     assert_eq!(word, "blocked");
-    let says = "memory_max_prepared_transactions=0: 1 are prepared";
+    let says = "memory_max_prepared_transactions=0 waits: end 1 prepared";
     assert!(message.contains(says), "{message}");
     world.with(|state| state.prepared = 0);
     world.settle();

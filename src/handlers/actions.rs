@@ -236,9 +236,7 @@ fn refused(text: impl Into<String>) -> ActionError {
 fn checked(password: SecretString) -> Result<SecretString, ActionError> {
     match crate::secrets::check(&password) {
         Ok(()) => Ok(password),
-        Err(why) => Err(refused(format!(
-            "The password {why}: it must have 8 to 100 characters and no control characters"
-        ))),
+        Err(why) => Err(refused(format!("The password {why}"))),
     }
 }
 

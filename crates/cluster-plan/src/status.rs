@@ -331,8 +331,7 @@ fn start(problem: &Problem) -> String {
             )
         }
         Problem::Prepared { prepared, wanted } => format!(
-            "no restart with memory_max_prepared_transactions={wanted}: {prepared} are prepared, end \
-             them"
+            "memory_max_prepared_transactions={wanted} waits: end {prepared} prepared transaction(s)"
         ),
         _ => String::new(),
     }

@@ -115,9 +115,9 @@ pub(super) fn bounded(
         let (low, high) = range(option);
         let most = asked.most(part, usual, high);
         let why = if asked.with(part, most + 1).processes() > MOST_PROCESSES {
-            format!("{MOST_PROCESSES} processes in all")
+            format!("more needs over {MOST_PROCESSES} processes")
         } else {
-            "a fifth of the memory with all others".to_owned()
+            "more does not fit into memory".to_owned()
         };
         errors.push(error(
             option,

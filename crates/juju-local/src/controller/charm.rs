@@ -293,7 +293,7 @@ impl Charm {
                 "false" => Some(Value::Bool(false)),
                 _ => None,
             },
-            "secret" => text.starts_with("secret:").then(|| Value::from(text)),
+            "secret" => (text.is_empty() || text.starts_with("secret:")).then(|| Value::from(text)),
             _ => Some(Value::from(text)),
         };
         value.ok_or_else(|| {
