@@ -3,11 +3,12 @@ what Patroni had registered for the dead one does not stand in the way of the ne
 its own. With its volumes the dead one comes back in the same way. A volume of the other one is not
 touched: a unit that gets it says whose it is and what to do, and the others go on."""
 
+import hashlib
 import re
 import subprocess
 import sys
 
-from scenario import APP, Cluster, Failed, check, until
+from scenario import APP, MODEL, Cluster, Failed, check, until
 
 REMOVED = "remove Patroni's objects of an earlier application"
 FOREIGN = re.compile(r"volume holds another cluster \((\d+), not (\d+)\): remove this unit with its storage")
@@ -23,12 +24,21 @@ def removals(cluster):
     return cluster.juju("debug-log", "--replay", "--no-tail").count(REMOVED)
 
 
+def pods(cluster):
+    """Network namespaces of the model's pods."""
+    controller = hashlib.sha256(cluster.home.encode()).hexdigest()[:8]
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    return re.findall(rf"^jl-{controller}-{MODEL}-\d+", listed, re.M)
+
+
 def die(cluster):
     """The application goes at once: no unit's stop hook can give Patroni's objects an owner."""
     for unit in cluster.units():
         cluster.juju("fault", "cut", unit)
     cluster.juju("remove-application", APP, "--force", "--no-wait", "--no-prompt")
     until(30, "the application is gone", lambda: not cluster.status())
+    # Nothing of it may come back into the network, where its Patroni would register itself again.
+    until(60, "its pods are gone", lambda: not pods(cluster))
     cluster.juju("fault", "heal")
 
 
@@ -54,9 +64,9 @@ def back(cluster, first):
     removed = removals(cluster)
     cluster.deploy(2, "--attach-storage", "pgdata/0,pgdata/1")
     took = until(90, "two units stand again", lambda: cluster.whole(2))
+    found = identifier(cluster), removals(cluster), cluster.sql("select n from of_the_first")
     check(f"with its volumes the dead one is back after {took:.1f} s, over another's leftovers",
-          identifier(cluster) == first and removals(cluster) > removed
-          and cluster.sql("select n from of_the_first") == "1")
+          found[0] == first and found[1] > removed and found[2] == "1", (found, first, removed))
 
 
 def main():

@@ -194,7 +194,10 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.password = cluster, cluster.password()
         self.acknowledged, self.times, self.done = [], [], threading.Event()
-        cluster.sql("create table if not exists written (n bigint primary key)")
+        table = "create table if not exists written (n bigint primary key)"
+        # Whoever leads may be about to hand over.
+        until(60, "the database takes writes",
+              lambda: cluster.psql(f"{APP}-primary", self.password, table).returncode == 0)
         self.last = int(cluster.sql("select coalesce(max(n), 0) from written"))
 
     def run(self):

@@ -63,6 +63,37 @@ fn patroni_is_reminded_and_writes_go_on() {
 }
 
 #[test]
+fn a_standby_that_comes_and_goes_between_two_looks_of_the_watcher_is_looked_after_again() {
+    let world = stands();
+    world.with(|state| {
+        state.unit(2).postgres_runs = false;
+        state.unit(2).service = ServiceState::Inactive;
+        state.let_patroni_work();
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    world.with(|state| {
+        state.unit(0).timer = false;
+        state.unit(2).postgres_runs = true;
+        state.unit(2).service = ServiceState::Active;
+    });
+    // Whatever runs a hook just then.
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    world.with(|state| {
+        let announced = state.unit(0).bag.get("member").cloned();
+        let announced = announced.unwrap_or_default();
+        assert!(announced.contains("2 stream"), "{announced}");
+        state.unit(2).postgres_runs = false;
+        assert!(
+            state.unit(0).timer,
+            "somebody looks again, of its own accord"
+        );
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let announced = world.with(|state| state.unit(0).bag.get("member").cloned());
+    assert!(announced.unwrap_or_default().contains("1 stream"));
+}
+
+#[test]
 fn patroni_is_reminded_once() {
     let world = came_and_went();
     for reminds in [true, false] {

@@ -221,7 +221,10 @@ impl Wait {
     /// Whether its end comes without an event, so that the charm has to look again.
     #[must_use]
     pub fn passes_by_itself(&self) -> bool {
-        matches!(self.for_what, Waiting::Settings | Waiting::Synchronous)
+        matches!(
+            self.for_what,
+            Waiting::Settings | Waiting::Synchronous | Waiting::Standbys
+        )
     }
 }
 
@@ -244,6 +247,8 @@ pub enum Waiting {
     Settings,
     /// Fewer standbys are synchronous than are to be.
     Synchronous,
+    /// Other standbys stream than were announced last.
+    Standbys,
     /// A new copy of the primary's data.
     Copy,
     /// A unit that is being refreshed.
@@ -273,6 +278,7 @@ impl fmt::Display for Waiting {
                 "all members to know their new configuration, before the next restart"
             }
             Self::Synchronous => "the own standby to be synchronous",
+            Self::Standbys => "a second look at the standbys",
             Self::Copy => "a new copy of the primary's data",
             Self::Refreshed => "the refreshed unit to stand, before the next one",
             Self::Authority => "every unit to know the new authority",

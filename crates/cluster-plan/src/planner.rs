@@ -462,6 +462,11 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
         let state = format!("{role}{standbys}{waits}{shut_out}");
         if peer_data.announced.as_ref() != Some(&state) {
             plan.step(Step::Announce(state), "the others' view depends on it");
+            if own.role == Role::Leader {
+                // What is announced may have lasted so briefly that the watcher, which looks every two
+                // seconds, has seen nothing of it, and so does not tell of its end.
+                plan.wait(Waiting::Standbys, "a timer");
+            }
         }
     }
     if own.is_some_and(crate::observed::ClusterMember::running)
