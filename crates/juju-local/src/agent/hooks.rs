@@ -279,7 +279,8 @@ impl Agent {
             return Ok(Some(false));
         };
         let ended = {
-            let wait = runner::wait(&self.controller, &module, child, &self.context);
+            let patience = Some(runner::PATIENCE);
+            let wait = runner::wait(&self.controller, &module, child, &self.context, patience);
             tokio::select! {
                 ended = wait => Some(ended),
                 _ = self.term.recv() => None,

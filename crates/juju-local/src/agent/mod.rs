@@ -4,6 +4,7 @@ mod client;
 mod hooks;
 mod main_loop;
 mod meter;
+mod output;
 mod runner;
 mod scheduler;
 mod tasks;

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +14,11 @@ use juju_local_api::agent::{AgentRequest, LogLine, UnitView};
 use juju_local_api::transport::{CallError, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::sync::Mutex;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
 
 use super::Layout;
+use super::output::Output;
 use super::tools::HookContext;
 
 /// A connection to the controller in this unit's name.
@@ -32,7 +33,7 @@ impl Controller {
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         request: AgentRequest,
-        limit: std::time::Duration,
+        limit: Duration,
     ) -> Result<T, CallError> {
         let request = Request::Agent {
             model: self.model.clone(),
@@ -44,19 +45,23 @@ impl Controller {
     }
 
     pub(crate) async fn tell(&self, request: AgentRequest) -> Result<(), CallError> {
-        self.ask::<Value>(request, std::time::Duration::from_secs(10))
+        self.ask::<Value>(request, Duration::from_secs(10))
             .await
             .map(drop)
     }
 
-    pub(crate) async fn log(&self, level: &str, module: &str, message: String) {
-        let line = LogLine {
+    pub(crate) fn line(&self, level: &str, module: &str, message: String) -> LogLine {
+        LogLine {
             time: jiff::Timestamp::now().to_string(),
             entity: format!("unit-{}", self.unit.replace('/', "-")),
             level: level.to_owned(),
             module: module.to_owned(),
             message,
-        };
+        }
+    }
+
+    pub(crate) async fn log(&self, level: &str, module: &str, message: String) {
+        let line = self.line(level, module, message);
         let _ = self.tell(AgentRequest::Log(vec![line])).await;
     }
 }
@@ -226,79 +231,148 @@ pub(crate) fn text(bytes: &[u8]) -> (String, Option<&'static str>) {
     }
 }
 
+/// How long Juju listens on for the output of a hook or an action whose process has ended.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Waits for a process, with its output going to the log; at the fault's effect it is killed.
+/// What it has left in the background may hold its output open: that is heard for `patience`,
+/// or to its end.
 pub(crate) async fn wait(
     controller: &Arc<Controller>,
     module: &str,
     mut child: Child,
     context: &Arc<Mutex<Option<HookContext>>>,
+    patience: Option<Duration>,
 ) -> Ended {
     let kill = match &*context.lock().await {
         Some(context) => context.kill.clone(),
         None => Arc::default(),
     };
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let log = |level, pipe| gather(controller.clone(), module.to_owned(), level, pipe);
-    let out = tokio::spawn(log("DEBUG", out.map(Pipe::Out)));
-    let err = tokio::spawn(log("WARNING", err.map(Pipe::Err)));
-    let (status, killed) = tokio::select! {
-        status = child.wait() => (status.ok(), false),
-        () = kill.notified() => {
-            let _ = child.kill().await;
-            (child.wait().await.ok(), true)
+    let log = Log::start(controller, module);
+    let mut out = Output::new(child.stdout.take(), log.to("DEBUG"));
+    let mut err = Output::new(child.stderr.take(), log.to("WARNING"));
+    let (status, killed) = loop {
+        tokio::select! {
+            status = child.wait() => break (status.ok(), false),
+            () = kill.notified() => {
+                let _ = child.kill().await;
+                break (child.wait().await.ok(), true);
+            }
+            () = out.read(), if out.open() => {}
+            () = err.read(), if err.open() => {}
         }
     };
+    let until = patience.map(|patience| Instant::now() + patience);
+    tokio::join!(out.finish(until), err.finish(until));
+    let (stdout, stderr) = (out.take(), err.take());
+    log.end().await;
     Ended {
         status,
-        stdout: out.await.unwrap_or_default(),
-        stderr: err.await.unwrap_or_default(),
+        stdout,
+        stderr,
         killed,
     }
 }
 
-/// An end of a process's output.
-enum Pipe {
-    Out(ChildStdout),
-    Err(ChildStderr),
-}
-
-async fn gather(
-    controller: Arc<Controller>,
+/// Takes lines to the controller in order, many at a time, so that a process does not wait for it.
+struct Log {
     module: String,
-    level: &'static str,
-    pipe: Option<Pipe>,
-) -> Vec<u8> {
-    match pipe {
-        Some(Pipe::Out(pipe)) => read(&controller, &module, level, pipe).await,
-        Some(Pipe::Err(pipe)) => read(&controller, &module, level, pipe).await,
-        None => Vec::new(),
-    }
+    controller: Arc<Controller>,
+    lines: mpsc::UnboundedSender<LogLine>,
+    sending: tokio::task::JoinHandle<()>,
 }
 
-async fn read(
-    controller: &Controller,
-    module: &str,
-    level: &str,
-    pipe: impl AsyncRead + Unpin,
-) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut pipe = BufReader::new(pipe);
-    loop {
-        let mut line = Vec::new();
-        match pipe.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return all,
-            Ok(_) => {}
+impl Log {
+    fn start(controller: &Arc<Controller>, module: &str) -> Self {
+        let (lines, mut incoming) = mpsc::unbounded_channel();
+        let teller = controller.clone();
+        let sending = tokio::spawn(async move {
+            let mut many = Vec::new();
+            while incoming.recv_many(&mut many, 1000).await > 0 {
+                let _ = teller
+                    .tell(AgentRequest::Log(std::mem::take(&mut many)))
+                    .await;
+            }
+        });
+        Self {
+            module: module.to_owned(),
+            controller: controller.clone(),
+            lines,
+            sending,
         }
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_end_matches('\n').to_owned();
-        controller.log(level, module, text).await;
-        all.append(&mut line);
+    }
+
+    fn to(&self, level: &'static str) -> impl Fn(String) + Send + use<> {
+        let (lines, controller) = (self.lines.clone(), self.controller.clone());
+        let module = self.module.clone();
+        move |text| drop(lines.send(controller.line(level, &module, text)))
+    }
+
+    /// Returns when the controller has what was written.
+    async fn end(self) {
+        drop(self.lines);
+        let _ = self.sending.await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs a line of shell as a hook is run.
+    async fn run(line: &str, patience: Option<Duration>) -> Ended {
+        let controller = Arc::new(Controller {
+            client: Client::new("/nonexistent"),
+            model: "m".into(),
+            unit: "a/0".into(),
+            token: String::new(),
+        });
+        let child = Command::new("/bin/sh")
+            .args(["-c", line])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let context = Arc::default();
+        let waited = wait(&controller, "x", child, &context, patience);
+        let limit = Duration::from_mins(1);
+        tokio::time::timeout(limit, waited).await.expect("it ends")
+    }
+
+    fn lives(pid: i32) -> bool {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_leaves_in_the_background_holds_nobody_and_lives_on() {
+        let ended = run(
+            "sleep 600 & echo $!; echo failed >&2; exit 3",
+            Some(PATIENCE),
+        )
+        .await;
+        let pid: i32 = String::from_utf8(ended.stdout.clone())
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        assert_eq!((ended.code(), ended.stderr().as_str()), (3, "failed\n"));
+        assert!(lives(pid));
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_has_written_is_there_to_its_last_byte() {
+        let lines = "seq 100000; printf last";
+        let ended = run(lines, Some(PATIENCE)).await;
+        let text = String::from_utf8(ended.stdout).unwrap();
+        assert_eq!(text.lines().count(), 100_001);
+        assert!(text.ends_with("100000\nlast"));
+        let ended = run("(sleep 0.5; echo late) & echo early", None).await;
+        assert_eq!(ended.stdout, b"early\nlate\n");
+    }
 
     #[test]
     fn ends_are_told_in_gos_words() {

@@ -149,7 +149,9 @@ impl Agent {
         *self.context.lock().await = Some(context);
         let run = match runner::start(&self.layout, &environment, program) {
             Ok(Some(child)) => {
-                let wait = runner::wait(&self.controller, &module, child, &self.context);
+                // Juju waits for all that a command has started.
+                let patience = program.commands.is_none().then_some(runner::PATIENCE);
+                let wait = runner::wait(&self.controller, &module, child, &self.context, patience);
                 let asked = |view: &Option<UnitView>| {
                     let view = view.as_ref();
                     view.is_some_and(|view| view.aborting.iter().any(|id| id == task))
