@@ -72,6 +72,8 @@ impl Controller {
                 version: String::new(),
                 address,
                 next_unit: 0,
+                waiting: 0,
+                waiting_volumes: Vec::new(),
                 storage_id: pods::short_id(),
             };
             app.keep_template();
@@ -99,24 +101,25 @@ impl Controller {
                     format!("application \"{app}\" is not alive"),
                 );
             }
-            let mut attach = attach.to_vec();
-            let mut names = Vec::new();
-            for _ in 0..count {
-                names.push(model.new_unit(app, &mut attach)?);
-            }
-            model.elect(app);
-            Ok(names)
+            let asked = model.app_mut(app)?;
+            asked.waiting += count;
+            asked.waiting_volumes.extend_from_slice(attach);
+            model.fill(app)
         })?;
-        for unit in &units {
+        self.start_units(model, app, &units);
+        Ok(json!(units))
+    }
+
+    fn start_units(self: &std::sync::Arc<Self>, model: &str, app: &str, units: &[String]) {
+        for unit in units {
             self.start_pod(model, unit);
         }
         self.follow_scale(model, app);
-        Ok(json!(units))
     }
 
     /// Begins to remove units from the highest number.
     pub(super) async fn remove_units(
-        &self,
+        self: &std::sync::Arc<Self>,
         model: &str,
         app: &str,
         count: u32,
@@ -125,7 +128,11 @@ impl Controller {
     ) -> Outcome<Value> {
         let going = self.change(|state| {
             let model = state.model(model)?;
-            model.app(app)?;
+            // Those that have yet to come are the last ones.
+            let waiting = &mut model.app_mut(app)?.waiting;
+            let unborn = count.min(*waiting);
+            *waiting -= unborn;
+            let count = count - unborn;
             let mut alive: Vec<(u32, String)> = model
                 .units_of(app)
                 .filter(|unit| unit.life == Life::Alive)
@@ -170,7 +177,7 @@ impl Controller {
 
     /// Begins to remove an application.
     pub(super) async fn remove_application(
-        &self,
+        self: &std::sync::Arc<Self>,
         model: &str,
         app: &str,
         destroy: bool,
@@ -192,7 +199,9 @@ impl Controller {
                 return refuse(ErrorKind::Conflict, text);
             }
             model.offers.retain(|_, offer| offer.app != app);
-            model.app_mut(app)?.life = Life::Dying;
+            let removed = model.app_mut(app)?;
+            removed.life = Life::Dying;
+            removed.waiting = 0;
             let own = model
                 .relations
                 .values()
@@ -212,10 +221,18 @@ impl Controller {
     }
 
     /// A unit has run its last hook: its pod and what Juju knows of it go.
-    pub(super) async fn unit_dead(&self, model: &str, unit: &str) {
+    pub(super) async fn unit_dead(self: &std::sync::Arc<Self>, model: &str, unit: &str) {
+        // The next unit of this name may be there already.
+        let leaves = |model: &Model| {
+            let unit = model.units.get(unit);
+            unit.is_some_and(|unit| unit.life != Life::Alive)
+        };
+        if !self.read(|state| state.models.get(model).is_some_and(leaves)) {
+            return;
+        }
         self.stop_pod(model, unit).await;
         let app = self.change(|state| {
-            let model = state.models.get_mut(model)?;
+            let model = state.models.get_mut(model).filter(|model| leaves(model))?;
             model.depose(unit);
             let gone = model.units.remove(unit)?;
             // The others may read what it wrote until they have left the relation too.
@@ -247,7 +264,8 @@ impl Controller {
             Some(gone.app)
         });
         if let Some(app) = app {
-            self.follow_scale(model, &app);
+            let units = self.change(|state| state.model(model)?.fill(&app));
+            self.start_units(model, &app, &units.unwrap_or_default());
             self.forget_if_empty(model, &app);
         }
         self.save();
@@ -325,6 +343,10 @@ fn check_deploy(
     set.collect()
 }
 
+#[cfg(test)]
+#[path = "deploy_tests.rs"]
+mod tests;
+
 impl Model {
     /// The peer relations that an application's charm has and the model has not yet.
     pub fn add_peers(&mut self, name: &str) {
@@ -356,6 +378,21 @@ impl Model {
                 self.relate(ends, interface);
             }
         }
+    }
+
+    /// Makes the units that were asked for, as soon as none leaves any more: as those of a
+    /// `StatefulSet` they have the lowest numbers, and what the ones before them have left.
+    fn fill(&mut self, name: &str) -> Outcome<Vec<String>> {
+        if self.units_of(name).any(|unit| unit.life != Life::Alive) {
+            return Ok(Vec::new());
+        }
+        let app = self.app_mut(name)?;
+        let count = std::mem::take(&mut app.waiting);
+        let mut attach = std::mem::take(&mut app.waiting_volumes);
+        let made = (0..count).map(|_| self.new_unit(name, &mut attach));
+        let made = made.collect::<Outcome<Vec<String>>>()?;
+        self.elect(name);
+        Ok(made)
     }
 
     fn new_unit(&mut self, app: &str, attach: &mut Vec<String>) -> Outcome<String> {

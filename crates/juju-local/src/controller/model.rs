@@ -73,6 +73,9 @@ pub(super) struct App {
     pub version: String,
     pub address: String,
     pub next_unit: u32,
+    /// Units that come once those that leave are gone, and volumes for them.
+    pub waiting: u32,
+    pub waiting_volumes: Vec<String>,
     pub storage_id: String,
 }
 
@@ -274,6 +277,14 @@ impl Model {
 
     pub fn units_of<'a>(&'a self, app: &'a str) -> impl Iterator<Item = &'a Unit> {
         self.units.values().filter(move |unit| unit.app == app)
+    }
+
+    /// How many units an application is to have.
+    pub fn planned(&self, app: &str) -> u32 {
+        let alive = self.units_of(app).filter(|unit| unit.life == Life::Alive);
+        let alive = u32::try_from(alive.count()).unwrap_or(u32::MAX);
+        let waiting = self.apps.get(app).map_or(0, |app| app.waiting);
+        alive.saturating_add(waiting)
     }
 
     pub fn is_leader(&self, unit: &str) -> bool {

@@ -119,10 +119,6 @@ impl Model {
         let units = self.units_of(&app.name);
         let units = units.map(|unit| (unit.name.clone(), unit_status(app, unit)));
         let units: BTreeMap<String, UnitStatus> = units.collect();
-        let alive = self
-            .units_of(&app.name)
-            .filter(|unit| unit.life == Life::Alive)
-            .count();
         ApplicationStatus {
             charm: format!("local:{}-{}", app.charm.name, app.revision),
             base: Some(Base {
@@ -134,7 +130,7 @@ impl Model {
             charm_rev: app.revision,
             charm_channel: app.channel.clone(),
             charm_version: app.charm.version.clone(),
-            scale: u32::try_from(alive).unwrap_or(u32::MAX),
+            scale: self.planned(&app.name),
             provider_id: String::new(),
             address: app.address.clone(),
             exposed: false,

@@ -225,11 +225,7 @@ impl Controller {
         let now = self.read(|state| {
             let model = state.model(model)?;
             model.app(app)?;
-            let alive = model
-                .units_of(app)
-                .filter(|unit| unit.life == Life::Alive)
-                .count();
-            Ok(u32::try_from(alive).unwrap_or(u32::MAX))
+            Ok(model.planned(app))
         })?;
         if scale >= now {
             self.add_units(model, app, scale - now, &[])

@@ -22,10 +22,7 @@ impl Model {
         let app = self.apps.get(&unit.app)?;
         let (config, config_unset) = app.charm.values(&app.config);
         let (actions, execs) = self.waiting(name);
-        let planned = self
-            .units_of(&unit.app)
-            .filter(|u| u.life == Life::Alive)
-            .count();
+        let planned_units = self.planned(&unit.app);
         let setting = |key: &str| self.config.get(key).map(String::as_str);
         let interval = setting("update-status-hook-interval").and_then(milliseconds);
         // A pod that the rolling update has not reached yet goes on with its charm.
@@ -75,7 +72,7 @@ impl Model {
             model_env: self.proxies(),
             saved_state: Value::Null,
             charm_state: unit.charm_state.clone(),
-            planned_units: u32::try_from(planned).unwrap_or(u32::MAX),
+            planned_units,
             leader_settings: app.leader_settings.1,
             kill_at_effect: unit.kill_at_effect,
         };

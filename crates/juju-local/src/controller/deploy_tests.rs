@@ -1,0 +1,103 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::controller::charm::StorageSpec;
+
+/// A model with an application that has a storage, and no units.
+fn model() -> Model {
+    let mut model = Model {
+        name: "m".into(),
+        ..Model::default()
+    };
+    let charm = Charm {
+        storage: BTreeMap::from([("data".to_owned(), StorageSpec::default())]),
+        ..Charm::default()
+    };
+    model.apps.insert("pg".into(), app("pg", charm));
+    model
+}
+
+fn app(name: &str, charm: Charm) -> App {
+    App {
+        name: name.to_owned(),
+        charm,
+        revision: 0,
+        modified: 0,
+        templates: BTreeMap::new(),
+        life: Life::Alive,
+        config: BTreeMap::new(),
+        trust: false,
+        channel: String::new(),
+        resources: BTreeMap::new(),
+        constraints: BTreeMap::new(),
+        leader: None,
+        lease: Instant::now(),
+        leader_settings: <_>::default(),
+        status: None,
+        version: String::new(),
+        address: String::new(),
+        next_unit: 0,
+        waiting: 0,
+        waiting_volumes: Vec::new(),
+        storage_id: "id".into(),
+    }
+}
+
+fn ask(model: &mut Model, count: u32) -> Vec<String> {
+    model.app_mut("pg").unwrap().waiting += count;
+    model.fill("pg").unwrap()
+}
+
+/// The unit is gone, and has left its volume.
+fn gone(model: &mut Model, unit: &str) {
+    let unit = model.units.remove(unit).unwrap();
+    for id in unit.storage {
+        model.storage.get_mut(&id).unwrap().unit = None;
+    }
+}
+
+#[test]
+fn units_that_are_asked_for_while_others_leave_have_their_numbers_and_volumes() {
+    let mut model = model();
+    let names = ["pg/0", "pg/1", "pg/2"];
+    assert_eq!(ask(&mut model, 3), names);
+    let volumes = |model: &Model| -> Vec<Vec<String>> {
+        model.units_of("pg").map(|unit| unit.storage.clone()).collect()
+    };
+    let before = volumes(&model);
+    for name in names {
+        model.dying(name, false);
+    }
+    assert_eq!(ask(&mut model, 3), [""; 0]);
+    assert_eq!(model.planned("pg"), 3);
+    for name in &names[..2] {
+        gone(&mut model, name);
+        assert_eq!(model.fill("pg").unwrap(), [""; 0]);
+    }
+    gone(&mut model, names[2]);
+    assert_eq!(model.fill("pg").unwrap(), names);
+    assert_eq!(volumes(&model), before);
+    assert_eq!(model.planned("pg"), 3);
+}
+
+#[test]
+fn a_name_that_juju_refuses_is_refused_in_its_words() {
+    for good in ["pg", "a", "a1", "pg-15a", "a-1b-2c", "postgresql-k8s"] {
+        assert_eq!(check_name(good), Ok(()), "{good}");
+    }
+    let bad = [
+        ("pg-15", "\"pg-15\", unexpected number(s) found after last hyphen"),
+        ("Pg", "\"Pg\", unexpected uppercase character"),
+        ("pg_a", "\"pg_a\", unexpected character _"),
+        ("p\u{e4}", "\"p\u{e4}\", unexpected character \u{e4}"),
+        ("1pg", "\"1pg\""),
+        ("pg-1-a", "\"pg-1-a\""),
+        ("pg--a", "\"pg--a\""),
+        ("-", "\"-\""),
+        ("", "\"\""),
+    ];
+    for (name, why) in bad {
+        let said = format!("invalid application name {why}");
+        assert_eq!(check_name(name), Err(said), "{name}");
+    }
+}
