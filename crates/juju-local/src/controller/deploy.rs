@@ -307,22 +307,36 @@ impl Controller {
     }
 }
 
+/// Whether an application may be called so; in Juju's words where it may not.
+fn check_name(name: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_numeric() || c == '-';
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let letter = |c: char| c.is_ascii_lowercase();
+    // A unit's name ends in a number after a dash where a slash can't be.
+    let word = |part: &str| part.chars().all(plain) && part.contains(letter);
+    if name.split('-').all(word) && name.starts_with(letter) {
+        return Ok(());
+    }
+    let tail = name.rsplit_once('-').map_or("", |(_, tail)| tail);
+    let why = if name.contains(|c: char| c.is_ascii_uppercase()) {
+        ", unexpected uppercase character".to_owned()
+    } else if !tail.is_empty() && tail.chars().all(|c| c.is_ascii_digit()) {
+        ", unexpected number(s) found after last hyphen".to_owned()
+    } else if let Some(odd) = name.chars().find(|c| !known(*c)) {
+        format!(", unexpected character {odd}")
+    } else {
+        String::new()
+    };
+    Err(format!("invalid application name \"{name}\"{why}"))
+}
+
 fn check_deploy(
     model: &Model,
     name: &str,
     charm: &Charm,
     deploy: &Deploy,
 ) -> Outcome<std::collections::BTreeMap<String, Value>> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty()
-        || !name.chars().all(good)
-        || !name.starts_with(|c: char| c.is_ascii_lowercase())
-    {
-        return refuse(
-            ErrorKind::BadRequest,
-            format!("invalid application name \"{name}\""),
-        );
-    }
+    check_name(name).or_else(|text| refuse(ErrorKind::BadRequest, text))?;
     if model.apps.contains_key(name) || model.remotes.contains_key(name) {
         return refuse(
             ErrorKind::AlreadyExists,
