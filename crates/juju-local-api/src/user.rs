@@ -96,8 +96,10 @@ pub enum ModelRequest {
         count: u32,
         /// Destroy their volumes too.
         destroy_storage: bool,
-        /// Without their last hooks.
+        /// After a minute without their last hooks.
         force: bool,
+        /// With force: at once.
+        no_wait: bool,
     },
     /// Sets the number of units: null.
     Scale {
@@ -112,8 +114,10 @@ pub enum ModelRequest {
         app: String,
         /// Destroy its volumes too.
         destroy_storage: bool,
-        /// Without last hooks.
+        /// After a minute without last hooks.
         force: bool,
+        /// With force: at once.
+        no_wait: bool,
     },
     /// Relates two endpoints, each `app` or `app:endpoint`: Value (the two endpoints).
     Integrate {

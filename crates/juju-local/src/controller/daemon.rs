@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::cluster::{Cluster, Kubernetes};
+use super::force::Force;
 use super::kubernetes;
 use super::logs::Logs;
 use super::model::{Model, Outcome, Storage, not_found, now, refuse};
@@ -96,6 +97,33 @@ impl State {
 }
 
 impl Controller {
+    /// With these models, and the volumes that an earlier one has kept.
+    pub fn new(
+        home: Home,
+        name: String,
+        exe: PathBuf,
+        api: Cluster,
+        models: impl IntoIterator<Item = Model>,
+    ) -> Arc<Self> {
+        let models = models.into_iter().map(|model| (model.name.clone(), model));
+        Arc::new(Self {
+            name,
+            uuid: uuid::Uuid::new_v4().to_string(),
+            exe,
+            api,
+            logs: Logs::default(),
+            changed: watch::Sender::new(0),
+            stop: Notify::new(),
+            state: Mutex::new(State {
+                models: models.collect(),
+                kept: saved(&home).storage,
+                ..State::default()
+            }),
+            home,
+            adding: tokio::sync::Mutex::default(),
+        })
+    }
+
     /// Looks at the state.
     pub fn read<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
@@ -311,6 +339,8 @@ impl Controller {
         })?;
         let apps: Vec<String> = self
             .read(|state| Ok::<_, ApiError>(state.model(name)?.apps.keys().cloned().collect()))?;
+        // A model that goes by force goes at once.
+        let force = Force::of(force, true);
         for app in &apps {
             let _ = self
                 .remove_application(name, app, !release_storage, force)
@@ -477,21 +507,7 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
     let (api, _spawned) = Cluster::start(&options.kubernetes, &kubernetes_state(&home)).await?;
     kubernetes::node(&api);
     let exe = runtime.join("bin/juju-local");
-    let controller = Arc::new(Controller {
-        name: options.name.clone(),
-        uuid: uuid::Uuid::new_v4().to_string(),
-        exe,
-        api,
-        logs: Logs::default(),
-        changed: watch::Sender::new(0),
-        stop: Notify::new(),
-        state: Mutex::new(State {
-            kept: saved(&home).storage,
-            ..State::default()
-        }),
-        home,
-        adding: tokio::sync::Mutex::default(),
-    });
+    let controller = Controller::new(home, options.name.clone(), exe, api, []);
     let users = listen(&controller.home.user_socket(), 0o600)?;
     let agents = listen(&runtime.join("agents/agent.sock"), 0o600)?;
     tokio::spawn(accept(controller.clone(), users, true));

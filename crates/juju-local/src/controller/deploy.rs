@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::charm::{self, Charm};
 use super::daemon::Controller;
+use super::force::Force;
 use super::model::{App, End, Model, Outcome, Status, Storage, Unit, refuse};
 use super::{kubernetes, pods, resources};
 
@@ -124,7 +125,7 @@ impl Controller {
         app: &str,
         count: u32,
         destroy: bool,
-        force: bool,
+        force: Force,
     ) -> Outcome<Value> {
         let going = self.change(|state| {
             let model = state.model(model)?;
@@ -168,10 +169,11 @@ impl Controller {
         };
         for unit in &going {
             // A unit whose agent never came up has no last hooks to run.
-            if force || unseen(unit) {
+            if unseen(unit) {
                 self.unit_dead(model, unit).await;
             }
         }
+        self.force(model, Vec::new(), going, force).await;
         Ok(Value::Null)
     }
 
@@ -181,9 +183,9 @@ impl Controller {
         model: &str,
         app: &str,
         destroy: bool,
-        force: bool,
+        force: Force,
     ) -> Outcome<Value> {
-        let count = self.change(|state| {
+        let (relations, count) = self.change(|state| {
             let model = state.model(model)?;
             model.app(app)?;
             let used = model
@@ -191,7 +193,7 @@ impl Controller {
                 .values()
                 .filter(|offer| offer.app == app)
                 .count();
-            if used > 0 && !force {
+            if used > 0 && force == Force::No {
                 let text = format!(
                     "cannot destroy application \"{app}\": application is used by {used} offer{}",
                     if used == 1 { "" } else { "s" }
@@ -206,16 +208,20 @@ impl Controller {
                 .relations
                 .values()
                 .filter(|r| r.has(app) && !r.is_peer());
-            for id in own.map(|relation| relation.id).collect::<Vec<_>>() {
-                model.end_relation(id, force);
+            let own: Vec<u32> = own.map(|relation| relation.id).collect();
+            for id in &own {
+                model.end_relation(*id, false);
             }
-            Ok(model
-                .units_of(app)
-                .filter(|unit| unit.life == Life::Alive)
-                .count())
+            Ok((own, model.planned(app)))
         })?;
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.remove_units(model, app, count, destroy, force).await?;
+        self.remove_units(model, app, count, destroy, Force::No)
+            .await?;
+        let units = self.read(|state| {
+            let model = state.models.get(model);
+            let units = model.map(|model| model.units_of(app).map(|unit| unit.name.clone()));
+            units.into_iter().flatten().collect()
+        });
+        self.force(model, relations, units, force).await;
         self.forget_if_empty(model, app);
         Ok(Value::Null)
     }

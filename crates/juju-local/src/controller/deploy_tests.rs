@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::controller::charm::StorageSpec;
+use crate::controller::cluster::{Cluster, Kubernetes};
 
 /// A model with an application that has a storage, and no units.
 fn model() -> Model {
@@ -100,4 +101,57 @@ fn a_name_that_juju_refuses_is_refused_in_its_words() {
         let said = format!("invalid application name {why}");
         assert_eq!(check_name(name), Err(said), "{name}");
     }
+}
+
+/// A controller of that model, in which a unit of another application is in a relation too.
+async fn controller(home: &std::path::Path) -> std::sync::Arc<Controller> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (api, _) = Cluster::start(&Kubernetes::Embedded, home).await.unwrap();
+    let mut model = model();
+    model.apps.insert("c".into(), app("c", Charm::default()));
+    ask(&mut model, 1);
+    model.app_mut("c").unwrap().waiting += 1;
+    model.fill("c").unwrap();
+    for unit in model.units.values_mut() {
+        unit.agent_seen = true;
+    }
+    let end = |app: &str, role: &str| End {
+        app: app.to_owned(),
+        endpoint: "db".into(),
+        role: role.to_owned(),
+    };
+    let ends = vec![end("pg", "provider"), end("c", "requirer")];
+    model.relate(ends, "sql".into());
+    Controller::new(crate::home::Home::new(home), "c".into(), "/bin/false".into(), api, [model])
+}
+
+#[tokio::test]
+async fn what_a_forced_removal_ends_has_a_minute_to_end_by_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let controller = controller(home.path()).await;
+    let force = Force::of(true, false);
+    controller.remove_application("m", "pg", false, force).await.unwrap();
+    let (inside, life) = controller.read(|state| {
+        let model = state.model("m").unwrap();
+        (model.relations[&0].inside.len(), model.unit("pg/0").unwrap().life)
+    });
+    assert_eq!((inside, life), (2, Life::Dying));
+
+    let mut changed = controller.changed.subscribe();
+    let force = Force::After(std::time::Duration::from_millis(1));
+    controller.force("m", vec![0], vec!["pg/0".into()], force).await;
+    let gone = || {
+        controller.read(|state| {
+            let model = state.model("m").unwrap();
+            model.relations.is_empty() && !model.apps.contains_key("pg")
+        })
+    };
+    let over = async {
+        while !gone() {
+            changed.changed().await.unwrap();
+        }
+    };
+    let limit = std::time::Duration::from_mins(1);
+    tokio::time::timeout(limit, over).await.unwrap();
+    assert!(controller.read(|state| state.model("m").unwrap().unit("c/0").is_ok()));
 }

@@ -8,6 +8,7 @@ mod cluster;
 mod daemon;
 mod deploy;
 mod faults;
+mod force;
 mod kubernetes;
 mod logs;
 mod model;

@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::daemon::Controller;
+use super::force::Force;
 use super::model::{Outcome, not_found};
 use super::refresh::Refresh;
 use super::{kubernetes, user_secrets};
@@ -129,7 +130,9 @@ impl Controller {
                 count,
                 destroy_storage,
                 force,
+                no_wait,
             } => {
+                let force = Force::of(force, no_wait);
                 self.remove_units(name, &app, count, destroy_storage, force)
                     .await
             }
@@ -138,7 +141,9 @@ impl Controller {
                 app,
                 destroy_storage,
                 force,
+                no_wait,
             } => {
+                let force = Force::of(force, no_wait);
                 self.remove_application(name, &app, destroy_storage, force)
                     .await
             }
@@ -230,7 +235,7 @@ impl Controller {
         if scale >= now {
             self.add_units(model, app, scale - now, &[])
         } else {
-            self.remove_units(model, app, now - scale, false, false)
+            self.remove_units(model, app, now - scale, false, Force::No)
                 .await
         }
     }

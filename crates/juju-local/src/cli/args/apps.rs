@@ -207,7 +207,7 @@ pub struct RemoveUnitArgs {
     /// Destroy their volumes too
     #[arg(long)]
     pub destroy_storage: bool,
-    /// Do not wait for their last hooks
+    /// End what has not ended by itself after a minute
     #[arg(long)]
     pub force: bool,
     /// Do not ask for confirmation
@@ -216,8 +216,8 @@ pub struct RemoveUnitArgs {
     /// Say what would be removed and stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Ignored
-    #[arg(long, hide = true)]
+    /// With --force: do not wait at all
+    #[arg(long)]
     pub no_wait: bool,
     /// The model.
     #[command(flatten)]
@@ -249,7 +249,7 @@ pub struct RemoveApplicationArgs {
     /// Destroy their volumes too
     #[arg(long)]
     pub destroy_storage: bool,
-    /// Do not wait for last hooks
+    /// End what has not ended by itself after a minute
     #[arg(long)]
     pub force: bool,
     /// Do not ask for confirmation
@@ -258,8 +258,8 @@ pub struct RemoveApplicationArgs {
     /// Say what would be removed and stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Ignored
-    #[arg(long, hide = true)]
+    /// With --force: do not wait at all
+    #[arg(long)]
     pub no_wait: bool,
     /// The model.
     #[command(flatten)]

@@ -135,11 +135,23 @@ pub async fn refresh(session: &Session, args: &RefreshArgs) -> Result<(), CliErr
     Ok(())
 }
 
+/// Refuses `--no-wait` where nothing is forced.
+///
+/// # Errors
+/// Then.
+pub fn check_no_wait(force: bool, no_wait: bool) -> Result<(), CliError> {
+    if no_wait && !force {
+        return Err(CliError::usage("--no-wait without --force not valid"));
+    }
+    Ok(())
+}
+
 /// Runs `remove-application`.
 ///
 /// # Errors
 /// When it is not confirmed, or the controller refuses.
 pub async fn remove(session: &Session, args: &RemoveApplicationArgs) -> Result<(), CliError> {
+    check_no_wait(args.force, args.no_wait)?;
     let model = session.model(&args.model).await?;
     if !args.no_prompt || args.dry_run {
         session.info("This command will perform the following actions:");
@@ -159,6 +171,7 @@ pub async fn remove(session: &Session, args: &RemoveApplicationArgs) -> Result<(
                 app: app.clone(),
                 destroy_storage: args.destroy_storage,
                 force: args.force,
+                no_wait: args.no_wait,
             })
             .await?;
     }

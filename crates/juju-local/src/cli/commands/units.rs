@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cli::args::{
     AddUnitArgs, ModelPlainArgs, RemoveStorageArgs, RemoveUnitArgs, ResolvedArgs, ScaleArgs,
 };
+use crate::cli::commands::apps::check_no_wait;
 use crate::cli::error::CliError;
 use crate::cli::format::{Format, emit_value};
 use crate::cli::session::{Session, confirm};
@@ -32,6 +33,7 @@ pub async fn add(session: &Session, args: &AddUnitArgs) -> Result<(), CliError> 
 /// # Errors
 /// When a unit is named, it is not confirmed, or the controller refuses.
 pub async fn remove(session: &Session, args: &RemoveUnitArgs) -> Result<(), CliError> {
+    check_no_wait(args.force, args.no_wait)?;
     let [app] = args.apps.as_slice() else {
         return Err(CliError::usage("only single application supported"));
     };
@@ -62,6 +64,7 @@ pub async fn remove(session: &Session, args: &RemoveUnitArgs) -> Result<(), CliE
             count,
             destroy_storage: args.destroy_storage,
             force: args.force,
+            no_wait: args.no_wait,
         })
         .await
 }
