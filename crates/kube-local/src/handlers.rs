@@ -202,13 +202,15 @@ fn object_request(
         ("DELETE", false) => "delete",
         _ => return Err(Failure::method_not_allowed()),
     };
-    let asked = Asked {
-        target,
-        query,
-        call,
-    };
     let done = inner.store.transact(|tx| {
         permitted(tx, user, verb, target)?;
+        let stamp = stamp(inner, tx, user, target);
+        let asked = Asked {
+            target,
+            query,
+            call,
+            stamp: stamp.as_ref(),
+        };
         match verb {
             "list" => Ok((200, list(tx, target, query))),
             "get" => Ok((200, (*existing(tx, target)?).clone())),
@@ -225,6 +227,25 @@ fn object_request(
         inner.store.transact(gc::collect);
     }
     done
+}
+
+/// The label that what this user writes there gets, if any.
+fn stamp(
+    inner: &Arc<Inner>,
+    tx: &Tx<'_>,
+    user: &User,
+    target: &Target,
+) -> Option<(String, String)> {
+    let (Some(stamp), User::Account(namespace, name)) = (&inner.stamp, user) else {
+        return None;
+    };
+    let plural = target.resource.plural;
+    if !target.subresource.is_empty() || stamp.except.iter().any(|one| one == plural) {
+        return None;
+    }
+    let account = tx.get(resource::by_plural("serviceaccounts")?, namespace, name)?;
+    let value = field::text(&account, &["metadata", "labels", &stamp.account_label]);
+    (!value.is_empty()).then(|| (stamp.label.clone(), value.to_owned()))
 }
 
 /// An object in a list, which says itself of what kind its items are.

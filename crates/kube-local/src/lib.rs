@@ -34,5 +34,5 @@ mod write;
 pub use client::{Client, Events};
 pub use error::Error;
 pub use remote::Remote;
-pub use server::{ApiServer, Config, Fault};
+pub use server::{ApiServer, Config, Fault, Stamp};
 pub use spawned::{Spawned, VERSION, binary};

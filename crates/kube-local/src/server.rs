@@ -28,6 +28,19 @@ pub struct Config {
     pub names: Vec<String>,
     /// Where objects are kept; none for memory alone.
     pub state: Option<PathBuf>,
+    /// A label for what service accounts write.
+    pub stamp: Option<Stamp>,
+}
+
+/// A label for what service accounts write, as a mutating webhook would set it.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The label.
+    pub label: String,
+    /// The label of an account whose value it has; an account without it sets none.
+    pub account_label: String,
+    /// Kinds that get none, in the plural.
+    pub except: Vec<String>,
 }
 
 /// What the server does to requests that are not its owner's, on purpose.
@@ -46,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
     pub(crate) fault: Mutex<Fault>,
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// A running server; it ends with the last clone of this.
@@ -88,6 +102,7 @@ impl ApiServer {
             store,
             tokens: Tokens::new(),
             fault: Mutex::new(Fault::None),
+            stamp: config.stamp,
         });
         let certificates = Certificates::new(&config.names)?;
         let tls = tls_of(&certificates)?;

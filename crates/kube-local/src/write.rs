@@ -22,6 +22,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) target: &'a Target,
     pub(crate) query: &'a Query,
     pub(crate) call: &'a Call,
+    /// A label, and its value, for what is written.
+    pub(crate) stamp: Option<&'a (String, String)>,
 }
 
 impl Asked<'_> {
@@ -32,6 +34,12 @@ impl Asked<'_> {
             resource: self.target.resource,
             manager: if named.is_empty() { agent } else { named },
             subresource: &self.target.subresource,
+        }
+    }
+
+    fn stamp(&self, object: &mut Value) {
+        if let Some((label, value)) = self.stamp {
+            field::set(object, &["metadata", "labels", label], value.clone());
         }
     }
 }
@@ -73,6 +81,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, asked: &Asked<'_>, object: Value) -> Serve
     if asked.query.manager.is_empty() || field::list(&object, &MANAGED).is_empty() {
         managed::update(None, &mut object, &asked.writer());
     }
+    asked.stamp(&mut object);
     defaults::check_name(resource, &object)?;
     validate::check(resource, None, &object)?;
     let name = field::text(&object, &["metadata", "name"]).to_owned();
@@ -161,6 +170,7 @@ fn store_changed(
     if !applied {
         managed::update(Some(current), &mut object, &asked.writer());
     }
+    asked.stamp(&mut object);
     let service = resource.plural == "services";
     if service {
         node_ports::drop_unwanted(current, &mut object);

@@ -72,6 +72,7 @@ impl Model {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             names: vec![],
             state: None,
+            stamp: None,
         };
         let server = runtime.block_on(ApiServer::start(config)).unwrap();
         let names = Names::new(APP, MODEL);

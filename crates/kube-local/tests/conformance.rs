@@ -238,6 +238,7 @@ async fn embedded(state: &Path) -> (ApiServer, Client) {
         listen: ([127, 0, 0, 1], 0).into(),
         names: Vec::new(),
         state: Some(state.to_owned()),
+        stamp: None,
     };
     let server = ApiServer::start(config).await.unwrap();
     let url = format!("https://{}", server.address());

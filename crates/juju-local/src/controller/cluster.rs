@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use kube_local::{ApiServer, Client, Config, Fault, Remote, Spawned};
+use kube_local::{ApiServer, Client, Config, Fault, Remote, Spawned, Stamp};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -56,6 +56,12 @@ impl Cluster {
                     listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                     names: names.to_vec(),
                     state: None,
+                    // As the webhook of Juju's controller does; not on Endpoints since 3.6.13.
+                    stamp: Some(Stamp {
+                        label: "app.juju.is/created-by".into(),
+                        account_label: "app.kubernetes.io/name".into(),
+                        except: vec!["endpoints".into()],
+                    }),
                 };
                 let api = ApiServer::start(config).await.map_err(failed)?;
                 Ok((Self::Embedded(api), None))

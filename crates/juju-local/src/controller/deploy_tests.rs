@@ -63,7 +63,10 @@ fn units_that_are_asked_for_while_others_leave_have_their_numbers_and_volumes() 
     let names = ["pg/0", "pg/1", "pg/2"];
     assert_eq!(ask(&mut model, 3), names);
     let volumes = |model: &Model| -> Vec<Vec<String>> {
-        model.units_of("pg").map(|unit| unit.storage.clone()).collect()
+        model
+            .units_of("pg")
+            .map(|unit| unit.storage.clone())
+            .collect()
     };
     let before = volumes(&model);
     for name in names {
@@ -87,7 +90,10 @@ fn a_name_that_juju_refuses_is_refused_in_its_words() {
         assert_eq!(check_name(good), Ok(()), "{good}");
     }
     let bad = [
-        ("pg-15", "\"pg-15\", unexpected number(s) found after last hyphen"),
+        (
+            "pg-15",
+            "\"pg-15\", unexpected number(s) found after last hyphen",
+        ),
         ("Pg", "\"Pg\", unexpected uppercase character"),
         ("pg_a", "\"pg_a\", unexpected character _"),
         ("p\u{e4}", "\"p\u{e4}\", unexpected character \u{e4}"),
@@ -122,7 +128,13 @@ async fn controller(home: &std::path::Path) -> std::sync::Arc<Controller> {
     };
     let ends = vec![end("pg", "provider"), end("c", "requirer")];
     model.relate(ends, "sql".into());
-    Controller::new(crate::home::Home::new(home), "c".into(), "/bin/false".into(), api, [model])
+    Controller::new(
+        crate::home::Home::new(home),
+        "c".into(),
+        "/bin/false".into(),
+        api,
+        [model],
+    )
 }
 
 #[tokio::test]
@@ -130,16 +142,24 @@ async fn what_a_forced_removal_ends_has_a_minute_to_end_by_itself() {
     let home = tempfile::tempdir().unwrap();
     let controller = controller(home.path()).await;
     let force = Force::of(true, false);
-    controller.remove_application("m", "pg", false, force).await.unwrap();
+    controller
+        .remove_application("m", "pg", false, force)
+        .await
+        .unwrap();
     let (inside, life) = controller.read(|state| {
         let model = state.model("m").unwrap();
-        (model.relations[&0].inside.len(), model.unit("pg/0").unwrap().life)
+        (
+            model.relations[&0].inside.len(),
+            model.unit("pg/0").unwrap().life,
+        )
     });
     assert_eq!((inside, life), (2, Life::Dying));
 
     let mut changed = controller.changed.subscribe();
     let force = Force::After(std::time::Duration::from_millis(1));
-    controller.force("m", vec![0], vec!["pg/0".into()], force).await;
+    controller
+        .force("m", vec![0], vec!["pg/0".into()], force)
+        .await;
     let gone = || {
         controller.read(|state| {
             let model = state.model("m").unwrap();

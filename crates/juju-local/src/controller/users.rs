@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use juju_local_api::agent::Life;
 use juju_local_api::user::{DebugLog, ModelRequest, UserRequest};
 use juju_local_api::{ApiError, ErrorKind, Reply};
 use serde_json::{Value, json};
