@@ -14,9 +14,10 @@
 
 mod support;
 
+use cluster_plan::observed::ServiceState;
 use juju::{CheckEvent, Event};
 use serde_json::{Value, json};
-use support::{Outcome, World, peers_changed};
+use support::{Outcome, World, notice, peers_changed};
 
 fn cluster() -> World {
     let world = World::of(3);
@@ -54,15 +55,33 @@ fn a_volume_that_fills_is_told_with_what_fills_it_before_anything_is_done() {
     }
     let (word, message) = world.with(|state| state.app_status.clone());
     assert_eq!(word, "active");
-    assert!(
-        message.contains("storage of postgresql-k8s/1 is 87 % full"),
-        "{message}"
+    assert_eq!(
+        message,
+        "commits wait for 2 standbys, storage of postgresql-k8s/1 is 87 % full"
     );
     assert!(!read_only(&world));
     fill(&world, 1, 60);
     assert_eq!(world.status(1), ("active".into(), String::new()));
     let message = world.with(|state| state.app_status.1.clone());
     assert!(message.contains("commits wait for 2 standbys"), "{message}");
+}
+
+#[test]
+fn a_volume_that_fills_does_not_hide_that_a_standby_is_missing() {
+    let world = cluster();
+    fill(&world, 1, 87);
+    world.with(|state| {
+        state.unit(2).postgres_runs = false;
+        state.unit(2).service = ServiceState::Inactive;
+        state.let_patroni_work();
+    });
+    assert_eq!(world.hook(0, &notice()), Outcome::Done);
+    let (word, message) = world.with(|state| state.app_status.clone());
+    assert_eq!(word, "waiting");
+    assert_eq!(
+        message,
+        "commits wait for 1 of 2 standbys, storage of postgresql-k8s/1 is 87 % full"
+    );
 }
 
 #[test]

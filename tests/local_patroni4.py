@@ -21,7 +21,7 @@ OLDEST = (4, 1)
 
 
 def told(cluster):
-    return cluster.status()["application-status"].get("message", "")
+    return cluster.application()[1]
 
 
 def of_quorum(cluster, standbys):

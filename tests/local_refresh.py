@@ -52,8 +52,7 @@ def versions(cluster):
 
 def told(cluster):
     """Word and message of the application's status."""
-    status = cluster.status()["application-status"]
-    return status["current"], status.get("message", "")
+    return cluster.application()
 
 
 def leader(cluster):

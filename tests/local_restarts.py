@@ -101,10 +101,10 @@ def prepared(cluster):
     primary = cluster.primary()
     started = cluster.local(primary, "select pg_postmaster_start_time()")
     cluster.juju("config", APP, "--reset", PREPARED)
-    says = lambda: cluster.status()["application-status"]
+    says = cluster.application
     until(60, "the application says what keeps the restart back",
-          lambda: f"{PREPARED}=0 waits: end 1 prepared" in says().get("message", ""))
-    check(says()["message"], says()["current"] == "blocked" and cluster.primary() == primary)
+          lambda: f"{PREPARED}=0 waits: end 1 prepared" in says()[1])
+    check(says()[1], says()[0] == "blocked" and cluster.primary() == primary)
     check("nobody was restarted", cluster.local(primary, "select pg_postmaster_start_time()") == started)
     cluster.sql("commit prepared 'left'")
     until(120, "the restarts go on by themselves", lambda: all(

@@ -74,7 +74,7 @@ def lose_a_standby(cluster):
 
 def told(cluster, primary):
     """What the primary's unit and the application say."""
-    return cluster.units()[primary][1], cluster.status()["application-status"].get("message", "")
+    return cluster.units()[primary][1], cluster.application()[1]
 
 
 if __name__ == "__main__":

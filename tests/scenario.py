@@ -90,6 +90,12 @@ class Cluster:
         """An application's part of `status --format json`."""
         return json.loads(self.juju("status", "--format", "json"))["applications"].get(app, {})
 
+    def application(self, app=APP):
+        """Status word and message of the application, but for how full the machine's own disk may be."""
+        status = self.status(app)["application-status"]
+        message = status.get("message", "")
+        return status["current"], re.sub(r"(, |^)storage of \S+ is \d+ % full$", "", message)
+
     def units(self, told_storage=False):
         """Status word and message by unit."""
         units = self.status().get("units") or {}

@@ -180,7 +180,7 @@ class Tenants(Cluster):
         """What the units' and the application's statuses say."""
         status = self.status()
         units = [unit["workload-status"].get("message", "") for unit in (status.get("units") or {}).values()]
-        return [*units, status["application-status"].get("message", "")]
+        return [*units, self.application()[1]]
 
     def says(self, *texts):
         """Some status has all these texts."""

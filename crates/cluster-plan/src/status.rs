@@ -88,15 +88,14 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
                 } else {
                     guarantee(observed)
                 };
-                refresh::tell(observed, &guarantee)
-                    .or_else(|| storage(plan))
-                    .unwrap_or_else(|| {
-                        if stuck {
-                            Status::Waiting(guarantee)
-                        } else {
-                            promise(observed, guarantee)
-                        }
-                    })
+                let stands = refresh::tell(observed, &guarantee).unwrap_or_else(|| {
+                    if stuck {
+                        Status::Waiting(guarantee)
+                    } else {
+                        promise(observed, guarantee)
+                    }
+                });
+                storage(plan, stands)
             }
             None => Status::Waiting(NO_PRIMARY.into()),
         },
@@ -204,17 +203,24 @@ fn guarantee(observed: &Observed) -> String {
     }
 }
 
-/// What the leader tells of volumes that are filling, foremost of the fullest one.
-fn storage(plan: &Plan) -> Option<Status> {
-    let (member, note) = plan
-        .disks
-        .iter()
-        .max_by_key(|(_, note)| (note.level, note.percent))?;
+/// The same status with what the leader tells of volumes that are filling, foremost of the fullest one.
+/// A full one comes first; one that is filling must not hide what else is wrong.
+fn storage(plan: &Plan, stands: Status) -> Status {
+    let disks = plan.disks.iter();
+    let Some((member, note)) = disks.max_by_key(|(_, note)| (note.level, note.percent)) else {
+        return stands;
+    };
     let told = format!("storage of {} is {} % full", member.unit(), note.percent);
-    Some(match note.level {
-        Level::Full => Status::Blocked(format!("{told}: the database only reads")),
-        _ => Status::Active(told),
-    })
+    let beside = |message: String| match message.as_str() {
+        "" => told.clone(),
+        _ => format!("{message}, {told}"),
+    };
+    match (note.level, stands) {
+        (Level::Full, _) => Status::Blocked(format!("{told}: the database only reads")),
+        (_, Status::Active(message)) => Status::Active(beside(message)),
+        (_, Status::Waiting(message)) => Status::Waiting(beside(message)),
+        (_, blocked @ Status::Blocked(_)) => blocked,
+    }
 }
 
 fn app_wide(problems: &[Problem]) -> bool {
