@@ -5,6 +5,7 @@ pub mod cli;
 pub mod controller;
 mod duration;
 pub mod home;
+pub mod juju;
 mod process;
 
 pub use process::main;

@@ -47,6 +47,7 @@ pub fn daemon(home: &Home, args: &DaemonArgs) -> ExitCode {
         home: home.clone(),
         name: args.name.clone(),
         kubernetes,
+        juju: args.juju,
     };
     controller::daemon_main(&options)
 }

@@ -10,6 +10,7 @@ use super::meter::Meter;
 use super::runner::{self, Program};
 use super::scheduler::{self, Done, Event, Hook, HookRelation, Operation};
 use super::tools::HookContext;
+use crate::juju::Juju;
 
 /// First pause before a failed hook is run again; the others are twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -234,6 +235,15 @@ impl Agent {
 
     async fn run_hook(&mut self, view: &UnitView, hook: &Hook) -> Result<(), String> {
         let Some(ended) = self.run_program(view, hook).await? else {
+            if hook.done == Done::Event && Juju::of(&view.juju_version).is_4() {
+                // What Juju 4 cannot tell any more ends its agent: no stop hook, and the container
+                // stays until it is killed.
+                let text = "\"uniter\" manifold worker returned unexpected error: terminated";
+                self.controller
+                    .log("ERROR", "juju.worker.dependency", text.to_owned())
+                    .await;
+                std::future::pending::<()>().await;
+            }
             // The pod goes: this hook counts neither as failed nor as done.
             self.local.pending = None;
             self.save().await;

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::Layout;
 use super::output::Output;
 use super::tools::HookContext;
+use crate::juju::Juju;
 
 /// A connection to the controller in this unit's name.
 pub(crate) struct Controller {
@@ -103,13 +104,10 @@ pub(crate) fn environment(
         ("JUJU_UNIT_NAME", layout.unit.clone()),
         ("JUJU_MODEL_UUID", view.model_uuid.clone()),
         ("JUJU_MODEL_NAME", view.model_name.clone()),
-        ("JUJU_API_ADDRESSES", "127.0.0.1:17070".to_owned()),
         ("JUJU_VERSION", view.juju_version.clone()),
         ("JUJU_MACHINE_ID", String::new()),
         ("JUJU_AVAILABILITY_ZONE", String::new()),
         ("JUJU_PRINCIPAL_UNIT", String::new()),
-        ("JUJU_SLA", "unsupported".to_owned()),
-        ("CLOUD_API_VERSION", String::new()),
         ("PATH", path),
         ("LANG", "C.UTF-8".to_owned()),
         ("TERM", "tmux-256color".to_owned()),
@@ -127,6 +125,7 @@ pub(crate) fn environment(
             String::new(),
         ));
     }
+    pairs.extend(of_version(Juju::of(&view.juju_version)));
     pairs.extend(
         program
             .dispatch
@@ -141,6 +140,29 @@ pub(crate) fn environment(
     all.extend(view.model_env.clone());
     all.extend(std::env::vars().filter(|(name, _)| name.starts_with("KUBERNETES_")));
     all
+}
+
+/// The variables in which Juju's versions differ.
+fn of_version(juju: Juju) -> Vec<(&'static str, String)> {
+    let set = |pairs: &[(&'static str, &str)]| {
+        let pairs = pairs.iter().map(|(name, text)| (*name, (*text).to_owned()));
+        pairs.collect()
+    };
+    match juju {
+        Juju::V3 => set(&[
+            ("JUJU_SLA", "unsupported"),
+            ("CLOUD_API_VERSION", ""),
+            ("JUJU_API_ADDRESSES", "127.0.0.1:17070"),
+        ]),
+        Juju::V4 => set(&[
+            ("CLOUD_API_VERSION", "1.34.0"),
+            ("JUJU_API_ADDRESSES", "127.0.0.1:17070 10.152.183.2:17070"),
+            ("JUJU_CHARM_NO_PROXY", "127.0.0.1,localhost,::1"),
+            ("JUJU_CHARM_TRACE_CONFIG_HTTP", ""),
+            ("JUJU_CHARM_TRACE_CONFIG_GRPC", ""),
+            ("JUJU_CHARM_TRACE_CONFIG_CA_CERT", ""),
+        ]),
+    }
 }
 
 /// Starts it; none where the charm has no such hook.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::main_loop::Agent;
 use super::runner::{self, Ended, Program};
 use super::tools::HookContext;
+use crate::juju::Juju;
 
 /// How far a task's process came.
 enum Run {
@@ -25,12 +26,7 @@ impl Agent {
         let id = self.context_id(&task.name);
         let mut context = self.context_of(&id, &task.name, view, None);
         context.action = Some(task.clone());
-        let env = [
-            ("JUJU_ACTION_NAME", &task.name),
-            ("JUJU_ACTION_UUID", &task.id),
-            ("JUJU_ACTION_TAG", &format!("action-{}", task.id)),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value.clone()));
+        let env = action_variables(task);
         let program = Program {
             dispatch: Some(format!("actions/{}", task.name)),
             hook: "",
@@ -93,15 +89,32 @@ impl Agent {
 
     pub(super) async fn exec(&mut self, view: &UnitView, task: &str, commands: &str) {
         self.say_task("running commands").await;
-        let id = self.context_id("run-commands");
-        let context = self.context_of(&id, "run-commands", view, None);
+        let as_action = Juju::of(&view.juju_version).is_4();
+        let name = if as_action {
+            "juju-exec"
+        } else {
+            "run-commands"
+        };
+        let id = self.context_id(name);
+        let mut context = self.context_of(&id, name, view, None);
+        let mut env = Vec::new();
+        if as_action {
+            // Since Juju 4 a command is an action.
+            let task = ActionTask {
+                id: task.to_owned(),
+                name: name.to_owned(),
+                params: json!({}),
+            };
+            env = action_variables(&task);
+            context.action = Some(task);
+        }
         let program = Program {
             dispatch: None,
             hook: "",
-            env: &[],
+            env: &env,
             commands: Some(commands),
         };
-        let (run, context) = self.run_task(view, task, context, &program).await;
+        let (run, mut context) = self.run_task(view, task, context, &program).await;
         let mut results = json!({});
         let ended = match run {
             Run::Ended(ended) => ended,
@@ -119,6 +132,10 @@ impl Agent {
             }
             _ => Ended::unable("cannot be run\n"),
         };
+        let failed = context.as_mut().and_then(|context| {
+            results = std::mem::take(&mut context.results);
+            context.failed.take()
+        });
         add_output(&mut results, &ended);
         if let (None, Some(context)) = (ended.failure(), context) {
             let commit = AgentRequest::Commit(Box::new(context.changes));
@@ -127,9 +144,17 @@ impl Agent {
                 add_output(&mut results, &Ended::unable(&text));
             }
         }
-        let end = AgentRequest::ExecEnd {
-            id: task.to_owned(),
-            results,
+        let end = match failed {
+            None => AgentRequest::ExecEnd {
+                id: task.to_owned(),
+                results,
+            },
+            Some(message) => AgentRequest::ActionEnd(Box::new(ActionEnd {
+                id: task.to_owned(),
+                status: "failed".into(),
+                message,
+                results,
+            })),
         };
         let _ = self.controller.tell(end).await;
     }
@@ -177,6 +202,15 @@ impl Agent {
         }
         (run, context)
     }
+}
+
+fn action_variables(task: &ActionTask) -> Vec<(String, String)> {
+    let pairs = [
+        ("JUJU_ACTION_NAME", task.name.clone()),
+        ("JUJU_ACTION_UUID", task.id.clone()),
+        ("JUJU_ACTION_TAG", format!("action-{}", task.id)),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
 fn aborted(end: &mut ActionEnd) {

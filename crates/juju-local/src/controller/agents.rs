@@ -8,7 +8,8 @@ use juju_local_api::{ApiError, ErrorKind};
 use serde_json::{Value, json};
 
 use super::daemon::Controller;
-use super::model::{Model, Outcome, Status, now, refuse};
+use super::model::{Model, Outcome, Status, not_found, now, refuse};
+use crate::juju::Juju;
 
 /// Leadership is lost when its holder was silent for so long.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -59,6 +60,10 @@ impl Controller {
             }
             AgentRequest::NewSecretId => Ok(json!(super::secrets::new_id())),
             AgentRequest::Dead => {
+                self.change(|state| {
+                    state.model(model)?.unit_mut(unit)?.life = Life::Dead;
+                    Ok(())
+                })?;
                 // Its pod goes, and with it whoever waits for the answer.
                 let (own, model, unit) = (self.clone(), model.to_owned(), unit.to_owned());
                 tokio::spawn(async move { own.unit_dead(&model, &unit).await });
@@ -189,7 +194,14 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
         }
         AgentRequest::LeaderSet(values) => leader_set(model, unit, values),
         AgentRequest::ApplicationStatus => application_status(model, unit),
-        AgentRequest::GoalState => Ok(goal_state(model, unit)),
+        AgentRequest::GoalState => {
+            // Juju 4 fails between a unit's last hook and the end of its relations.
+            let mut dead = model.units.values().filter(|unit| unit.life == Life::Dead);
+            if let Some(dead) = dead.next().filter(|_| model.juju.is_4()) {
+                return Err(not_found("unit", &dead.name));
+            }
+            Ok(goal_state(model, unit))
+        }
         AgentRequest::NetworkInfo {
             binding,
             relation: _,
@@ -330,10 +342,14 @@ fn set_status(
     message: &str,
 ) -> Outcome<Value> {
     if application {
-        if !model.is_leader(unit) {
-            return refuse(ErrorKind::NotLeader, "this unit is not the leader");
-        }
         let app = model.unit(unit)?.app.clone();
+        if !model.is_leader(unit) {
+            let text = match model.juju {
+                Juju::V3 => "this unit is not the leader".to_owned(),
+                Juju::V4 => format!("\"{unit}\" is not leader of \"{app}\""),
+            };
+            return refuse(ErrorKind::NotLeader, text);
+        }
         model.app_mut(&app)?.status = Some(Status::new(word, message));
     } else {
         model.unit_mut(unit)?.workload = Status::new(word, message);
@@ -424,10 +440,17 @@ fn network(model: &Model, unit: &str, binding: &str) -> Outcome<Value> {
         let text = format!("no network config found for binding \"{binding}\"");
         return refuse(ErrorKind::NotFound, text);
     }
+    let (interface, host, cidr) = match model.juju {
+        Juju::V3 => (String::new(), "", ""),
+        Juju::V4 => {
+            let interface = format!("placeholder for \"{}\" cloud container", unit.name);
+            (interface, unit.address.as_str(), "0.0.0.0/0")
+        }
+    };
     Ok(json!({
         "bind-addresses": [{
-            "mac-address": "", "interface-name": "",
-            "addresses": [{"hostname": "", "value": unit.address, "cidr": ""}],
+            "mac-address": "", "interface-name": interface,
+            "addresses": [{"hostname": host, "value": unit.address, "cidr": cidr}],
         }],
         "egress-subnets": [format!("{}/32", app.address)],
         "ingress-addresses": [app.address],

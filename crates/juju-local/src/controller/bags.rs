@@ -3,6 +3,8 @@
 use juju_local_api::ErrorKind;
 use juju_local_api::agent::{Bag, BagWrite};
 
+use sha2::{Digest, Sha256};
+
 use super::model::{Model, Outcome, Relation, refuse};
 
 impl Relation {
@@ -56,16 +58,31 @@ impl Relation {
         }
     }
 
+    /// The version of a bag; 0 while nobody has written it. In Juju 4 it is of the content alone,
+    /// so that who comes back to what a bag was tells nobody.
+    pub fn version(&self, entity: &str) -> u64 {
+        match self.bags.get(entity) {
+            None | Some((0, _)) => 0,
+            Some((count, _)) if !self.juju.is_4() => *count,
+            Some((_, bag)) => {
+                let text = serde_json::to_string(bag).unwrap_or_default();
+                let first = Sha256::digest(text.as_bytes()).into_iter().take(4);
+                first.fold(0, |sum, byte| (sum << 8) | u64::from(byte))
+            }
+        }
+    }
+
     /// Lets a unit in, with the keys that Juju itself writes.
     pub fn enter(&mut self, unit: &str, address: &str) {
         self.scope.insert(unit.to_owned());
         self.inside.insert(unit.to_owned());
+        let private = (!self.juju.is_4()).then(|| ("private-address", address.to_owned()));
         let values: Bag = [
             ("egress-subnets", format!("{address}/32")),
             ("ingress-address", address.to_owned()),
-            ("private-address", address.to_owned()),
         ]
         .into_iter()
+        .chain(private)
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
         self.write(unit, &values);
@@ -84,6 +101,14 @@ impl Model {
         let own_app = entity == app;
         let allowed =
             relation.is_peer() || !(foreign_sibling || (own_app && !self.is_leader(unit)));
+        if self.juju.is_4() && !relation.has(of) && !entity.contains('/') {
+            let text = format!("getting application \"{entity}\" not found");
+            return refuse(ErrorKind::NotFound, text);
+        }
+        let inside = relation.bags.contains_key(entity);
+        if self.juju.is_4() && entity.contains('/') && allowed && !inside {
+            return refuse(ErrorKind::NotFound, "relation unit not found");
+        }
         if !allowed || !relation.has(of) {
             return refuse(
                 ErrorKind::PermissionDenied,

@@ -23,6 +23,7 @@ use super::logs::Logs;
 use super::model::{Model, Outcome, Storage, not_found, now, refuse};
 use super::pods::chain;
 use crate::home::Home;
+use crate::juju::Juju;
 
 /// Longest request.
 const LONGEST: u64 = 32 << 20;
@@ -36,6 +37,8 @@ pub struct DaemonOptions {
     pub name: String,
     /// Whose Kubernetes API its models use.
     pub kubernetes: Kubernetes,
+    /// Which Juju its models behave like.
+    pub juju: Juju,
 }
 
 /// The controller.
@@ -43,6 +46,7 @@ pub(super) struct Controller {
     pub home: Home,
     pub name: String,
     pub uuid: String,
+    pub juju: Juju,
     pub exe: PathBuf,
     pub api: Cluster,
     pub logs: Logs,
@@ -100,7 +104,7 @@ impl Controller {
     /// With these models, and the volumes that an earlier one has kept.
     pub fn new(
         home: Home,
-        name: String,
+        (name, juju): (String, Juju),
         exe: PathBuf,
         api: Cluster,
         models: impl IntoIterator<Item = Model>,
@@ -108,6 +112,7 @@ impl Controller {
         let models = models.into_iter().map(|model| (model.name.clone(), model));
         Arc::new(Self {
             name,
+            juju,
             uuid: uuid::Uuid::new_v4().to_string(),
             exe,
             api,
@@ -204,6 +209,7 @@ impl Controller {
             let mut model = Model {
                 name: name.to_owned(),
                 uuid: uuid::Uuid::new_v4().to_string(),
+                juju: self.juju,
                 created: now(),
                 config,
                 ..Model::default()
@@ -507,7 +513,7 @@ async fn run(options: &DaemonOptions) -> Result<(), String> {
     let (api, _spawned) = Cluster::start(&options.kubernetes, &kubernetes_state(&home)).await?;
     kubernetes::node(&api);
     let exe = runtime.join("bin/juju-local");
-    let controller = Controller::new(home, options.name.clone(), exe, api, []);
+    let controller = Controller::new(home, (options.name.clone(), options.juju), exe, api, []);
     let users = listen(&controller.home.user_socket(), 0o600)?;
     let agents = listen(&runtime.join("agents/agent.sock"), 0o600)?;
     tokio::spawn(accept(controller.clone(), users, true));

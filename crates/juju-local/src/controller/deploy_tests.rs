@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::controller::charm::StorageSpec;
 use crate::controller::cluster::{Cluster, Kubernetes};
+use crate::juju::Juju;
 
 /// A model with an application that has a storage, and no units.
 fn model() -> Model {
@@ -130,7 +131,7 @@ async fn controller(home: &std::path::Path) -> std::sync::Arc<Controller> {
     model.relate(ends, "sql".into());
     Controller::new(
         crate::home::Home::new(home),
-        "c".into(),
+        ("c".into(), Juju::V3),
         "/bin/false".into(),
         api,
         [model],

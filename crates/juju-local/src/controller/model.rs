@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::charm::Charm;
 use super::offers::{Offer, Remote};
 use super::pods::PodCommand;
+use crate::juju::Juju;
 
 /// A result with an error that goes to the client.
 pub(super) type Outcome<T> = Result<T, ApiError>;
@@ -34,6 +35,7 @@ pub(super) fn now() -> String {
 pub(super) struct Model {
     pub name: String,
     pub uuid: String,
+    pub juju: Juju,
     pub created: String,
     pub config: BTreeMap<String, String>,
     pub apps: BTreeMap<String, App>,
@@ -135,6 +137,7 @@ pub(super) struct Unit {
 #[derive(Debug)]
 pub(super) struct Relation {
     pub id: u32,
+    pub juju: Juju,
     pub life: Life,
     pub suspended: bool,
     pub interface: String,

@@ -15,6 +15,7 @@ impl Model {
         self.next_relation += 1;
         let mut relation = Relation {
             id,
+            juju: self.juju,
             life: Life::Alive,
             suspended: false,
             interface,

@@ -9,12 +9,17 @@ use juju_local_api::{ApiError, ErrorKind};
 use serde_json::json;
 
 use super::model::{Expiry, Grant, Model, Outcome, Secret, now, refuse};
+use crate::juju::Juju;
 
 /// An expiry that brought no change is told again after so long.
 const TELL_AGAIN: std::time::Duration = std::time::Duration::from_mins(5);
 
-fn missing(key: &SecretKey) -> ApiError {
+fn missing(juju: Juju, key: &SecretKey) -> ApiError {
     let name = match key {
+        SecretKey::Label(label) if juju.is_4() => {
+            let text = format!("secret URI for consumer label \"{label}\" not found");
+            return ApiError::new(ErrorKind::NotFound, text);
+        }
         SecretKey::Id(name) | SecretKey::Label(name) => name,
     };
     ApiError::new(ErrorKind::NotFound, format!("secret \"{name}\" not found"))
@@ -58,6 +63,14 @@ impl Model {
                 .any(|grant| grant.to == app || grant.to == unit)
     }
 
+    fn forbidden<T>(&self, unit: &str, what: &str) -> Outcome<T> {
+        let text = match self.juju {
+            Juju::V3 => "permission denied".to_owned(),
+            Juju::V4 => format!("\"{unit}\" is not allowed to {what} this secret"),
+        };
+        refuse(ErrorKind::PermissionDenied, text)
+    }
+
     fn find_secret(&self, unit: &str, key: &SecretKey) -> Option<&Secret> {
         match key {
             SecretKey::Id(id) => self.secrets.get(bare(id)),
@@ -82,12 +95,15 @@ impl Model {
         label: Option<String>,
         peek: bool,
     ) -> Outcome<SecretValue> {
-        let secret = self.find_secret(unit, key).ok_or_else(|| missing(key))?;
+        let juju = self.juju;
+        let secret = self.find_secret(unit, key);
+        let secret = secret.ok_or_else(|| missing(juju, key))?;
         if !Self::may_read(unit, secret) {
-            return refuse(ErrorKind::PermissionDenied, "permission denied");
+            return self.forbidden(unit, "read");
         }
         let (id, latest) = (secret.id.clone(), secret.latest());
-        let secret = self.secrets.get_mut(&id).ok_or_else(|| missing(key))?;
+        let secret = self.secrets.get_mut(&id);
+        let secret = secret.ok_or_else(|| missing(juju, key))?;
         let consumer = secret.consumers.entry(unit.to_owned()).or_default();
         if let Some(label) = label {
             consumer.label = label;
@@ -108,7 +124,7 @@ impl Model {
         let secret = self
             .find_secret(unit, key)
             .filter(|secret| self.owns(unit, secret));
-        secret.map(info).ok_or_else(|| missing(key))
+        secret.map(info).ok_or_else(|| missing(Juju::V3, key))
     }
 
     pub fn secrets_owned(&self, unit: &str) -> Vec<SecretInfo> {
@@ -230,7 +246,7 @@ impl Model {
                 .get(bare(id))
                 .is_some_and(|secret| self.owns(unit, secret));
             if !owned && !added(id) {
-                return refuse(ErrorKind::PermissionDenied, "permission denied");
+                return self.forbidden(unit, "manage");
             }
         }
         Ok(())

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::model::{Model, Outcome, Secret, not_found};
 use super::secrets::bare;
-use crate::home::JUJU_VERSION;
 
 fn life(life: Life) -> &'static str {
     match life {
@@ -26,14 +25,14 @@ impl Model {
             "cloud": "local", "region": "localhost", "type": "kubernetes", "life": "alive",
             "status": {"current": "available", "since": self.created},
             "users": {"admin": {"access": "admin", "last-connection": "just now"}},
-            "agent-version": JUJU_VERSION,
+            "agent-version": self.juju.version(),
             "units": self.units.len(),
         })
     }
 
     pub fn settings(&self) -> Value {
         let defaults = [
-            ("agent-version", JUJU_VERSION),
+            ("agent-version", self.juju.version()),
             ("automatically-retry-hooks", "true"),
             ("logging-config", "<root>=TRACE"),
             ("name", self.name.as_str()),

@@ -10,7 +10,7 @@ use juju_local_api::status::{
 };
 
 use super::model::{App, Model, Relation, Status, Unit, now};
-use crate::home::JUJU_VERSION;
+use crate::juju::Juju;
 
 fn word(life: Life) -> String {
     match life {
@@ -71,7 +71,7 @@ impl Model {
                 controller: controller.to_owned(),
                 cloud: "local".into(),
                 region: "localhost".into(),
-                version: JUJU_VERSION.into(),
+                version: self.juju.version().into(),
                 model_status: StatusInfo {
                     current: "available".into(),
                     since: self.created.clone(),
@@ -117,7 +117,7 @@ impl Model {
         }
         let bindings = app.charm.endpoints.keys().chain(&app.charm.extra_bindings);
         let units = self.units_of(&app.name);
-        let units = units.map(|unit| (unit.name.clone(), unit_status(app, unit)));
+        let units = units.map(|unit| (unit.name.clone(), unit_status(self.juju, app, unit)));
         let units: BTreeMap<String, UnitStatus> = units.collect();
         ApplicationStatus {
             charm: format!("local:{}-{}", app.charm.name, app.revision),
@@ -183,7 +183,7 @@ impl Model {
 }
 
 /// A failed hook is shown as the workload's status; the agent is idle then.
-fn unit_status(app: &App, unit: &Unit) -> UnitStatus {
+fn unit_status(juju: Juju, app: &App, unit: &Unit) -> UnitStatus {
     let failed = unit.agent.word == "error";
     let workload = if failed {
         info(&unit.agent)
@@ -198,7 +198,7 @@ fn unit_status(app: &App, unit: &Unit) -> UnitStatus {
     UnitStatus {
         workload_status: workload,
         juju_status: StatusInfo {
-            version: JUJU_VERSION.into(),
+            version: juju.version().into(),
             life: word(unit.life),
             ..agent
         },

@@ -5,6 +5,7 @@ use juju_local_api::agent::{ActionTask, ExecTask};
 use serde_json::{Value, json};
 
 use super::model::{Model, Outcome, Task, Work, not_found, now, refuse};
+use crate::juju::Juju;
 
 impl Model {
     pub fn task_mut(&mut self, id: &str) -> Option<&mut Task> {
@@ -30,18 +31,35 @@ impl Model {
         for name in units {
             let unit = self.resolve_unit(name)?;
             let charm = &self.app(&self.unit(&unit)?.app)?.charm;
-            checked.push((unit, charm.action_params(action, params)?));
+            let given = match (charm.action_params(action, params), self.juju) {
+                (Err(_), Juju::V4) if !charm.actions.contains_key(action) => {
+                    let text = format!("action \"{action}\" not defined for unit \"{unit}\"");
+                    return refuse(ErrorKind::Conflict, format!("{text}. (not found)"));
+                }
+                // There it is the agent that looks at them.
+                (Err(error), Juju::V4) => Err(format!("cannot run \"{action}\" action: {error}")),
+                (given, _) => Ok(given?),
+            };
+            checked.push((unit, given));
         }
-        let ids = checked.into_iter().map(|(unit, params)| {
+        let mut ids = Vec::new();
+        for (unit, given) in checked {
             let id = self.new_task_id();
+            let (params, wrong) = match given {
+                Ok(params) => (params, None),
+                Err(text) => (params.clone(), Some(text)),
+            };
             let what = Work::Action(ActionTask {
                 id: id.to_string(),
                 name: action.to_owned(),
                 params,
             });
-            self.queue(id, unit, what)
-        });
-        Ok(json!(ids.collect::<Vec<String>>()))
+            ids.push(self.queue(id, unit, what));
+            if let (Some(text), Some(task)) = (wrong, self.tasks.get_mut(&id)) {
+                task.end("failed", &text);
+            }
+        }
+        Ok(json!(ids))
     }
 
     pub fn queue_exec(&mut self, units: &[String], commands: &str) -> Outcome<Value> {

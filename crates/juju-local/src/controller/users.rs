@@ -17,7 +17,6 @@ use super::force::Force;
 use super::model::{Outcome, not_found};
 use super::refresh::Refresh;
 use super::{kubernetes, user_secrets};
-use crate::home::JUJU_VERSION;
 
 /// Where parts of an answer go.
 pub(super) type Parts = mpsc::Sender<Reply>;
@@ -39,7 +38,7 @@ impl Controller {
     ) -> Outcome<Value> {
         match request {
             UserRequest::ControllerInfo => Ok(json!({
-                "name": self.name, "uuid": self.uuid, "version": JUJU_VERSION,
+                "name": self.name, "uuid": self.uuid, "version": self.juju.version(),
                 "pid": std::process::id(), "home": self.home.path(), "kubernetes": self.api.url(),
             })),
             UserRequest::DestroyController { release_storage } => {
@@ -263,7 +262,13 @@ impl Controller {
             }
             let left = until.saturating_duration_since(Instant::now());
             if task.ended() || left.is_zero() {
-                return Ok(task.json());
+                let mut shown = task.json();
+                if self.juju.is_4()
+                    && let Some(timing) = shown.get_mut("timing").and_then(Value::as_object_mut)
+                {
+                    timing.remove("completed");
+                }
+                return Ok(shown);
             }
             let _ = tokio::time::timeout(left, changed.changed()).await;
         }

@@ -34,7 +34,7 @@ impl Model {
             model_uuid: self.uuid.clone(),
             life: unit.life,
             app_life: app.life,
-            juju_version: crate::home::JUJU_VERSION.to_owned(),
+            juju_version: self.juju.version().to_owned(),
             charm_modified_version: modified,
             charm_revision: revision,
             charm_source: format!("/var/lib/juju-local/charms/{}-{revision}", app.name),
@@ -135,7 +135,7 @@ fn relation_view(relation: &Relation, app: &str, unit: &str, model: &str) -> Rel
     let own = relation.ends.iter().find(|end| end.app == app);
     let other = relation.other(app);
     let prefix = format!("{other}/");
-    let version = |entity: &str| relation.bags.get(entity).map_or(0, |(version, _)| *version);
+    let version = |entity: &str| relation.version(entity);
     let units = relation
         .scope
         .iter()

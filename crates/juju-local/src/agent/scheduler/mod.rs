@@ -11,6 +11,7 @@ use juju_local_api::agent::{ActionTask, ExecTask, Life, UnitView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::juju::Juju;
 use hooks::hook;
 pub(crate) use local::{Done, Local, Then};
 
@@ -74,6 +75,11 @@ pub(crate) struct Moment {
     pub update_status: bool,
 }
 
+/// Whether the model behaves like Juju 4.
+fn is_4(view: &UnitView) -> bool {
+    Juju::of(&view.juju_version).is_4()
+}
+
 /// The hash whose change means config-changed.
 pub(crate) fn config_hash(view: &UnitView) -> String {
     let text =
@@ -134,7 +140,8 @@ fn early(view: &UnitView, local: &Local, moment: &Moment) -> Option<Hook> {
     if view.leader && !local.leader {
         return Some(hook("leader-elected", Done::Leader));
     }
-    if !view.leader && moment.told != Some(view.leader_settings) {
+    let told = moment.told == Some(view.leader_settings) || is_4(view);
+    if !view.leader && !told {
         return Some(hook(
             "leader-settings-changed",
             Done::Told(view.leader_settings),

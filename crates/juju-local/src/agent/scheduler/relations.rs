@@ -31,13 +31,18 @@ pub(super) fn next(view: &UnitView, local: &Local, unit: &str, leaving: bool) ->
     let own = leaving.then_some(unit);
     let known = view.relations.iter();
     known
-        .map(|relation| step(relation, local, own))
+        .map(|relation| step(view, relation, local, own))
         .find_map(|hook| hook)
         .or_else(|| forgotten(view, local))
 }
 
 /// The next hook of one relation; `leaver` is this unit when it goes.
-fn step(relation: &RelationView, local: &Local, leaver: Option<&str>) -> Option<Hook> {
+fn step(
+    view: &UnitView,
+    relation: &RelationView,
+    local: &Local,
+    leaver: Option<&str>,
+) -> Option<Hook> {
     let id = relation.id;
     let seen = local.relations.get(&id)?;
     if seen.broken || !seen.created {
@@ -57,9 +62,15 @@ fn step(relation: &RelationView, local: &Local, leaver: Option<&str>) -> Option<
     }
     if over {
         let done = Done::Broken(id);
-        return (!seen.peer).then(|| relation_hook(relation, "broken", "", None, done));
+        // In Juju 4 a unit that leaves breaks with its peers too.
+        let breaks = !seen.peer || (super::is_4(view) && leaver.is_some());
+        return breaks.then(|| relation_hook(relation, "broken", "", None, done));
     }
-    if relation.app_version > seen.app {
+    let newer = |now: u64, known: u64| {
+        let other = super::is_4(view) && now != 0 && now != known;
+        other || now > known
+    };
+    if newer(relation.app_version, seen.app) {
         let done = Done::AppChanged(id, relation.app_version);
         return Some(relation_hook(relation, "changed", "", None, done));
     }
@@ -71,11 +82,11 @@ fn step(relation: &RelationView, local: &Local, leaver: Option<&str>) -> Option<
         let done = Done::Joined(id, unit.clone());
         return Some(relation_hook(relation, "joined", unit, None, done));
     }
-    let newer = |unit: &String, version: &u64| {
+    let changed = |unit: &String, version: &u64| {
         let known = seen.members.get(unit);
-        known.is_some_and(|known| known < version)
+        known.is_some_and(|known| newer(*version, *known))
     };
-    let (unit, version) = units.find(|(unit, version)| newer(unit, version))?;
+    let (unit, version) = units.find(|(unit, version)| changed(unit, version))?;
     let done = Done::Changed(id, unit.clone(), *version);
     Some(relation_hook(relation, "changed", unit, None, done))
 }
@@ -97,6 +108,6 @@ fn forgotten(view: &UnitView, local: &Local) -> Option<Hook> {
             app_version: 0,
             remote_model_uuid: String::new(),
         };
-        step(&relation, local, None)
+        step(view, &relation, local, None)
     })
 }

@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, Notify};
 use super::client::{Answer, Call};
 use super::runner::Controller;
 use super::scheduler::HookRelation;
+use crate::juju::Juju;
 use format::Args;
 pub(super) use output::Refusal;
 use output::{Print, print};
@@ -250,6 +251,11 @@ impl Tool<'_> {
     /// known everywhere.
     fn args(&self, valued: &[&str], plain: &[&str]) -> Result<Args, Refusal> {
         Args::parse(&self.call.args, valued, plain)
+    }
+
+    /// The version of Juju that the model behaves like.
+    fn juju(&self) -> Juju {
+        Juju::of(&self.context.view.juju_version)
     }
 
     fn stdin(&self) -> Vec<u8> {

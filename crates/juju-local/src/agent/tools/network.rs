@@ -71,6 +71,10 @@ impl Tool<'_> {
             "primary-address",
         ];
         let args = self.args(&["r", "relation"], &selectors)?;
+        let is_4 = self.juju().is_4();
+        if self.call.tool == "unit-get" && is_4 && args.one(0) == Some("private-address") {
+            return Err(Refusal::run("private address not found"));
+        }
         if self.call.tool == "unit-get" {
             return print(&args, Print::Smart, &json!(self.context.view.address));
         }

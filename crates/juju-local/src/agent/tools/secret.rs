@@ -63,6 +63,13 @@ fn content(args: &Args, from: usize) -> Result<Content, Refusal> {
     }
 }
 
+/// Whether Juju takes a word for the id of a secret.
+fn is_id(word: &str) -> bool {
+    let bare = bare(word);
+    let known = |c: char| c.is_ascii_digit() || ('a'..='v').contains(&c);
+    bare.len() == 20 && bare.chars().all(known)
+}
+
 /// How often secrets may be rotated.
 const POLICIES: [&str; 7] = [
     "never",
@@ -190,9 +197,14 @@ impl Tool<'_> {
         let args = self.args(&["label"], &["refresh", "peek"])?;
         let label = args.flag("label");
         let looks_like_id = |word: &&str| word.starts_with("secret:") || bare(word).len() == 20;
+        let is_4 = self.juju().is_4();
         let id = args
             .one(0)
-            .filter(|word| looks_like_id(word) || label.is_none());
+            .filter(|word| looks_like_id(word) || label.is_none() || is_4);
+        // Without an id there is no key to ask for.
+        if let Some(word) = id.filter(|word| is_4 && !is_id(word)) {
+            return Err(Refusal::usage(format!("secret URI \"{word}\" not valid")));
+        }
         let key_at = usize::from(id.is_some());
         if args.has("refresh") && args.has("peek") {
             return Err(Refusal::usage(

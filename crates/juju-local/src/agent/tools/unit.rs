@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::format;
 use super::output::{Print, Refusal, print};
 use super::{Done, Tool};
+use crate::juju::Juju;
 
 impl Tool<'_> {
     pub(super) fn config_get(&self) -> Done {
@@ -115,6 +116,9 @@ impl Tool<'_> {
             }
         }
         match args.one(0).filter(|key| *key != "-") {
+            None if state.is_empty() && self.juju().is_4() => {
+                print(&args, Print::Smart, &Value::Null)
+            }
             None => print(&args, Print::Smart, &json!(state)),
             Some(key) => match state.get(key) {
                 Some(value) => print(&args, Print::Smart, &json!(value)),
@@ -158,9 +162,11 @@ impl Tool<'_> {
                     .flag("s")
                     .ok_or_else(|| Refusal::usage("no storage instance specified"))?;
                 let storage = all.iter().find(|storage| storage.id == id).ok_or_else(|| {
-                    Refusal::usage(format!(
-                        "invalid value \"{id}\" for option -s: storage not found"
-                    ))
+                    let what = match self.juju() {
+                        Juju::V3 => "storage not found".to_owned(),
+                        Juju::V4 => format!("storage instance \"{id}\" not found"),
+                    };
+                    Refusal::usage(format!("invalid value \"{id}\" for option -s: {what}"))
                 })?;
                 let whole = json!({"kind": storage.kind, "location": storage.location});
                 let value = match args.one(0) {

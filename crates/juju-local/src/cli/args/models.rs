@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{ModelArg, OutputArgs};
 use crate::controller::Kubernetes;
+use crate::juju::Juju;
 
 /// `bootstrap`.
 #[derive(Debug, Args)]
@@ -13,6 +14,9 @@ pub struct BootstrapArgs {
     /// [cloud] [controller name]; the cloud is always this machine
     #[arg(value_name = "NAME", num_args = 0..=2)]
     pub names: Vec<String>,
+    /// Which version of Juju the models behave like
+    #[arg(long, value_name = "VERSION", default_value = "3.6")]
+    pub juju: Juju,
     /// The Kubernetes API in use.
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,
@@ -110,6 +114,9 @@ pub struct DaemonArgs {
     /// Controller name
     #[arg(long)]
     pub name: String,
+    /// Which version of Juju the models behave like
+    #[arg(long, default_value = "3.6")]
+    pub juju: Juju,
     /// The Kubernetes API in use.
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,

@@ -137,6 +137,7 @@ fn spawn(
     })?;
     let mut command = tokio::process::Command::new(&program);
     command.arg("daemon").args(["--name", name]);
+    command.args(["--juju", args.juju.name()]);
     match args.kubernetes.choice().map_err(CliError::message)? {
         Kubernetes::Embedded => {}
         Kubernetes::Real => {
