@@ -10,6 +10,7 @@ use hyper::{Request, Response};
 use serde_json::{Value, json};
 
 use crate::auth::{self, Attempt, User};
+use crate::discovery;
 use crate::failure::{Failure, Served};
 use crate::gc;
 use crate::json as field;
@@ -150,6 +151,9 @@ pub(crate) fn answer(inner: &Arc<Inner>, user: &User, call: &Call) -> (u16, Valu
         }
         path if !path.starts_with("/api") => return (404, json!("404 page not found\n")),
         _ => {}
+    }
+    if let (true, Some(document)) = (call.method == "GET", discovery::document(path)) {
+        return (200, document);
     }
     let result = target(path).and_then(|target| {
         let query = Query::parse(text, target.resource)?;

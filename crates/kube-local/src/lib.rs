@@ -9,6 +9,7 @@ mod auth;
 mod certificates;
 mod client;
 mod defaults;
+mod discovery;
 mod endpoints;
 mod error;
 mod failure;

@@ -217,6 +217,45 @@ fn differences(path: &str, real: &Value, ours: &Value, found: &mut String) {
     }
 }
 
+/// What discovery tells here must be what the real server tells of the same things.
+async fn compare_discovery(real: &Client, ours: &Client) -> String {
+    let mut found = String::new();
+    for (path, list, key) in [
+        ("/apis", "groups", "name"),
+        ("/api/v1", "resources", "name"),
+        ("/apis/apps/v1", "resources", "name"),
+        ("/apis/authorization.k8s.io/v1", "resources", "name"),
+        ("/apis/coordination.k8s.io/v1", "resources", "name"),
+        ("/apis/discovery.k8s.io/v1", "resources", "name"),
+        ("/apis/policy/v1", "resources", "name"),
+        ("/apis/rbac.authorization.k8s.io/v1", "resources", "name"),
+    ] {
+        let mut answers = Vec::new();
+        for client in [real, ours] {
+            let (status, answer) = client.call("GET", path, "", None).await.unwrap();
+            assert_eq!(status, 200, "{path}: {answer}");
+            answers.push(answer);
+        }
+        let named = |answer: &Value| -> HashMap<String, Value> {
+            let items = answer[list].as_array().unwrap().iter().map(|one| {
+                let mut one = one.clone();
+                one.as_object_mut().unwrap().remove("storageVersionHash");
+                (one[key].as_str().unwrap().to_owned(), one)
+            });
+            items.collect()
+        };
+        let (known, told) = (named(&answers[0]), named(&answers[1]));
+        for (name, ours) in &told {
+            let real = known.get(name).cloned().unwrap_or_default();
+            differences(&format!("{path} {name}"), &real, ours, &mut found);
+        }
+        for part in ["kind", "apiVersion", "groupVersion"] {
+            assert_eq!(answers[0].get(part), answers[1].get(part), "{path} {part}");
+        }
+    }
+    found
+}
+
 fn sequences() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let wanted = std::env::var("CONFORMANCE").unwrap_or_default();
@@ -300,6 +339,7 @@ async fn every_request_is_answered_as_by_a_real_server() {
             }
         }
     }
+    report.push_str(&compare_discovery(real.client(), &ours).await);
     println!("{asked} requests, {differing} answered otherwise than by kube-apiserver");
     assert!(asked > 0, "there are no requests");
     assert!(report.is_empty(), "{report}");
