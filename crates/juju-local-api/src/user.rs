@@ -77,6 +77,8 @@ pub enum ModelRequest {
     },
     /// Status: [`crate::status::ModelStatus`].
     Status,
+    /// Past statuses, oldest first: list of `show-status-log`'s entries.
+    StatusLog(StatusLog),
     /// Like Status; a Part at each change until the client goes away.
     WatchStatus,
     /// Adds units: list of names. `attach_storage` names volumes for them.
@@ -369,6 +371,19 @@ pub struct Deploy {
     pub attach_storage: Vec<String>,
     /// Constraints (mem, cpu-power) become container limits.
     pub constraints: BTreeMap<String, String>,
+}
+
+/// Which past statuses to show.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StatusLog {
+    /// A unit or an application.
+    pub entity: String,
+    /// `unit`, `workload`, `juju-unit`, `application`.
+    pub kind: String,
+    /// The last so many.
+    pub size: Option<usize>,
+    /// RFC 3339: those from then on.
+    pub since: Option<String>,
 }
 
 /// What to show of the log.

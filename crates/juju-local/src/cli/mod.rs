@@ -19,7 +19,7 @@ use clap::error::ErrorKind;
 use args::{Cli, Command};
 use commands::{
     apps, bootstrap, config, controllers, fault, log, models, offers, operations, relations, scp,
-    secrets, show, ssh, tasks, units,
+    secrets, show, ssh, status_log, tasks, units,
 };
 use error::CliError;
 use session::Session;
@@ -138,6 +138,7 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::SetModelConstraints(args) => models::set_constraints(session, &args).await,
         Command::Status(args) => status::run(session, &args).await,
         Command::DebugLog(args) => log::run(session, &args).await,
+        Command::ShowStatusLog(args) => status_log::run(session, &args).await,
         Command::Fault(args) => fault::run(session, args).await,
         Command::Net(args) => ssh::net(session, &args).await,
         Command::Ssh(args) => ssh::run(session, &args).await,

@@ -158,7 +158,11 @@ impl Controller {
     }
 }
 
-fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcome<Value> {
+pub(super) fn agent_request(
+    model: &mut Model,
+    unit: &str,
+    request: AgentRequest,
+) -> Outcome<Value> {
     match request {
         AgentRequest::Started { address, .. } => {
             started(model, unit, &address);
@@ -178,7 +182,7 @@ fn agent_request(model: &mut Model, unit: &str, request: AgentRequest) -> Outcom
             data,
         } => {
             let unit = model.unit_mut(unit)?;
-            unit.agent = Status::new(&status, &message);
+            unit.set_agent(Status::new(&status, &message));
             unit.agent_data = data;
             Ok(Value::Null)
         }
@@ -350,9 +354,11 @@ fn set_status(
             };
             return refuse(ErrorKind::NotLeader, text);
         }
-        model.app_mut(&app)?.status = Some(Status::new(word, message));
+        model.app_mut(&app)?.set_status(Status::new(word, message));
     } else {
-        model.unit_mut(unit)?.workload = Status::new(word, message);
+        model
+            .unit_mut(unit)?
+            .set_workload(Status::new(word, message));
     }
     Ok(Value::Null)
 }

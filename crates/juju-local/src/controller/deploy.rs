@@ -70,6 +70,7 @@ impl Controller {
                 lease: Instant::now(),
                 leader_settings: <_>::default(),
                 status: None,
+                history: <_>::default(),
                 version: String::new(),
                 address,
                 next_unit: 0,
@@ -365,7 +366,7 @@ fn check_deploy(
 
 #[cfg(test)]
 #[path = "deploy_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 impl Model {
     /// The peer relations that an application's charm has and the model has not yet.
@@ -402,7 +403,7 @@ impl Model {
 
     /// Makes the units that were asked for, as soon as none leaves any more: as those of a
     /// `StatefulSet` they have the lowest numbers, and what the ones before them have left.
-    fn fill(&mut self, name: &str) -> Outcome<Vec<String>> {
+    pub fn fill(&mut self, name: &str) -> Outcome<Vec<String>> {
         if self.units_of(name).any(|unit| unit.life != Life::Alive) {
             return Ok(Vec::new());
         }
@@ -441,7 +442,7 @@ impl Model {
             }
             storage.push(id);
         }
-        let unit = Unit {
+        let mut unit = Unit {
             name: name.clone(),
             app: app.to_owned(),
             number,
@@ -449,9 +450,10 @@ impl Model {
             token: uuid::Uuid::new_v4().simple().to_string(),
             address: String::new(),
             agent_seen: false,
-            workload: Status::new("waiting", "installing agent"),
-            agent: Status::new("allocating", ""),
+            workload: Status::default(),
+            agent: Status::default(),
             agent_data: Value::Null,
+            history: <_>::default(),
             ports: std::collections::BTreeSet::new(),
             saved: Value::Null,
             charm_state: std::collections::BTreeMap::new(),
@@ -463,6 +465,8 @@ impl Model {
             template: None,
             seen: (0, String::new()),
         };
+        unit.set_workload(Status::new("waiting", "installing agent"));
+        unit.set_agent(Status::new("allocating", ""));
         // An earlier unit of this name is another one.
         for relation in self.relations.values_mut() {
             relation.bags.remove(&name);

@@ -19,7 +19,7 @@ fn model() -> Model {
     model
 }
 
-fn app(name: &str, charm: Charm) -> App {
+pub(in crate::controller) fn app(name: &str, charm: Charm) -> App {
     App {
         name: name.to_owned(),
         charm,
@@ -36,6 +36,7 @@ fn app(name: &str, charm: Charm) -> App {
         lease: Instant::now(),
         leader_settings: <_>::default(),
         status: None,
+        history: <_>::default(),
         version: String::new(),
         address: String::new(),
         next_unit: 0,

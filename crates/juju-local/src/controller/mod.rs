@@ -9,6 +9,7 @@ mod daemon;
 mod deploy;
 mod faults;
 mod force;
+mod history;
 mod kubernetes;
 mod logs;
 mod model;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::charm::Charm;
+use super::history::History;
 use super::offers::{Offer, Remote};
 use super::pods::PodCommand;
 use crate::juju::Juju;
@@ -72,6 +73,7 @@ pub(super) struct App {
     /// What the leader keeps with `leader-set`, and how often that has changed.
     pub leader_settings: (BTreeMap<String, String>, u64),
     pub status: Option<Status>,
+    pub history: History,
     pub version: String,
     pub address: String,
     pub next_unit: u32,
@@ -119,6 +121,7 @@ pub(super) struct Unit {
     pub workload: Status,
     pub agent: Status,
     pub agent_data: Value,
+    pub history: History,
     pub ports: BTreeSet<String>,
     pub saved: Value,
     pub charm_state: Bag,

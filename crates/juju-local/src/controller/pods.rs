@@ -158,8 +158,8 @@ impl Controller {
                             .get_mut(model)
                             .and_then(|m| m.units.get_mut(unit))
                         {
-                            unit.agent =
-                                super::model::Status::new("error", &format!("pod: {error}"));
+                            let text = format!("pod: {error}");
+                            unit.set_agent(super::model::Status::new("error", &text));
                         }
                     });
                     match tokio::time::timeout(pause, commands.recv()).await {

@@ -382,6 +382,7 @@ fn plain(
             Ok(Value::Null)
         }
         ModelRequest::Status => value(model.status(controller)),
+        ModelRequest::StatusLog(wanted) => model.status_log(&wanted),
         ModelRequest::RemoveRelation { ends, force } => model.remove_relation(&ends, force),
         ModelRequest::SuspendRelation { ids, suspend } => {
             for id in ids {

@@ -464,6 +464,37 @@ pub struct DebugLogArgs {
     pub model: ModelArg,
 }
 
+/// `show-status-log`.
+#[derive(Debug, Args)]
+pub struct StatusLogArgs {
+    /// A unit, or an application
+    pub entity: String,
+    /// Type of statuses: unit, workload, juju-unit or application
+    #[arg(long = "type", default_value = "unit")]
+    pub kind: String,
+    /// Show the last N, 20 unless another flag says how far back
+    #[arg(short)]
+    pub n: Option<usize>,
+    /// Show those of so many days
+    #[arg(long)]
+    pub days: Option<u32>,
+    /// Show those from a date on, YYYY-MM-DD
+    #[arg(long)]
+    pub from_date: Option<String>,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Ignored: update-status never is one here
+    #[arg(long, hide = true)]
+    pub include_status_updates: bool,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// The output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// `remove-storage`.
 #[derive(Debug, Args)]
 pub struct RemoveStorageArgs {

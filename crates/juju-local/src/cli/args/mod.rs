@@ -17,7 +17,8 @@ pub use actions::{
 pub use apps::{
     AddUnitArgs, AppArgs, AttachResourceArgs, ConfigArgs, ConstraintsArgs, DebugLogArgs,
     DeployArgs, RefreshArgs, RemoveApplicationArgs, RemoveStorageArgs, RemoveUnitArgs,
-    ResolvedArgs, ScaleArgs, SetConstraintsArgs, ShowUnitArgs, StatusArgs, TrustArgs,
+    ResolvedArgs, ScaleArgs, SetConstraintsArgs, ShowUnitArgs, StatusArgs, StatusLogArgs,
+    TrustArgs,
 };
 pub use machine::{FaultArgs, FaultKind, NetArgs, ScpArgs, SshArgs};
 pub use models::{
@@ -115,6 +116,8 @@ pub enum Command {
     Refresh(RefreshArgs),
     /// Report the status of the model
     Status(StatusArgs),
+    /// Show past statuses of a unit or an application
+    ShowStatusLog(StatusLogArgs),
     /// Add units to an application
     AddUnit(AddUnitArgs),
     /// Remove units of an application, those with the highest numbers first

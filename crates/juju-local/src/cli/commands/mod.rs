@@ -15,6 +15,7 @@ pub mod scp;
 pub mod secrets;
 pub mod show;
 pub mod ssh;
+pub mod status_log;
 pub mod task_text;
 pub mod tasks;
 pub mod units;
