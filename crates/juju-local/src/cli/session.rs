@@ -36,6 +36,9 @@ pub struct ControllerInfo {
     /// UUID.
     #[serde(default)]
     pub uuid: String,
+    /// Version of Juju that its models behave like.
+    #[serde(default)]
+    pub version: String,
     /// Process id of the daemon.
     #[serde(default)]
     pub pid: i32,

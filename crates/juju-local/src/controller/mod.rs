@@ -10,6 +10,8 @@ mod deploy;
 mod faults;
 mod force;
 mod history;
+#[cfg(test)]
+mod juju_tests;
 mod kubernetes;
 mod logs;
 mod model;

@@ -244,3 +244,63 @@ fn a_dying_unit_still_runs_its_actions() {
     let found = next(&view, &local, &Moment::default());
     assert!(matches!(found, Some(Operation::Action(_))), "{found:?}");
 }
+
+/// The same as Juju 4.
+fn view_4() -> UnitView {
+    UnitView {
+        juju_version: Juju::V4.version().to_owned(),
+        ..view()
+    }
+}
+
+#[test]
+fn a_unit_that_leaves_breaks_with_its_peers_in_juju_4_alone() {
+    for (mut view, breaks) in [(view(), false), (view_4(), true)] {
+        let mut local = Local::default();
+        settle(&view, &mut local, false);
+        view.life = Life::Dying;
+        let names = settle(&view, &mut local, false);
+        let at = |name: &str| names.iter().position(|one| one == name);
+        let departed = at("peers-relation-departed");
+        assert!(departed.is_some());
+        let broken = at("peers-relation-broken");
+        assert_eq!(
+            broken,
+            departed.filter(|_| breaks).map(|at| at + 1),
+            "{names:?}"
+        );
+        assert!(
+            at("stop") > broken && at("remove") > at("stop"),
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_told_of_leaders_settings_in_juju_4() {
+    let mut view = view_4();
+    view.leader = false;
+    let names = settle(&view, &mut Local::default(), false);
+    assert!(
+        !names.contains(&"leader-settings-changed".to_owned()),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn another_version_of_a_bag_need_not_be_a_greater_one_in_juju_4() {
+    let mut view = view_4();
+    view.relations[0].units.insert("a/1".into(), 900);
+    view.relations[0].app_version = 800;
+    let mut local = Local::default();
+    settle(&view, &mut local, false);
+    view.relations[0].units.insert("a/1".into(), 7);
+    view.relations[0].app_version = 6;
+    assert_eq!(
+        settle(&view, &mut local, false),
+        ["peers-relation-changed"; 2]
+    );
+    // What the unit has written itself is told by no version.
+    view.relations[0].app_version = 0;
+    assert_eq!(settle(&view, &mut local, false), [""; 0]);
+}

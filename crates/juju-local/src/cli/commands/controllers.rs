@@ -151,7 +151,7 @@ pub async fn list(session: &Session, output: &OutputArgs) -> Result<(), CliError
     let current = session.state()?.current_model;
     let entry = json!({
         "current-model": current, "user": "admin", "access": "superuser",
-        "uuid": info.uuid, "cloud": "local", "agent-version": JUJU_VERSION,
+        "uuid": info.uuid, "cloud": "local", "agent-version": info.version,
         "api-endpoints": [session.home.user_socket()],
         "kubernetes": info.kubernetes,
     });
@@ -171,7 +171,7 @@ pub async fn list(session: &Session, output: &OutputArgs) -> Result<(), CliError
             "admin".into(),
             "superuser".into(),
             "local/localhost".into(),
-            JUJU_VERSION.into(),
+            info.version.as_str().into(),
         ]);
         table.render(false)
     })

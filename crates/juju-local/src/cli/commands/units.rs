@@ -12,6 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::format::{Format, emit_value};
 use crate::cli::session::{Session, confirm};
 use crate::cli::status::{tabular, word_times};
+use crate::juju::Juju;
 
 /// Runs `add-unit`.
 ///
@@ -37,6 +38,12 @@ pub async fn remove(session: &Session, args: &RemoveUnitArgs) -> Result<(), CliE
     let [app] = args.apps.as_slice() else {
         return Err(CliError::usage("only single application supported"));
     };
+    if app.contains('/') && Juju::of(&session.controller().await?.version).is_4() {
+        return Err(CliError::usage(
+            "k8s models do not support removing named units. Instead specify an application \
+             with --num-units.",
+        ));
+    }
     if let Some((app, _)) = app.split_once('/') {
         return Err(CliError::message(format!(
             "application name \"{}\" not valid\nin a Kubernetes model the units with the highest \
