@@ -74,6 +74,10 @@ async fn run() -> Result<(), String> {
     let layout = Layout::of(&unit);
     let context: Arc<Mutex<Option<HookContext>>> = Arc::default();
     tools::serve(&layout.socket, controller.clone(), context.clone())
+        .and_then(|()| match layout.user {
+            None => Ok(()),
+            Some(user) => std::os::unix::fs::chown(&layout.socket, Some(user), Some(user)),
+        })
         .map_err(|error| format!("cannot listen for hook tools: {error}"))?;
     let started = AgentRequest::Started {
         address: variable("JUJU_LOCAL_POD_IP"),

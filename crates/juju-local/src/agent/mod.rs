@@ -73,6 +73,8 @@ pub(crate) struct Layout {
     pub charm: PathBuf,
     pub tools: PathBuf,
     pub socket: PathBuf,
+    /// Who the charm runs as, if not root.
+    pub user: Option<u32>,
 }
 
 impl Layout {
@@ -84,6 +86,9 @@ impl Layout {
             charm: agent.join("charm"),
             tools: Path::new("/var/lib/juju/tools").join(&tag),
             socket: agent.join("agent.socket"),
+            user: std::env::var("JUJU_LOCAL_CHARM_USER")
+                .ok()
+                .and_then(|text| text.parse().ok()),
         }
     }
 }
@@ -104,11 +109,25 @@ pub fn charm_init() -> ExitCode {
 
 fn init(layout: &Layout, source: &Path) -> std::io::Result<()> {
     copy(source, &layout.charm)?;
+    if let Some(user) = layout.user {
+        give(&layout.charm, user)?;
+    }
     std::fs::create_dir_all(&layout.tools)?;
     for tool in HOOK_TOOLS {
         let link = layout.tools.join(tool);
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink("/charm/bin/jujuc", link)?;
+    }
+    Ok(())
+}
+
+/// Makes a user the owner of a folder and of all that is in it.
+fn give(path: &Path, user: u32) -> std::io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(user), Some(user))?;
+    if path.symlink_metadata()?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give(&entry?.path(), user)?;
+        }
     }
     Ok(())
 }

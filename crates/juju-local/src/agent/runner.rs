@@ -183,6 +183,9 @@ pub(crate) fn start(
             None => return Ok(None),
         }
     };
+    if let Some(user) = layout.user {
+        command.uid(user).gid(user);
+    }
     command
         .env_clear()
         .envs(environment)
@@ -359,6 +362,28 @@ mod tests {
         let waited = wait(&controller, "x", child, &context, patience);
         let limit = Duration::from_mins(1);
         tokio::time::timeout(limit, waited).await.expect("it ends")
+    }
+
+    #[tokio::test]
+    async fn a_charm_that_is_not_root_runs_as_its_user() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can run programs as others");
+            return;
+        }
+        let layout = Layout {
+            user: Some(170),
+            charm: "/".into(),
+            ..Layout::of("a/0")
+        };
+        let program = Program {
+            dispatch: None,
+            hook: "",
+            env: &[],
+            commands: Some("id -u; id -g; id -G"),
+        };
+        let child = start(&layout, &BTreeMap::new(), &program).unwrap().unwrap();
+        let done = child.wait_with_output().await.unwrap();
+        assert_eq!(String::from_utf8(done.stdout).unwrap(), "170\n170\n170\n");
     }
 
     fn lives(pid: i32) -> bool {

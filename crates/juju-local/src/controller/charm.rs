@@ -26,7 +26,12 @@ pub(super) struct Charm {
     pub extra_bindings: Vec<String>,
     /// What its file `version` says.
     pub version: String,
+    /// Its hooks run as somebody else than root.
+    pub user: Option<u32>,
 }
+
+/// Who runs the hooks of a charm with `charm-user: non-root`.
+const NON_ROOT: u32 = 170;
 
 /// An endpoint.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,11 @@ pub(super) struct Container {
     /// The folder that this resource named when the pod was planned.
     #[serde(skip)]
     pub image: Option<PathBuf>,
+    /// Who its Pebble is to run as.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    #[serde(default)]
+    pub gid: Option<u32>,
     #[serde(default)]
     pub mounts: Vec<MountSpec>,
 }
@@ -215,6 +225,9 @@ fn read(folder: &Path) -> Outcome<Charm> {
             "subordinate charms are not supported on Kubernetes",
         );
     }
+    let containers = section(&metadata, "containers")?;
+    let user = charm_user(&metadata)?;
+    check_users(&containers)?;
     let mut endpoints = BTreeMap::new();
     for (key, role) in [
         ("provides", "provider"),
@@ -249,7 +262,7 @@ fn read(folder: &Path) -> Outcome<Charm> {
     Ok(Charm {
         name: name.to_owned(),
         endpoints,
-        containers: section(&metadata, "containers")?,
+        containers,
         storage: section(&metadata, "storage")?,
         options: section(&config, "options")?,
         actions,
@@ -258,7 +271,40 @@ fn read(folder: &Path) -> Outcome<Charm> {
         version: fs::read_to_string(folder.join("version"))
             .map(|text| text.lines().next().unwrap_or_default().to_owned())
             .unwrap_or_default(),
+        user,
     })
+}
+
+/// Who runs the hooks, if it is not root.
+fn charm_user(metadata: &Value) -> Outcome<Option<u32>> {
+    match metadata.get("charm-user").map(Value::as_str) {
+        None | Some(Some("root")) => Ok(None),
+        Some(Some("non-root")) => Ok(Some(NON_ROOT)),
+        Some(Some("sudoer")) => refuse(
+            ErrorKind::BadRequest,
+            "charm-user sudoer is not supported: the pods of the local model have no such user; \
+             use root or non-root",
+        ),
+        _ => refuse(
+            ErrorKind::BadRequest,
+            "charm-user is not valid, expected one of root, sudoer or non-root",
+        ),
+    }
+}
+
+/// Refuses what would be ignored: the workload's Pebble always runs as root here.
+fn check_users(containers: &BTreeMap<String, Container>) -> Outcome<()> {
+    for (name, container) in containers {
+        let other = |id: Option<u32>| id.is_some_and(|id| id != 0);
+        if other(container.uid) || other(container.gid) {
+            let text = format!(
+                "uid and gid of container \"{name}\" are not supported: in the local model a \
+                 workload's Pebble runs as root; leave them out"
+            );
+            return refuse(ErrorKind::BadRequest, text);
+        }
+    }
+    Ok(())
 }
 
 impl Charm {
@@ -360,6 +406,29 @@ impl Charm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_metadata(text: &str) -> Outcome<Charm> {
+        let source = tempfile::tempdir().unwrap();
+        fs::write(source.path().join("metadata.yaml"), text).unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let store = store.path().join("one-0");
+        load(&source.path().to_string_lossy(), &store)
+    }
+
+    #[test]
+    fn users_other_than_root_are_honoured_or_refused_and_never_ignored() {
+        let user = |text: &str| read_metadata(&format!("name: one\n{text}")).map(|one| one.user);
+        assert_eq!(user("").unwrap(), None);
+        assert_eq!(user("charm-user: root").unwrap(), None);
+        assert_eq!(user("charm-user: non-root").unwrap(), Some(170));
+        let refused = |text: &str| user(text).unwrap_err().message;
+        assert!(refused("charm-user: sudoer").contains("use root or non-root"));
+        assert!(refused("charm-user: bob").contains("expected one of"));
+        assert!(refused("charm-user: [root]").contains("expected one of"));
+        assert!(user("containers: {db: {uid: 0, gid: 0}}").is_ok());
+        assert!(refused("containers: {db: {uid: 999}}").contains("container \"db\""));
+        assert!(refused("containers: {db: {gid: 999}}").contains("container \"db\""));
+    }
 
     #[test]
     fn a_source_with_one_file_becomes_what_charms_look_for() {

@@ -122,6 +122,10 @@ impl Pod {
             ]);
         } else {
             let plan = &self.plan;
+            let user = plan
+                .user
+                .map(|user| ("JUJU_LOCAL_CHARM_USER", user.to_string()));
+            pairs.extend(user);
             pairs.extend([
                 ("JUJU_CONTAINER_NAMES", names.join(",")),
                 ("JUJU_LOCAL_UNIT", plan.unit.clone()),

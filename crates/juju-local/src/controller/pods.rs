@@ -15,6 +15,8 @@ use super::kubernetes;
 
 /// Time that a pod has between SIGTERM and SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
+/// The file by which a workload's Pebble knows who else may use it.
+const IDENTITIES: &str = "identities.yaml";
 /// First port of the workload Pebbles.
 const FIRST_PORT: u16 = 38813;
 
@@ -58,6 +60,8 @@ pub(super) struct Plan {
     /// Storage name to folder and location in the charm container.
     pub(super) storage: Vec<(String, PathBuf, String)>,
     pub(super) limits: Value,
+    /// Who runs the hooks, if it is not root.
+    pub(super) user: Option<u32>,
 }
 
 impl Controller {
@@ -131,6 +135,7 @@ impl Controller {
                 template: app.revision_name(modified),
                 storage: storage.collect(),
                 limits: Value::Object(limits),
+                user: app.charm.user,
             };
             Some((plan, infra))
         })
@@ -244,6 +249,9 @@ impl Pod {
         for (_, folder, _) in &self.plan.storage {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
+        if let Some(user) = self.plan.user {
+            self.let_in(user).map_err(failed)?;
+        }
         write_secret(&volume.join("token/token"), &self.plan.token).map_err(failed)?;
         let api = &self.controller.api;
         let token = api.account_token(&self.plan.model, &self.plan.app)?;
@@ -281,6 +289,24 @@ impl Pod {
         Ok(())
     }
 
+    /// Gives a user that is not root what Juju gives it: the workloads' Pebbles as an administrator,
+    /// and the volumes by their group.
+    fn let_in(&self, user: u32) -> std::io::Result<()> {
+        let identity = json!({"access": "admin", "local": {"user-id": user}});
+        let text = json!({"identities": {"juju": identity}}).to_string();
+        for name in self.plan.containers.keys() {
+            let folder = self.directory.join("charm-data/containers").join(name);
+            std::fs::write(folder.join(IDENTITIES), &text)?;
+        }
+        for (_, folder, _) in &self.plan.storage {
+            use std::os::unix::fs::PermissionsExt;
+            std::os::unix::fs::chown(folder, None, Some(user))?;
+            let mode = folder.metadata()?.permissions().mode() | 0o2770;
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+
     async fn start_container(&mut self, name: &str) -> Result<(), String> {
         let command: Vec<String> = if name == "charm" {
             vec!["/charm/bin/juju-local".into(), "unit-agent".into()]
@@ -292,7 +318,7 @@ impl Pod {
                 .position(|known| known == name)
                 .unwrap_or(0);
             let port = FIRST_PORT.saturating_add(u16::try_from(index).unwrap_or(0));
-            [
+            let mut command = [
                 "/charm/bin/pebble",
                 "run",
                 "--create-dirs",
@@ -302,7 +328,12 @@ impl Pod {
                 "--verbose",
             ]
             .map(str::to_owned)
-            .to_vec()
+            .to_vec();
+            if self.plan.user.is_some() {
+                let file = format!("/charm/container/{IDENTITIES}");
+                command.extend(["--identities".to_owned(), file]);
+            }
+            command
         };
         let spec = self.spec(name, command);
         let container = Container::start(&self.controller.exe, &spec)
