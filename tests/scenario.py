@@ -43,7 +43,9 @@ class Cluster:
     def __init__(self, *bootstrap):
         self.home = tempfile.mkdtemp(prefix="scenario-")
         self.env = dict(os.environ, JUJU_LOCAL_HOME=self.home)
-        self.bootstrap = bootstrap
+        # By this variable a scenario runs on another version of Juju.
+        juju = os.environ.get("SCENARIO_JUJU")
+        self.bootstrap = [*bootstrap, *(["--juju", juju] if juju else [])]
         self.known = None
 
     def __enter__(self):
