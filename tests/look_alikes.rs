@@ -562,6 +562,22 @@ CREATE FUNCTION public.fires() RETURNS event_trigger LANGUAGE plpgsql AS \
   $$ BEGIN PERFORM public.record('event trigger'); END $$; \
 CREATE EVENT TRIGGER fires ON ddl_command_start EXECUTE FUNCTION public.fires()";
 
+/// Whoever makes an extension may call its own functions and operators a part of it.
+const AS_MEMBERS: &str = "\
+CREATE SCHEMA theirs; CREATE EXTENSION seg SCHEMA theirs; CREATE EXTENSION cube SCHEMA theirs; \
+CREATE FUNCTION theirs.upper(varchar) RETURNS text LANGUAGE sql AS \
+  $$ SELECT public.record('beside what is required'); SELECT ''::text $$; \
+ALTER EXTENSION cube ADD FUNCTION theirs.upper(varchar); \
+DO $$ DECLARE item record; BEGIN \
+  FOR item IN SELECT p.oid::pg_catalog.regprocedure AS name FROM pg_catalog.pg_proc p \
+      WHERE p.proname IN ('upper', 'length') \
+        AND p.pronamespace = 'public'::pg_catalog.regnamespace LOOP \
+    EXECUTE pg_catalog.format('ALTER EXTENSION seg ADD FUNCTION %s', item.name); END LOOP; \
+  FOR item IN SELECT o.oid::pg_catalog.regoperator AS name FROM pg_catalog.pg_operator o \
+      WHERE o.oprnamespace = 'public'::pg_catalog.regnamespace LOOP \
+    EXECUTE pg_catalog.format('ALTER EXTENSION seg ADD OPERATOR %s', item.name); END LOOP; \
+END $$";
+
 fn superuser(server: &RealServer, user: &str) -> bool {
     let sql = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{user}'");
     server.sql("operator", "postgres", &sql) == "t"
@@ -570,6 +586,7 @@ fn superuser(server: &RealServer, user: &str) -> bool {
 /// Plants all of it in a database, as the user that owns it.
 fn plant(server: &RealServer, user: &str, database: &str, sql: &str) {
     server.sql(user, database, sql);
+    server.sql(user, database, AS_MEMBERS);
     if superuser(server, user) {
         server.sql(user, database, EVENT_TRIGGER);
     }
@@ -662,4 +679,45 @@ fn nothing_that_a_client_plants_is_ever_called_by_the_charm() {
     words.extend(["upper", "length"].map(str::to_owned));
     lives(false, Some(&words));
     lives(true, Some(&words));
+}
+
+/// A function shows to others once its transaction has ended, so nothing that might call it is made
+/// before that.
+#[test]
+fn an_extension_waits_for_the_transactions_that_may_add_what_its_script_calls() {
+    let (world, server) = world();
+    related(&world, "database:5", &[("database", "plain"), SECRETS]);
+    server.sql(
+        "relation_id_5",
+        "plain",
+        "BEGIN; CREATE FUNCTION public.upper(varchar) RETURNS text LANGUAGE sql AS 'SELECT ''x''::text'; \
+         PREPARE TRANSACTION 'later'",
+    );
+    world.with(|state| {
+        state
+            .config
+            .insert("plugin_prefix_enable".into(), json!(true))
+    });
+    assert_eq!(world.hook(0, &Event::ConfigChanged), Outcome::Done);
+    let there = || {
+        let sql = "SELECT count(*) FROM pg_extension WHERE extname = 'prefix'";
+        server.sql("operator", "plain", sql)
+    };
+    assert_eq!(there(), "0");
+    let (_, told) = world.status(0);
+    assert!(
+        told.contains("database plain") && told.contains("a transaction is open"),
+        "{told}"
+    );
+    server.sql("operator", "plain", "COMMIT PREPARED 'later'");
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert_eq!(there(), "0");
+    assert!(world.status(0).1.contains("upper"), "{:?}", world.status(0));
+    server.sql(
+        "relation_id_5",
+        "plain",
+        "DROP FUNCTION public.upper(varchar)",
+    );
+    assert_eq!(world.hook(0, &Event::UpdateStatus), Outcome::Done);
+    assert_eq!(there(), "1", "{:?}", world.status(0));
 }

@@ -64,7 +64,7 @@ impl RealServer {
         ]));
         let options = format!(
             "-k {path} -p 5432 -c listen_addresses= -c fsync=off -c shared_buffers=16MB \
-             -c max_connections=30 -c log_min_messages=fatal"
+             -c max_connections=30 -c max_prepared_transactions=2 -c log_min_messages=fatal"
         );
         let log = format!("{path}/log");
         done(

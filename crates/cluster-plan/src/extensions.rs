@@ -211,17 +211,17 @@ pub fn create(extension: &Extension, database: &str, seen: &Catalogues) -> Vec<S
         }
         let quoted = identifier(&name);
         let found = seen.available.get(&name).cloned().unwrap_or_default();
-        let mut schemas: BTreeSet<&str> = found.requires.iter().map(|_| PUBLIC).collect();
+        let mut schemas = BTreeSet::new();
         if !found.relocatable {
             schemas.insert(found.schema.as_deref().unwrap_or(PUBLIC));
         }
         schemas.remove("pg_catalog");
-        if !schemas.is_empty() {
+        if !schemas.is_empty() || !found.requires.is_empty() {
             statements.push(
                 "LOCK TABLE pg_catalog.pg_proc, pg_catalog.pg_operator IN SHARE ROW EXCLUSIVE MODE"
                     .to_owned(),
             );
-            statements.push(look_alikes(&schemas));
+            statements.push(look_alikes(&schemas, &found.requires));
         }
         match (&found.schema, found.relocatable) {
             (Some(_), _) => statements.push(format!("CREATE EXTENSION IF NOT EXISTS {quoted}")),
@@ -249,17 +249,26 @@ fn in_order(name: &str, seen: &Catalogues) -> Vec<String> {
     order
 }
 
-/// Fails where one of these schemas has a function or an operator, other than an extension's, that
-/// is called as one of PostgreSQL's own or of an extension is.
-fn look_alikes(schemas: &BTreeSet<&str>) -> String {
-    let schemas: Vec<String> = schemas
-        .iter()
-        .map(|name| format!("{}::pg_catalog.name", literal(name)))
-        .collect();
+/// Fails where one of these schemas, or the one of an extension that is required, has a function or an
+/// operator that is called as one of PostgreSQL's own or of an extension is. What a trusted extension's
+/// script has made is the bootstrap superuser's; who owns the extension may add functions to it.
+fn look_alikes(schemas: &BTreeSet<&str>, requires: &BTreeSet<String>) -> String {
+    let names = |names: &mut dyn Iterator<Item = &str>| {
+        let names: Vec<String> = names
+            .map(|name| format!("{}::pg_catalog.name", literal(name)))
+            .collect();
+        format!("ARRAY[{}]::pg_catalog.name[]", names.join(", "))
+    };
+    let within = format!(
+        "n.nspname OPERATOR(pg_catalog.=) ANY ({}) OR EXISTS (SELECT 1 FROM pg_catalog.pg_extension e \
+         WHERE e.extnamespace OPERATOR(pg_catalog.=) n.oid AND e.extname OPERATOR(pg_catalog.=) ANY ({}))",
+        names(&mut schemas.iter().copied()),
+        names(&mut requires.iter().map(String::as_str)),
+    );
     let mut looks = Vec::new();
-    for (class, name, schema) in [
-        ("pg_proc", "proname", "pronamespace"),
-        ("pg_operator", "oprname", "oprnamespace"),
+    for (class, name, schema, owner) in [
+        ("pg_proc", "proname", "pronamespace", "proowner"),
+        ("pg_operator", "oprname", "oprnamespace", "oprowner"),
     ] {
         let member = |of: &str| {
             format!(
@@ -272,23 +281,45 @@ fn look_alikes(schemas: &BTreeSet<&str>) -> String {
         looks.push(format!(
             "SELECT c.{name}::pg_catalog.text AS found FROM pg_catalog.{class} c \
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.{schema} \
-             WHERE n.nspname OPERATOR(pg_catalog.=) ANY (ARRAY[{}]) AND NOT {} \
+             WHERE ({within}) AND NOT (c.{owner} OPERATOR(pg_catalog.=) 10::pg_catalog.oid AND {}) \
                AND EXISTS (SELECT 1 FROM pg_catalog.{class} o WHERE o.{name} OPERATOR(pg_catalog.=) c.{name} \
                  AND (o.{schema}::pg_catalog.regnamespace::pg_catalog.text \
                      OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.text OR {}))",
-            schemas.join(", "),
             member("c"),
             member("o"),
         ));
     }
     let body = format!(
-        "DECLARE item record; BEGIN FOR item IN {} LIMIT 1 LOOP \
+        "DECLARE item record; BEGIN {OTHERS_HAVE_ENDED} FOR item IN {} LIMIT 1 LOOP \
          RAISE EXCEPTION '% in the schema is called as one of PostgreSQL''s or an extension''s own: \
          rename or drop it', item.found; END LOOP; END",
         looks.join(" UNION ALL ")
     );
     format!("DO {}", literal(&body))
 }
+
+/// Waits for the transactions that have changed anything in the database: the lock keeps new functions
+/// out, but one that was made before would show as soon as its transaction commits.
+const OTHERS_HAVE_ENDED: &str = "\
+FOR item IN SELECT l.transactionid::pg_catalog.text AS id FROM pg_catalog.pg_locks l \
+  WHERE l.locktype OPERATOR(pg_catalog.=) 'transactionid'::pg_catalog.text AND l.granted \
+    AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'::pg_catalog.text \
+    AND (EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.pid OPERATOR(pg_catalog.=) l.pid \
+        AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid() \
+        AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) \
+      OR EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p \
+        WHERE p.transaction OPERATOR(pg_catalog.=) l.transactionid \
+          AND p.database OPERATOR(pg_catalog.=) pg_catalog.current_database())) LOOP \
+  FOR n IN 1..40 LOOP \
+    EXIT WHEN NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks o \
+      WHERE o.locktype OPERATOR(pg_catalog.=) 'transactionid'::pg_catalog.text AND o.granted \
+        AND o.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'::pg_catalog.text \
+        AND o.transactionid::pg_catalog.text OPERATOR(pg_catalog.=) item.id); \
+    IF n OPERATOR(pg_catalog.=) 40 THEN \
+      RAISE EXCEPTION 'a transaction is open that may add functions: end it'; END IF; \
+    PERFORM pg_catalog.pg_sleep(0.05::pg_catalog.float8); \
+  END LOOP; \
+END LOOP;";
 
 /// Takes extensions back at once; PostgreSQL refuses if anything else depends on one of them.
 #[must_use]
