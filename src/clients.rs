@@ -28,7 +28,7 @@ use crate::ports::{Ports, Server};
 use self::external::External;
 
 pub use external::NODES;
-pub use look::{CLIENT, OWNED, PREFIXED, USERS};
+pub use look::{CLIENT, OWNED, PREFIXED, PREPARED, USERS};
 pub use memory::{Known, Memory, digest};
 
 use crate::juju_port::JujuPort;
@@ -419,6 +419,7 @@ impl Clients<'_> {
                 }
                 let why = error.chain();
                 tracing::warn!("cannot remove {user}: {why}");
+                let why = self.held(user, &why);
                 memory.left.insert(user.clone(), shortened(&why));
                 left.insert(number);
                 continue;

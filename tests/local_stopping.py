@@ -9,7 +9,8 @@ import recorders
 from scenario import APP, MODEL, Failed, JUJU, until
 from tenants import Tenants
 
-STOPPERS = ("settings", "roles", "locks", "closed", "slow", "many", "prepared")
+STOPPERS = ("settings", "roles", "locks", "closed", "slow", "many", "prepared", "selfish", "heap", "breaker")
+MAKERS = ("closed", "breaker")
 # Seconds in which a client is served, and an extension made, while a tenant does its worst.
 USUAL = 45
 LOCKS = """
@@ -112,8 +113,47 @@ def prepared(cluster):
     print(f"    prepared: {[m for m in cluster.messages() if m]}")
     if cluster.look("postgres", "select 1 from pg_prepared_xacts"):
         cluster.look("prepared", "rollback prepared 'held'")
-    cluster.juju("config", APP, "plugin_unaccent_enable=true")
     cluster.comes(60, "prepared: its user is gone once that has ended", lambda: user not in cluster.users())
+
+
+def granted(cluster):
+    """Neither who grants something to another client's user in a transaction that stays open, nor who
+    changes its own role in one, keeps a user from going."""
+    cluster.tenant("granted", {"database": "granted"})
+    until(USUAL, "granted is served", lambda: cluster.served("granted"))
+    user, own = cluster.logins["granted"][0], cluster.logins["selfish"][0]
+    held = f"""select 1 from pg_locks l join pg_roles r on r.oid = l.objid
+        where l.classid = 'pg_authid'::regclass and r.rolname = '{user}'"""
+    with cluster.open("slow", f"begin; create table given (n pg_catalog.int4); grant select on given to {user};"):
+        until(20, "something is granted to it", lambda: cluster.look("postgres", held))
+        cluster.goes("granted")
+    changes = f"""select 1 from pg_stat_activity where usename = '{own}' and backend_xid is not null"""
+    with cluster.open("selfish", f"set role none; begin; alter role {own} password 'x';"):
+        until(20, "it changes itself", lambda: cluster.look("postgres", changes))
+        cluster.goes("selfish")
+
+
+def heap(cluster):
+    """More tables than PostgreSQL's table of locks has room for."""
+    _, errors = cluster.does("heap", """set role none; create schema heap;
+        do $$ begin for i in 1..12000 loop execute format('create table heap.t%s ()', i);
+          if i % 100 = 0 then commit; end if; end loop; end $$;""", timeout=120)
+    cluster.holds("heap: has its tables", not errors, errors)
+    cluster.goes("heap")
+
+
+def half_dropped(cluster):
+    """What a DROP DATABASE leaves that was broken off."""
+    cluster.does("breaker", "create database doomed")
+    _, errors = cluster.does("breaker", "create table mine (n pg_catalog.int4)", database="doomed")
+    cluster.holds("half dropped: has its database", not errors, errors)
+    cluster.look("postgres", "update pg_database set datconnlimit = -2 where datname = 'doomed'")
+    cluster.juju("config", APP, "plugin_fuzzystrmatch_enable=true")
+    cluster.comes(USUAL, "half dropped: others get an extension", lambda: cluster.has("slow", "fuzzystrmatch"))
+    cluster.holds("half dropped: no status is about it", not cluster.says("doomed"), cluster.messages())
+    cluster.goes("breaker")
+    left = cluster.look("postgres", "select 1 from pg_database where datname = 'doomed'")
+    cluster.holds("half dropped: it goes with its owner", not left)
 
 
 def own_extension(cluster):
@@ -144,7 +184,7 @@ def main():
         cluster.juju("model-config", "update-status-hook-interval=60m")
         cluster.deploy(2, "--config", "memory_max_prepared_transactions=5")
         for name in STOPPERS:
-            more = {"extra-user-roles": "createdb"} if name == "closed" else {}
+            more = {"extra-user-roles": "createdb"} if name in MAKERS else {}
             cluster.tenant(name, {"database": name} | more)
         until(180, "two units stand", lambda: cluster.whole(2))
         for name in STOPPERS:
@@ -171,6 +211,9 @@ def main():
                 select count(*) from pg_stat_activity where datname = 'many'""")[0]) > 80)
             at_work(cluster, "many", 4)
             cluster.goes("many")
+        granted(cluster)
+        heap(cluster)
+        half_dropped(cluster)
         prepared(cluster)
         watched(cluster)
         names(cluster)

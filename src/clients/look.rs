@@ -56,16 +56,27 @@ SELECT 'version', pg_catalog.current_setting('server_version'), \
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Databases in which a user ($1) owns or may do something: whether the owner is the charm's role of
-/// its name, by the schema that marks it ($2), and whether it can be entered.
+/// its name, by the schema that marks it ($2), whether it is closed, and whether a `DROP DATABASE`
+/// was broken off, which leaves one that can only be dropped.
 pub const OWNED: &str = "\
 SELECT d.datname::pg_catalog.text, (o.rolname = d.datname AND EXISTS (SELECT 1 \
     FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
     WHERE n.nspname = $2::pg_catalog.text AND n.nspowner = 10 AND a.grantee = o.oid))::pg_catalog.text, \
-  (NOT d.datallowconn)::pg_catalog.text \
+  (NOT d.datallowconn)::pg_catalog.text, (d.datconnlimit = -2)::pg_catalog.text \
 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.oid IN \
   (SELECT s.dbid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
    WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
      AND r.rolname = $1::pg_catalog.text) ORDER BY 1";
+
+/// Prepared transactions that keep a user ($1) from being dropped: where, and what each is called. Of
+/// one the locks are no session's, and have its virtual transaction in common.
+pub const PREPARED: &str = "\
+SELECT p.database::pg_catalog.text, p.gid FROM pg_catalog.pg_prepared_xacts p \
+JOIN pg_catalog.pg_locks x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction \
+WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_roles r ON r.oid = l.objid \
+  WHERE l.virtualtransaction = x.virtualtransaction AND l.pid IS NULL AND l.locktype = 'object' \
+    AND l.classid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+    AND r.rolname = $1::pg_catalog.text) ORDER BY 1, 2";
 
 /// Databases of clients whose names begin with $1, of owners that the schema $2 marks.
 pub const PREFIXED: &str = "\
@@ -135,6 +146,30 @@ impl Clients<'_> {
         Ok(catalogue)
     }
 
+    /// Why a user stays, in short; the log has it whole.
+    pub(super) fn held(&self, user: &str, why: &str) -> String {
+        let rows = self
+            .ports
+            .database
+            .look(&self.server, PREPARED, &[user])
+            .unwrap_or_default();
+        let mut first = None;
+        for row in rows {
+            let mut cells = row.into_iter().flatten();
+            if let (Some(database), Some(gid)) = (cells.next(), cells.next()) {
+                tracing::warn!(
+                    "{user} is held by a prepared transaction: ROLLBACK PREPARED or COMMIT \
+                     PREPARED {gid:?} in database {database:?}"
+                );
+                first.get_or_insert(database);
+            }
+        }
+        match first {
+            Some(database) => format!("end the prepared transaction in {database}"),
+            None => why.to_owned(),
+        }
+    }
+
     /// Databases in which a user owns or may do something.
     pub(super) fn owned(&self, user: &str) -> PortResult<Vec<Place>> {
         let parameters = [user, cluster_plan::clients::OWNER_MARK];
@@ -149,6 +184,7 @@ impl Clients<'_> {
                     database,
                     owned: yes(),
                     closed: yes(),
+                    half_dropped: yes(),
                 })
             })
             .collect())

@@ -208,6 +208,9 @@ fn say(
     } else if scope.database && scope.dynamic {
         stop_looking(hook);
     }
+    for text in status::each(&observation.observed, &plan) {
+        tracing::warn!("problem: {text}");
+    }
     let statuses = status::judge(&observation.observed, &plan);
     hook.juju
         .set_status(false, statuses.unit.word(), statuses.unit.message())?;

@@ -10,7 +10,7 @@ use super::juju::JujuFacts;
 use crate::ports::{Database, PortError, Server};
 use crate::scram;
 
-/// One row a role, one a database, one a standby that streams, one a member that commits wait for
+/// One row a role, one a database that can be entered, one a standby that streams, one a member that commits wait for
 /// though it does not, one that tells of PUBLIC's rights, one that tells of the schemas that mark
 /// roles, and one with the number of prepared transactions.
 pub const CATALOGUE: &str = "\
@@ -34,7 +34,7 @@ FROM pg_catalog.pg_namespace n WHERE n.nspowner = 10 \
   AND n.nspname IN ('charm_marks_clients', 'charm_marks_database_owners') \
 UNION ALL \
 SELECT 'database', d.datname::pg_catalog.text, d.oid::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_database d WHERE d.datallowconn \
+FROM pg_catalog.pg_database d WHERE d.datallowconn AND d.datconnlimit <> -2 \
 UNION ALL \
 SELECT 'standby', application_name, (sync_state IN ('sync', 'quorum'))::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
 FROM pg_catalog.pg_stat_replication WHERE state = 'streaming' \

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster_plan::clients::{OWNER_MARK, USER_MARK};
 use juju::{Event, RelationEvent};
 use postgresql_k8s::clients::list::ROLES;
-use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, USERS, is_client};
+use postgresql_k8s::clients::{CLIENT, OWNED, PREFIXED, PREPARED, USERS, is_client};
 use postgresql_k8s::juju_port::{Content, JujuError, Relations};
 use secrecy::ExposeSecret;
 
@@ -289,6 +289,9 @@ impl State {
         }
         if sql == OWNED {
             return self.owned(parameters);
+        }
+        if sql == PREPARED {
+            return Rows::new();
         }
         if sql == PREFIXED {
             let databases = self.clients.databases.iter();

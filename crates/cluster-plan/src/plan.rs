@@ -416,8 +416,9 @@ impl Problem {
             | Self::Services
             | Self::PodLabels(_)
             | Self::HeadlessService(_)
-            // Who removes it does not tell us.
+            // Who removes it, or ends what holds it, does not tell us.
             | Self::Foreign(_)
+            | Self::ClientLeft { .. }
             // Patroni, other members or a person may change that, and nobody tells.
             | Self::CannotFollow { .. }
             | Self::Diverged { .. }
@@ -439,7 +440,6 @@ impl Problem {
             | Self::Authority(_)
             | Self::UnservedRelation(_)
             | Self::Client { .. }
-            | Self::ClientLeft { .. }
             | Self::MixedClients
             | Self::SecretWrong(_)
             | Self::StorageFull { .. }

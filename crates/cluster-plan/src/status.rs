@@ -64,11 +64,7 @@ pub struct Statuses {
 /// Decides both statuses.
 #[must_use]
 pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
-    let problem = plan
-        .problems
-        .iter()
-        .find(|p| stands(p, observed))
-        .map(|p| text(p, observed));
+    let problem = foremost(observed, plan);
     let application = observed.leader.then(|| match &problem {
         Some(Status::Blocked(message)) if app_wide(&plan.problems) => {
             Status::Blocked(message.clone())
@@ -103,6 +99,58 @@ pub fn judge(observed: &Observed, plan: &Plan) -> Statuses {
     Statuses {
         unit: problem.unwrap_or_else(|| unit(observed, plan)),
         application,
+    }
+}
+
+/// The problem that comes first, and how many more there are. Clients' problems are told together.
+fn foremost(observed: &Observed, plan: &Plan) -> Option<Status> {
+    let standing: Vec<&Problem> = plan
+        .problems
+        .iter()
+        .filter(|problem| stands(problem, observed))
+        .collect();
+    let (first, rest) = standing.split_first()?;
+    let told = text(first, observed);
+    if rest.is_empty() {
+        return Some(told);
+    }
+    let clients: Vec<&str> = standing.iter().filter_map(|p| client(p)).collect();
+    let message = if client(first).is_some() && clients.len() == standing.len() {
+        let names = format!(
+            "{} clients have problems: {}",
+            clients.len(),
+            clients.join(", ")
+        );
+        format!("{}, see the log", cut(&names, MOST - 13))
+    } else {
+        format!("{}; {} more: see the log", told.message(), rest.len())
+    };
+    Some(match told {
+        Status::Waiting(_) => Status::Waiting(message),
+        _ => Status::Blocked(message),
+    })
+}
+
+/// What each problem says by itself, where the status cannot say all of them.
+#[must_use]
+pub fn each(observed: &Observed, plan: &Plan) -> Vec<String> {
+    let standing = plan.problems.iter().filter(|p| stands(p, observed));
+    let all: Vec<String> = standing
+        .map(|problem| match problem {
+            // Whole, as the status may have no room for it.
+            Problem::ClientLeft { user, why } => format!("user {user} stays: {why}"),
+            other => text(other, observed).message().to_owned(),
+        })
+        .collect();
+    if all.len() > 1 { all } else { Vec::new() }
+}
+
+/// The relation or the user that a client's problem is about.
+fn client(problem: &Problem) -> Option<&str> {
+    match problem {
+        Problem::Client { relation, .. } | Problem::ClientWaits { relation, .. } => Some(relation),
+        Problem::ClientLeft { user, .. } => Some(user),
+        _ => None,
     }
 }
 
@@ -320,11 +368,28 @@ fn filling(observed: &Observed, plan: &Plan) -> String {
 
 /// PostgreSQL's words, as far as they fit.
 fn short(words: &str) -> String {
-    let mut text: String = words.chars().take(80).collect();
+    cut(words, 80)
+}
+
+/// As many characters of a text, and a sign where some are missing.
+fn cut(words: &str, most: usize) -> String {
+    let mut text: String = words.chars().take(most).collect();
     if text.len() < words.len() {
         text.push('…');
     }
     text
+}
+
+/// Characters that a status has room for.
+const MOST: usize = 70;
+
+/// What is wrong and why; where there is no room for all of it, the log has the rest.
+fn fitting(what: &str, why: &str) -> String {
+    let whole = format!("{what}: {why}");
+    if whole.chars().count() <= MOST {
+        return whole;
+    }
+    format!("{}, see the log", cut(&whole, MOST - 14))
 }
 
 /// What keeps a server from starting, or would.
@@ -385,9 +450,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
         Problem::Client { relation, why } => format!("relation {relation}: {why}"),
-        Problem::ClientLeft { user, why } => {
-            format!("user {user} of a gone relation cannot be removed: {why}")
-        }
+        Problem::ClientLeft { user, why } => fitting(&format!("user {user} stays"), why),
         Problem::ClientWaits { relation, why } => {
             return Status::Waiting(format!("relation {relation} waits: {why}"));
         }

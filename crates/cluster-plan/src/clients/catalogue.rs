@@ -63,4 +63,6 @@ pub struct Place {
     pub owned: bool,
     /// Its owner lets nobody enter it.
     pub closed: bool,
+    /// Somebody has begun to drop it: nobody can enter it, and nothing in it can be had any more.
+    pub half_dropped: bool,
 }

@@ -37,10 +37,28 @@ pub fn retire(user: &str, old: Login, databases: &[String]) -> Vec<Batch> {
         format!("what {second} owns passes to {user}"),
         format!("REASSIGN OWNED BY {login} TO {name}"),
     );
+    holders(&mut last, &second);
     last.text("its grants go", format!("DROP OWNED BY {login}"));
     last.text(format!("{second} goes"), format!("DROP ROLE {login}"));
     batches.push(last);
     batches
+}
+
+/// Ends the sessions of others in whose open transactions something is granted to a login: nobody
+/// keeps another client's user by that.
+fn holders(batch: &mut Batch, login: &str) {
+    batch.text(
+        "sessions end that hold it by what they grant",
+        format!(
+            "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l \
+             JOIN pg_catalog.pg_roles r ON r.oid = l.objid \
+             JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+             JOIN pg_catalog.pg_roles o ON o.oid = a.usesysid \
+             WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+               AND r.rolname = {} AND (NOT o.rolsuper OR o.rolname ~ '^relation_id_[0-9]')",
+            literal(login)
+        ),
+    );
 }
 
 /// Keeps a user out and ends its sessions, so that nothing new comes while it is removed.
@@ -77,7 +95,8 @@ pub fn end_sessions(login: &str) -> Batch {
 pub fn remove(user: &str, places: &[Place]) -> Vec<Batch> {
     let name = identifier(user);
     let leftovers = identifier(LEFTOVERS);
-    let mut batches = vec![revoke_logins(user)];
+    // A session that changes its own role keeps others from doing so.
+    let mut batches = vec![end_sessions(user), revoke_logins(user)];
     // Databases that the user made are nobody's data to drop: this passes them on as well.
     let mut first = Batch::new(POSTGRES);
     superusers_things(&mut first, user);
@@ -88,6 +107,16 @@ pub fn remove(user: &str, places: &[Place]) -> Vec<Batch> {
     batches.push(first);
     for place in places.iter().filter(|place| place.database != POSTGRES) {
         let database = identifier(&place.database);
+        if place.half_dropped {
+            let mut batch = Batch::new(POSTGRES);
+            batch.transaction = false;
+            batch.text(
+                format!("database {} goes, as somebody began", place.database),
+                format!("DROP DATABASE IF EXISTS {database}"),
+            );
+            batches.push(batch);
+            continue;
+        }
         let allow = |allowed: bool| {
             let mut batch = Batch::new(POSTGRES);
             batch.text(
@@ -109,14 +138,48 @@ pub fn remove(user: &str, places: &[Place]) -> Vec<Batch> {
         );
         batch.text("its grants go", format!("DROP OWNED BY {name}"));
         batches.extend(place.closed.then(|| allow(true)));
+        batches.push(relations(&place.database, user, heir));
         batches.push(batch);
         batches.extend(place.closed.then(|| allow(false)));
     }
     let mut last = Batch::new(POSTGRES);
+    holders(&mut last, user);
     last.text("its grants go", format!("DROP OWNED BY {name}"));
     last.text(format!("{user} goes"), format!("DROP ROLE {name}"));
     batches.push(last);
     batches
+}
+
+/// Passes tables and the like on, some at a time: each is locked until its transaction ends, and
+/// PostgreSQL's table of locks does not hold as many as a client can make.
+fn relations(database: &str, user: &str, heir: &str) -> Batch {
+    let mut batch = Batch::new(database);
+    batch.transaction = false;
+    let name = |role: &str| format!("{}::pg_catalog.text", literal(role));
+    let body = format!(
+        "DECLARE item record; passed pg_catalog.int4 := 0; BEGIN FOR item IN \
+         SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS name FROM pg_catalog.pg_class c \
+         WHERE pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text OPERATOR(pg_catalog.=) {} \
+           AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{{r,p,v,m,f,S}}'::pg_catalog.text[]) \
+           AND c.relpersistence::pg_catalog.text OPERATOR(pg_catalog.<>) 't'::pg_catalog.text \
+           AND NOT (c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) 'S'::pg_catalog.text \
+             AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d \
+               WHERE d.classid OPERATOR(pg_catalog.=) \
+                 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
+               AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype::pg_catalog.text \
+                 OPERATOR(pg_catalog.=) ANY ('{{a,i}}'::pg_catalog.text[]))) \
+         LOOP EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO %I', item.name, {}); \
+           passed := passed OPERATOR(pg_catalog.+) 1; \
+           IF passed OPERATOR(pg_catalog.%) 100 OPERATOR(pg_catalog.=) 0 THEN COMMIT; END IF; \
+         END LOOP; END",
+        name(user),
+        name(heir)
+    );
+    batch.text(
+        format!("the tables of {user} in {database} pass to {heir}"),
+        format!("DO {}", literal(&body)),
+    );
+    batch
 }
 
 /// Event triggers and subscriptions of a former superuser would run what it wrote, as their new owner,
