@@ -93,6 +93,14 @@ pub fn statements(database: &Database) -> Vec<Statement> {
             );
         }
     }
+    for group in ACCESS_GROUPS.into_iter().chain([ADMIN]) {
+        if database.roles.get(group).is_some_and(|role| role.login) {
+            plan.text(
+                &format!("nobody logs in as {group}"),
+                &format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", quote(group)),
+            );
+        }
+    }
     for user in SystemUser::ROLES {
         grants(&mut plan, database, user);
         settings(&mut plan, database, user);
@@ -324,6 +332,18 @@ mod tests {
         let texts: Vec<_> = statements(&database).into_iter().map(|s| s.sql).collect();
         let login = "ALTER ROLE \"monitoring\" LOGIN".to_owned();
         assert_eq!(texts, [Sql::Text(login)]);
+    }
+
+    #[test]
+    fn a_group_that_others_have_let_log_in_is_a_group_again() {
+        let mut database = complete();
+        for group in [LEFTOVERS, ADMIN] {
+            database.roles.get_mut(group).unwrap().login = true;
+        }
+        let all: Vec<_> = statements(&database).into_iter().map(|s| s.sql).collect();
+        let expected = [LEFTOVERS, ADMIN]
+            .map(|name| Sql::Text(format!("ALTER ROLE \"{name}\" NOLOGIN PASSWORD NULL")));
+        assert_eq!(all, expected);
     }
 
     #[test]
