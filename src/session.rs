@@ -68,8 +68,8 @@ const LIBRARIES: [(&str, &str); 3] = [
     ("auto_explain.log_min_duration", "-1"),
 ];
 
-/// The first major version that knows `transaction_timeout`.
-const TRANSACTION_TIMEOUT: u32 = 17;
+/// The first major version that knows `transaction_timeout` and `event_triggers`.
+const NEWER: u32 = 17;
 
 /// How long a session's statements may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +105,10 @@ pub fn options(work: Work, major: Option<u32>) -> String {
     let (statement, lock) = work.limits();
     pin("statement_timeout", &statement);
     pin("lock_timeout", &lock);
-    if major.is_some_and(|major| major >= TRANSACTION_TIMEOUT) {
+    if major.is_some_and(|major| major >= NEWER) {
         pin("transaction_timeout", &0);
+        // Those that fire always, too.
+        pin("event_triggers", &"off");
     }
     options.truncate(options.trim_end().len());
     options
@@ -117,14 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_that_only_newer_servers_know_is_pinned_for_these_alone() {
+    fn what_only_newer_servers_know_is_pinned_for_these_alone() {
         for (major, pinned) in [(None, false), (Some(16), false), (Some(17), true)] {
             let options = options(Work::Short, major);
-            assert_eq!(
-                options.contains("transaction_timeout=0"),
-                pinned,
-                "{major:?}"
-            );
+            for option in ["transaction_timeout=0", "event_triggers=off"] {
+                assert_eq!(options.contains(option), pinned, "{option} {major:?}");
+            }
         }
     }
 
