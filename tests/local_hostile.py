@@ -15,6 +15,13 @@ from scenario import APP, SYNCHRONOUS, Failed, packed_charm, until
 from tenants import OWNED, Tenants
 from writing import promote
 
+
+def may(*objects):
+    """Permissions for all that there is on these objects, each a name and a kind."""
+    return json.dumps([{"resource_name": name, "resource_type": kind, "privileges": ["ALL"]}
+                       for name, kind in zip(objects[::2], objects[1::2])])
+
+
 KINDS = {
     "plain": {"database": "plain"},
     "maker": {"database": "workshop", "extra-user-roles": "createdb"},
@@ -22,10 +29,12 @@ KINDS = {
     "recruiter": {"database": "people", "extra-user-roles": "createrole"},
     "boss": {"database": "court", "extra-user-roles": "superuser"},
     "prefixed": {"database": "pla*", "prefix-matching": "all"},
-    "grouped": {"database": "plain", "entity-type": "GROUP"},
-    "reader": {"database": "plain", "entity-type": "USER"},
+    "grouped": {"database": "plain", "entity-type": "GROUP", "entity-permissions": may("plain", "DATABASE")},
+    "reader": {"database": "library", "entity-type": "USER",
+               "entity-permissions": may("library", "DATABASE", "public", "SCHEMA")},
 }
-OWN = {"plain": "plain", "maker": "workshop", "manager": "office", "recruiter": "people", "boss": "court"}
+OWN = {"plain": "plain", "maker": "workshop", "manager": "office", "recruiter": "people", "boss": "court",
+       "reader": "library"}
 # Prepared by the maker for whoever asks for it by name.
 PREPARED = "payroll"
 # And one that nobody asks for.
@@ -67,8 +76,30 @@ def plant(cluster):
         create index on theirs.bait (public.indexed(n));
         alter default privileges grant all on tables to public;""", database="plain")
     cluster.holds("the one by prefix plants what it can", "ERROR" not in errors, errors)
+    # Whoever makes an extension may call its own functions a part of it.
+    _, errors = cluster.does("plain", """
+        create extension if not exists seg;
+        do $$ declare item record; begin
+          for item in select oid::pg_catalog.regprocedure as name from pg_catalog.pg_proc
+            where pronamespace = 'public'::pg_catalog.regnamespace and proname in ('format', 'upper', 'length')
+          loop execute pg_catalog.format('alter extension seg add function %s', item.name); end loop;
+        end $$;""", options="-c search_path=pg_catalog")
+    cluster.holds("plain makes its functions an extension's", "ERROR" not in errors, errors)
     # Whoever may make roles has every right over those that are no superusers (PostgreSQL 15).
-    theirs = cluster.logins["plain"][0]
+    theirs, group = cluster.logins["plain"][0], cluster.logins["grouped"][0]
+    cluster.does("recruiter", f"grant {group} to {theirs}")
+    _, errors = cluster.does("plain", f"""
+        set role none;
+        set role {group};
+        create schema grouped;
+        create function grouped.definer() returns pg_catalog.text language plpgsql security definer
+          set search_path = pg_catalog as $$ begin perform rec.note('grouped definer'); return current_user; end $$;
+        create table grouped.bait (n pg_catalog.int4);
+        create index on grouped.bait (public.indexed(n));
+        create function grouped.format(text, name) returns text language sql as
+          $$ select rec.note('grouped format'); select ''::text $$;
+        alter default privileges grant all on tables to public;""", options="-c search_path=pg_catalog")
+    cluster.holds("a member of the group plants as the group", "ERROR" not in errors, errors)
     cluster.does("recruiter", f"""
         create role {PREPARED}_2 login password 'x';
         comment on role {PREPARED}_2 is 'owner of the database of this name, kept by the charm';
@@ -183,7 +214,7 @@ def leaving(cluster, supers):
     for name in ("prefixed", "maker", "second", "reader", "recruiter"):
         cluster.goes(name)
     # Owned by the role that nobody is a member of, wherever it was left.
-    for database in ("plain", "workshop", "people", "office", PREPARED, SPARE):
+    for database in ("plain", "workshop", "people", "office", "library", PREPARED, SPARE):
         try:
             left = cluster.look(database, OWNED)
         except Failed as error:
