@@ -115,19 +115,24 @@ fn foremost(observed: &Observed, plan: &Plan) -> Option<Status> {
         return Some(told);
     }
     let clients: Vec<&str> = standing.iter().filter_map(|p| client(p)).collect();
-    let message = if client(first).is_some() && clients.len() == standing.len() {
+    let mut blocked = matches!(told, Status::Blocked(_));
+    let message = if clients.len() == standing.len() {
+        blocked = standing
+            .iter()
+            .any(|problem| matches!(text(problem, observed), Status::Blocked(_)));
         let names = format!(
             "{} clients have problems: {}",
             clients.len(),
             clients.join(", ")
         );
-        format!("{}, see the log", cut(&names, MOST - 13))
+        format!("{}, see the log", cut(&names, MOST - 14))
     } else {
         format!("{}; {} more: see the log", told.message(), rest.len())
     };
-    Some(match told {
-        Status::Waiting(_) => Status::Waiting(message),
-        _ => Status::Blocked(message),
+    Some(if blocked {
+        Status::Blocked(message)
+    } else {
+        Status::Waiting(message)
     })
 }
 

@@ -493,6 +493,45 @@ fn a_new_certificate_is_announced_once_patroni_shows_it() {
 }
 
 #[test]
+fn clients_problems_are_counted_and_named_in_a_short_status() {
+    let observed = running(true, Role::Leader, 3);
+    let unit = |problems: Vec<Problem>| {
+        let plan = Plan {
+            problems,
+            ..Plan::default()
+        };
+        judge(&observed, &plan).unit
+    };
+    let left = |n: u32, why: &str| Problem::ClientLeft {
+        user: format!("relation_id_{n}"),
+        why: why.to_owned(),
+    };
+    let waits = Problem::ClientWaits {
+        relation: "database:3".into(),
+        why: "a port".into(),
+    };
+    assert_eq!(
+        unit(vec![left(4, "end the prepared transaction in shop")]).message(),
+        "user relation_id_4 stays: end the prepared transaction in shop"
+    );
+    let both = unit(vec![waits.clone(), left(4, "no")]);
+    let expected = "2 clients have problems: database:3, relation_id_4, see the log";
+    assert_eq!(both, Status::Blocked(expected.into()));
+    let long = left(4, &"why ".repeat(50));
+    for problems in [vec![long.clone()], (1..30).map(|n| left(n, "no")).collect()] {
+        let told = unit(problems);
+        let message = told.message();
+        assert!(message.chars().count() <= 70, "{message}");
+        assert!(message.ends_with("…, see the log"), "{message}");
+    }
+    let other = unit(vec![Problem::MixedClients, long, waits]);
+    assert!(
+        other.message().ends_with("; 2 more: see the log"),
+        "{other:?}"
+    );
+}
+
+#[test]
 fn writes_that_wait_are_told_as_such() {
     let mut observed = running(true, Role::Leader, 3);
     observed.database = Some(Database::default());
