@@ -15,6 +15,10 @@ lint:
 test:
     scripts/test
 
+# Writes docs/reference anew: options, actions and statuses from the sources.
+reference:
+    UPDATE=1 cargo test -p cluster-plan --test reference
+
 up *args:
     scripts/up {{args}}
 

@@ -43,8 +43,13 @@ impl Change {
     }
 
     fn at_start(&self) -> bool {
-        AT_START.contains(&self.name.as_str())
+        at_start(&self.name)
     }
+}
+
+/// Whether PostgreSQL takes a parameter only as it starts.
+pub(crate) fn at_start(parameter: &str) -> bool {
+    AT_START.contains(&parameter)
 }
 
 /// Lines for the log; none where no parameter changes.

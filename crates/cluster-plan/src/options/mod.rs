@@ -1,5 +1,6 @@
 //! The options: which values each may have, and what follows from them for Patroni and PostgreSQL.
 
+mod reference;
 mod sizing;
 mod start;
 mod table;
@@ -14,6 +15,7 @@ use crate::observed::PatroniVersion;
 
 use serde_json::{Map, Value, json};
 
+pub use reference::{Described, Effect, described};
 pub use sizing::{Machine, parse_cpu, parse_memory};
 pub use words::{OfImage, OfImageKind, locale};
 
