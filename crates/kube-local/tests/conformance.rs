@@ -220,37 +220,37 @@ fn differences(path: &str, real: &Value, ours: &Value, found: &mut String) {
 /// What discovery tells here must be what the real server tells of the same things.
 async fn compare_discovery(real: &Client, ours: &Client) -> String {
     let mut found = String::new();
-    for (path, list, key) in [
-        ("/apis", "groups", "name"),
-        ("/api/v1", "resources", "name"),
-        ("/apis/apps/v1", "resources", "name"),
-        ("/apis/authorization.k8s.io/v1", "resources", "name"),
-        ("/apis/coordination.k8s.io/v1", "resources", "name"),
-        ("/apis/discovery.k8s.io/v1", "resources", "name"),
-        ("/apis/policy/v1", "resources", "name"),
-        ("/apis/rbac.authorization.k8s.io/v1", "resources", "name"),
+    for (path, list) in [
+        ("/apis", "groups"),
+        ("/api/v1", "resources"),
+        ("/apis/apps/v1", "resources"),
+        ("/apis/authorization.k8s.io/v1", "resources"),
+        ("/apis/coordination.k8s.io/v1", "resources"),
+        ("/apis/discovery.k8s.io/v1", "resources"),
+        ("/apis/policy/v1", "resources"),
+        ("/apis/rbac.authorization.k8s.io/v1", "resources"),
     ] {
-        let mut answers = Vec::new();
-        for client in [real, ours] {
-            let (status, answer) = client.call("GET", path, "", None).await.unwrap();
-            assert_eq!(status, 200, "{path}: {answer}");
-            answers.push(answer);
-        }
+        let (status, theirs) = real.call("GET", path, "", None).await.unwrap();
+        assert_eq!(status, 200, "{path}: {theirs}");
+        let (status, own) = ours.call("GET", path, "", None).await.unwrap();
+        assert_eq!(status, 200, "{path}: {own}");
         let named = |answer: &Value| -> HashMap<String, Value> {
-            let items = answer[list].as_array().unwrap().iter().map(|one| {
+            let items = answer.get(list).and_then(Value::as_array).unwrap().iter();
+            let items = items.map(|one| {
                 let mut one = one.clone();
                 one.as_object_mut().unwrap().remove("storageVersionHash");
-                (one[key].as_str().unwrap().to_owned(), one)
+                let name = one.get("name").and_then(Value::as_str).unwrap();
+                (name.to_owned(), one)
             });
             items.collect()
         };
-        let (known, told) = (named(&answers[0]), named(&answers[1]));
+        let (known, told) = (named(&theirs), named(&own));
         for (name, ours) in &told {
             let real = known.get(name).cloned().unwrap_or_default();
             differences(&format!("{path} {name}"), &real, ours, &mut found);
         }
         for part in ["kind", "apiVersion", "groupVersion"] {
-            assert_eq!(answers[0].get(part), answers[1].get(part), "{path} {part}");
+            assert_eq!(theirs.get(part), own.get(part), "{path} {part}");
         }
     }
     found
