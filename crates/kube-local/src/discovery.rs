@@ -71,10 +71,15 @@ fn resources(group: &str, version: &str) -> Option<Value> {
     let of = |one: &&Resource| one.group == group && one.version == version;
     let all: Vec<Value> = RESOURCES.iter().filter(of).flat_map(entries).collect();
     (!all.is_empty()).then(|| {
-        json!({
-            "kind": "APIResourceList", "apiVersion": "v1",
-            "groupVersion": resource::group_version(group, version), "resources": all,
-        })
+        let mut list = json!({
+            "kind": "APIResourceList", "resources": all,
+            "groupVersion": resource::group_version(group, version),
+        });
+        // The core group's says no version of its own.
+        if !group.is_empty() {
+            crate::json::set(&mut list, &["apiVersion"], "v1");
+        }
+        list
     })
 }
 

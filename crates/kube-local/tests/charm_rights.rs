@@ -479,8 +479,8 @@ fn who_leads_is_told_without_having_a_member_read_its_store_anew() {
     let core = format!("/api/v1/namespaces/{MODEL}");
     let patch = |path: &str, change: &Value| {
         let merge = "application/merge-patch+json";
-        let (code, told) = model.server.call("PATCH", path, merge, Some(change));
-        assert_eq!(code, 200, "{told}");
+        let (answered, told) = model.server.call("PATCH", path, merge, Some(change));
+        assert_eq!(answered, 200, "{told}");
     };
     patch(&format!("{core}/pods/a-0"), &pod);
     let lease = json!({"leader": "a-0", "ttl": "30", "renewTime": "2999-01-01T00:00:00+00:00"});

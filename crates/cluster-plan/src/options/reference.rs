@@ -91,7 +91,6 @@ mod tests {
                 "synchronous_mode_strict" => json!(false),
                 "synchronous_mode_quorum" => json!(true),
                 "synchronous_node_count" => json!("1"),
-                "patroni_ttl" | "patroni_loop_wait" | "patroni_retry_timeout" => continue,
                 "durability_maximum_lag_on_failover" => json!(7),
                 "disk_warning_percent" => json!(60),
                 "disk_read_only_percent" => json!(90),
