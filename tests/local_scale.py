@@ -60,7 +60,7 @@ def without_a_successor(cluster, told):
     cluster.inside(stays, "pkill -CONT -u postgres")
     until(60, "it is told", lambda: cluster.units()[stays][0] == "blocked")
     message = cluster.units()[stays][1]
-    check(told, message.startswith(f"no unit that is left may lead, {leaves} had the newest data"), message)
+    check(told, message.startswith(f"no unit can become primary, {leaves} had the newest data"), message)
 
 
 def lost_and_found(cluster):

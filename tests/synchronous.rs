@@ -146,7 +146,7 @@ fn where_only_units_that_were_removed_may_lead_it_says_who_had_the_newest_data_a
     assert_eq!(world.hook(0, &recovered), Outcome::Done);
     let (word, message) = world.status(0);
     assert_eq!(word, "blocked", "{message}");
-    let who = "no unit that is left may lead, postgresql-k8s/2 had the newest data";
+    let who = "no unit can become primary, postgresql-k8s/2 had the newest data";
     assert!(message.starts_with(who), "{message}");
     let (word, _) = world.with(|state| state.app_status.clone());
     assert_eq!(word, "blocked");

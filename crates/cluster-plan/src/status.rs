@@ -487,8 +487,8 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             ));
         }
         Problem::NobodyMayLead(units) => format!(
-            "no unit that is left may lead, {} had the newest data: add units until it is back with \
-             its storage, or go on without (the log has the command)",
+            "no unit can become primary, {} had the newest data: add units until it is back with its \
+             storage, or go on without it (the log has the command)",
             units.join(" or ")
         ),
         Problem::SecretUnreadable(id) => format!(
