@@ -298,22 +298,22 @@ fn give_up(observed: &Observed) -> String {
 /// Why a member that can't follow must keep its data for now.
 fn refused(observed: &Observed, view: &Cluster, standby: &Standby) -> Option<&'static str> {
     let Some(own) = observed.own_member() else {
-        return Some("Patroni does not list it");
+        return Some("Patroni does not list this member");
     };
     if own.role != Role::Replica {
-        return Some("it is a synchronous standby or leads");
+        return Some("this member is the primary or a synchronous standby");
     }
     if observed.leaving.contains(&observed.me) {
-        return Some("its unit leaves");
+        return Some("this unit is being removed");
     }
     if view.paused {
         return Some("Patroni is paused");
     }
     if standby.paused {
-        return Some("its replay is paused or delayed");
+        return Some("replay is paused or delayed here");
     }
     if standby.archive {
-        return Some("an archive may have it");
+        return Some("an archive may have the WAL");
     }
     let primary = view.primary().filter(|primary| primary.started());
     if primary.is_none_or(|primary| primary.member.as_ref() == Some(&observed.me)) {
@@ -331,7 +331,7 @@ fn refused(observed: &Observed, view: &Cluster, standby: &Standby) -> Option<&'s
         .filter_map(|m| m.member.as_ref())
         .min();
     if !synchronous && first != Some(&observed.me) {
-        return Some("no other standby is synchronous, and one member starts anew at a time");
+        return Some("another standby has to take its new copy first");
     }
     None
 }

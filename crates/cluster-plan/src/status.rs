@@ -469,7 +469,7 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         ),
         Problem::CannotFollow { at, why } => {
             return Status::Waiting(format!(
-                "needs WAL from {at} on, which the primary has removed; keeps its data as {why}"
+                "cannot follow: the primary has removed the WAL from {at} on; data is kept, because {why}"
             ));
         }
         Problem::Diverged {
