@@ -15,7 +15,7 @@ LEAD = 60
 # Seconds until a member that came back follows again.
 RECOVERY = 120
 PGDATA = "/var/lib/postgresql/data/pgdata"
-BLOCKED = re.compile(r"has data of timeline (\d+) from (\S+) on that the primary has not, and cannot be rewound")
+BLOCKED = re.compile(r"has data that the primary lacks \(timeline (\d+) from (\S+) on\) and cannot be rewound")
 # What somebody removes who makes room in the wrong place: all WAL but what PostgreSQL starts from.
 REMOVE = (f"cd {PGDATA}/pg_wal; redo=$(LC_ALL=C /usr/lib/postgresql/*/bin/pg_controldata .."
           r" | sed -n 's/.*REDO WAL file: *//p'); for f in 0*; do [ ! $f \< $redo ] || rm $f; done")

@@ -477,13 +477,12 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
             from,
             stays: true,
         } => format!(
-            "has data of timeline {timeline} from {from} on that the primary has not, and cannot be \
-             rewound: save it or give it up (patronictl reinit, the log has the command)"
+            "has data that the primary lacks (timeline {timeline} from {from} on) and cannot be rewound: \
+             save it, or give it up by the command in the log"
         ),
         Problem::Diverged { timeline, from, .. } => {
             return Status::Waiting(format!(
-                "has data of timeline {timeline} from {from} on that the primary has not: Patroni \
-                 rewinds it"
+                "has data that the primary lacks (timeline {timeline} from {from} on): Patroni rewinds it"
             ));
         }
         Problem::NobodyMayLead(units) => format!(
