@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PATRONI_LOOPS: i64 = 3;
 const ALLOWANCE: i64 = 15;
 /// What the unit says meanwhile.
-const WAITS: &str = "leaves as soon as a standby that stays can take over";
+const WAITS: &str = "leaving: waits for a standby that can take over";
 
 /// `pgdata-storage-detaching`: this member's volume goes, so another has to lead.
 ///

@@ -118,7 +118,7 @@ impl fmt::Display for ExtensionProblem {
                  {database}, remove them or set {option}=true"
             ),
             Self::Database { database, why } => {
-                write!(f, "Cannot see to plugins in database {database}: {why}")
+                write!(f, "Cannot check plugins in database {database}: {why}")
             }
             Self::Refused {
                 option,

@@ -325,7 +325,7 @@ pub fn tell(observed: &Observed, guarantee: &str) -> Option<Status> {
         };
         return rollout.prepared().then(|| {
             Status::Active(format!(
-                "prepared for juju refresh, which begins with one unit and goes on by \
+                "prepared for juju refresh: one unit goes first, the others after \
                  resume-upgrade{guarantee}"
             ))
         });
