@@ -10,7 +10,11 @@
 )]
 
 mod actions;
+mod judged;
 mod options;
+mod reasons;
+mod source;
+mod statuses;
 
 use std::path::PathBuf;
 
