@@ -1,5 +1,5 @@
 //! The charm's public surface beside its code: what metadata.yaml promises is what the code uses,
-//! and the README's picture is the one that the code gives.
+//! and the picture in docs/ARCHITECTURE.md is the one that the code gives.
 
 #![allow(
     clippy::unwrap_used,
@@ -132,25 +132,22 @@ fn picture() -> String {
 }
 
 #[test]
-fn the_readmes_picture_is_what_the_code_gives() {
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let (before, rest) = readme
+fn the_picture_is_what_the_code_gives() {
+    let page = std::fs::read_to_string("docs/ARCHITECTURE.md").unwrap();
+    let (before, rest) = page
         .split_once("<!-- picture -->\n```\n")
-        .expect("README.md has the picture's place");
+        .expect("docs/ARCHITECTURE.md has the picture's place");
     let (shown, after) = rest.split_once("```\n").expect("the picture ends");
     let picture = picture();
-    if std::env::var_os("UPDATE_README").is_some() && shown != picture {
+    if std::env::var_os("UPDATE").is_some() && shown != picture {
         std::fs::write(
-            "README.md",
+            "docs/ARCHITECTURE.md",
             format!("{before}<!-- picture -->\n```\n{picture}```\n{after}"),
         )
         .unwrap();
         return;
     }
-    assert_eq!(
-        shown, picture,
-        "run UPDATE_README=1 cargo test --test surface"
-    );
+    assert_eq!(shown, picture, "run UPDATE=1 cargo test --test surface");
 }
 
 #[test]
