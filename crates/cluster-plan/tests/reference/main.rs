@@ -12,6 +12,7 @@
 mod actions;
 mod judged;
 mod options;
+mod pages;
 mod reasons;
 mod source;
 mod statuses;

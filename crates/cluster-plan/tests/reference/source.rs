@@ -105,7 +105,7 @@ pub fn literals(source: &str, wanted: Where) -> Vec<String> {
             }
             // A character, not a lifetime.
             b'\'' if bytes.get(at + 1) == Some(&b'\\') => {
-                at += 2 + source[at + 2..].find('\'').unwrap();
+                at += 3 + source[at + 3..].find('\'').unwrap();
             }
             b'\'' => {
                 let end = source[at + 1..].chars().next().map_or(1, char::len_utf8);
@@ -167,7 +167,7 @@ fn literal(source: &str, begin: usize) -> (String, usize) {
 fn literals_are_found_where_they_count() {
     let source = r#"
         // "no comment"
-        fn of<'a>(x: &'a str) -> char { tracing::warn!("to the {}", log("of it")); '"' }
+        fn of<'a>(x: &'a str) -> char { tracing::warn!("to the {}", log("of it")); ['"', '\''] }
         const A: &str = "a text \
                          in two lines";
         plan.problem(Problem::Image("a {what} \"quoted\"".into()));
