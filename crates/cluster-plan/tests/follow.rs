@@ -375,7 +375,7 @@ fn a_member_keeps_its_data_where_anything_else_speaks_against_it() {
         (view(|v| v.paused = true), "paused"),
         (standby(|s| s.paused = true), "replay"),
         (standby(|s| s.archive = true), "archive"),
-        (with(|o| o.leaving = [member(2)].into()), "leaves"),
+        (with(|o| o.leaving = [member(2)].into()), "removed"),
     ];
     for (observed, why) in cases {
         let plan = plan(&observed);
