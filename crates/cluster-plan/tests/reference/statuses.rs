@@ -71,6 +71,24 @@ pub const ROWS: &[Row] = &[
         "See that unit's status for what fills it.",
     ),
     row(
+        ("any", "unit", false),
+        "<n> clients have problems: <clients>",
+        "More than one client is refused or waits; `juju debug-log` has each reason.",
+        "See the reasons for clients below.",
+    ),
+    row(
+        ("any", "unit", false),
+        "<status>; <n> more: see the log",
+        "So much more is wrong, less urgent than what is shown.",
+        "Look into `juju debug-log`.",
+    ),
+    row(
+        ("any", "unit", false),
+        "<status>, see the log",
+        "The text was cut; `juju debug-log` has all of it.",
+        "Look there.",
+    ),
+    row(
         ("any", "application", false),
         "<status>, <storage>",
         "Two things are told in one line: a filling volume comes after the rest.",
@@ -360,9 +378,15 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         ("blocked", "unit", false),
-        "user <user> of a gone relation cannot be removed: <reason>",
-        "PostgreSQL does not let the user go: it may own something in a database that cannot be entered, or hold a prepared transaction.",
+        "user <user> stays: <reason>",
+        "The relation has gone, and PostgreSQL does not let its user go: it may own something in a database that cannot be entered, or hold a prepared transaction.",
         "Mend what PostgreSQL's words name. The charm tries again.",
+    ),
+    row(
+        ("blocked", "unit", false),
+        "user <user> stays",
+        "The same, where the reason is too long: the log has it.",
+        "As above.",
     ),
     row(
         ("blocked", "unit", true),
