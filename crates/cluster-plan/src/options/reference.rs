@@ -97,6 +97,7 @@ mod tests {
                 "experimental_max_connections" => json!(300),
                 "profile" => json!("testing"),
                 "profile_limit_memory" => json!(1024),
+                // Of the other options the parameter itself tells, or there is none.
                 _ => continue,
             };
             let after = parameters(Some((option.name, value)));
