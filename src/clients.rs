@@ -82,6 +82,8 @@ struct Clients<'a> {
     external: &'a External<'a>,
     /// Relations that have all, and are looked at only as their old credentials have not ended yet.
     turning: BTreeSet<u64>,
+    /// The server has the roles that the 16 track predefines.
+    predefined: bool,
 }
 
 /// What every client is told.
@@ -192,6 +194,7 @@ pub fn reconcile(
             terms,
             external: &external,
             turning,
+            predefined: has_predefined(observation),
         };
         if let Err(error) = clients.work(&mut memory, &relations, &due, &gone, mixed)? {
             tracing::warn!("clients are served later: {}", error.chain());
@@ -277,6 +280,11 @@ fn moved(
         }
         Err(error) => tracing::warn!("cannot see the clients' users: {}", error.chain()),
     }
+}
+
+fn has_predefined(observation: &Observation) -> bool {
+    let database = observation.observed.database.as_ref();
+    database.is_some_and(|seen| seen.major >= cluster_plan::predefined::SINCE)
 }
 
 /// The members that don't lead.

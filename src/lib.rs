@@ -13,6 +13,7 @@ pub mod juju_port;
 pub mod layer;
 pub mod observe;
 pub mod ports;
+pub mod predefined;
 pub mod render;
 pub mod run;
 pub mod scram;

@@ -290,8 +290,11 @@ def hostile(cluster, charm):
         path.write_text(json.dumps({name: {"shape": "raw", "raw": raw}}))
         cluster.juju("deploy", str(charm), name, "--config", str(path))
         cluster.juju("integrate", f"{name}:database", APP)
-        until(60, f"{name} is told", lambda: cluster.unit_says("relation database:"))
-        says = next(m for _, m in cluster.units().values() if "relation database:" in m)
+        # As a whole where the peer charm has words for it.
+        words = {"names": "invalid database name", "reserved": "invalid database name",
+                 "roles": "invalid role(s) for extra user roles"}.get(name, "relation database:")
+        until(60, f"{name} is told", lambda: cluster.unit_says(words))
+        says = next(m for _, m in cluster.units().values() if words in m)
         check(f"hostile {name}: {says[:110]}", len(says) < 300, says)
         check("the others go on", cluster.run_sql("library", "select count(*) from notes") == [[2]])
         cluster.juju("remove-application", name, "--no-prompt")

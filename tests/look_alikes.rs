@@ -107,6 +107,13 @@ fn legacy_clients(world: &World) {
     }
 }
 
+/// A pooler has the charm's function make the roles of a database.
+fn pooler(server: &RealServer, database: &str) {
+    let sql = "SET search_path TO \"$user\", public; SET ROLE charmed_databases_owner; \
+               SELECT set_up_predefined_catalog_roles()";
+    server.sql("operator", database, sql);
+}
+
 /// Every kind of hook, then every action, then clients that come, are turned and go.
 fn life(world: &World, server: &RealServer, databases: &[&str]) {
     let container = WorkloadEvent {
@@ -662,6 +669,9 @@ fn lives(legacy: bool, planted: Option<&BTreeSet<String>>) -> Rc<RealServer> {
         }
     }
     let databases: Vec<&str> = planters.iter().map(|(_, database)| *database).collect();
+    if !legacy {
+        pooler(&server, "plain");
+    }
     life(&world, &server, &databases);
     if planted.is_some() {
         for database in &databases {

@@ -26,6 +26,8 @@ OWNED = f"""
 select kind || ' ' || name from (
   select 'function' as kind, p.oid::regprocedure::text as name, p.proowner as owner, p.oid as id,
     'pg_proc'::regclass as class from pg_proc p
+    -- The charm's own, for poolers: nobody but a superuser puts anything there.
+    where p.pronamespace <> 'pg_catalog'::regnamespace
   union all select 'relation', c.oid::regclass::text, c.relowner, c.oid, 'pg_class' from pg_class c
     where c.relnamespace not in ('pg_toast'::regnamespace, 'pg_catalog'::regnamespace)
   union all select 'schema', n.nspname::text, n.nspowner, n.oid, 'pg_namespace' from pg_namespace n

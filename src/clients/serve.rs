@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_plan::clients::{
-    Batch, Client, Grant, Kind, Login, check, identity, remove, serve, user_name,
+    Batch, Client, Grant, Kind, Login, Refusal, check, identity, remove, serve, user_name,
 };
 use cluster_plan::roles::Sql;
 use juju::SecretContent;
@@ -90,7 +90,7 @@ impl Clients<'_> {
             let (request, change) = match settled(ask.version, asked, &own) {
                 Ok(found) => found,
                 Err(error) => {
-                    wrong.push(error.to_string());
+                    wrong.push(self.said(&error));
                     continue;
                 }
             };
@@ -141,6 +141,21 @@ impl Clients<'_> {
         }
         self.tell(relation, now, &wrong)?;
         Ok(Ok(()))
+    }
+
+    /// What is said of a request that cannot be understood: a name of a database in the words that
+    /// clients of this version's track know.
+    fn said(&self, error: &RequestError) -> String {
+        match error {
+            RequestError::Name {
+                key: "database",
+                value,
+                why,
+            } if self.predefined => {
+                Refusal::DatabaseName([value.as_str(), why].join(": ")).to_string()
+            }
+            _ => error.to_string(),
+        }
     }
 
     /// Removes what earlier requests of the relation left.

@@ -13,6 +13,7 @@ use crate::extensions;
 use crate::layer;
 use crate::observe::juju::{JujuFacts, Tellers};
 use crate::observe::{self, Observation, Scope};
+use crate::predefined;
 
 /// What a hook asks for beyond the ordinary.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,11 +61,12 @@ pub fn reconcile(hook: &Hook<'_>, wish: Wish<'_>) -> Result<(), HandlerError> {
         if round == ROUNDS || applied.stopped || !opens_the_way(&plan) {
             if !applied.stopped && stands(&observation, &plan) {
                 let (juju, ports) = (hook.juju, hook.ports);
+                let roles = predefined::reconcile(ports, &facts, &observation);
                 let made = extensions::reconcile(juju, ports, &facts, &observation)?;
                 applied.problems.extend(made.problems);
                 let told = clients::reconcile(juju, ports, &facts, &observation, wish.clients)?;
                 applied.problems.extend(told.problems);
-                applied.stopped = told.later || made.later;
+                applied.stopped = told.later || made.later || roles;
             }
             return say(hook, &observation, plan, applied, wish.scope);
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cluster_plan::observed::{Database as Facts, Observed, RoleFacts, SystemUser};
+use cluster_plan::predefined::Acting;
 use cluster_plan::restarts::Settings;
 
 use super::juju::JujuFacts;
@@ -12,7 +13,8 @@ use crate::scram;
 
 /// One row a role, one a database that can be entered, one a standby that streams, one a member that commits wait for
 /// though it does not, one that tells of PUBLIC's rights, one that tells of the schemas that mark
-/// roles, and one with the number of prepared transactions.
+/// roles, one with the number of prepared transactions, one that tells of the server, and one for each
+/// user of a pooler that does not act yet as its sessions are to.
 pub const CATALOGUE: &str = "\
 SELECT 'role', r.rolname::pg_catalog.text, r.rolcanlogin::pg_catalog.text, r.rolsuper::pg_catalog.text, \
   r.rolpassword, \
@@ -46,7 +48,31 @@ WHERE names !~* '^ *any' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_replic
   WHERE state = 'streaming' AND application_name = name[1]) \
 UNION ALL \
 SELECT 'prepared', pg_catalog.count(*)::pg_catalog.text, NULL, NULL, NULL, NULL, NULL, NULL \
-FROM pg_catalog.pg_prepared_xacts";
+FROM pg_catalog.pg_prepared_xacts \
+UNION ALL \
+SELECT 'server', pg_catalog.current_setting('server_version_num'), \
+  (SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.proname = 'set_up_predefined_catalog_roles' \
+    AND p.pronargs = 0 AND p.proowner = 10 AND p.prosecdef \
+    AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace), NULL, NULL, NULL, NULL, NULL \
+UNION ALL \
+SELECT 'acting', m.rolname::pg_catalog.text, d.datname::pg_catalog.text, o.rolname::pg_catalog.text, \
+  NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_roles a JOIN pg_catalog.pg_auth_members g ON g.roleid = a.oid \
+JOIN pg_catalog.pg_roles m ON m.oid = g.member JOIN pg_catalog.pg_database d \
+  ON a.rolname::pg_catalog.text = pg_catalog.concat('charmed_', d.datname, '_admin') \
+JOIN pg_catalog.pg_roles o ON o.oid = d.datdba \
+WHERE m.rolcanlogin AND NOT m.rolsuper AND NOT o.rolsuper AND NOT o.rolcanlogin \
+  AND (o.rolname = d.datname OR o.rolname::pg_catalog.text = pg_catalog.concat('charmed_', d.datname, '_owner')) \
+  AND pg_catalog.pg_has_role(m.oid, o.oid, 'MEMBER') AND NOT EXISTS (SELECT 1 \
+    FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS setting \
+    WHERE s.setrole = m.oid AND s.setdatabase = d.oid AND setting ~ '^role=') \
+UNION ALL \
+SELECT 'acting', m.rolname::pg_catalog.text, NULL, a.rolname::pg_catalog.text, NULL, NULL, NULL, NULL \
+FROM pg_catalog.pg_roles a JOIN pg_catalog.pg_auth_members g ON g.roleid = a.oid \
+JOIN pg_catalog.pg_roles m ON m.oid = g.member \
+WHERE a.rolname = 'charmed_databases_owner' AND m.rolcanlogin AND NOT m.rolsuper AND NOT EXISTS (SELECT 1 \
+    FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS setting \
+    WHERE s.setrole = m.oid AND s.setdatabase = 0 AND setting ~ '^role=')";
 
 /// What a server runs with that it took as it started, as whole numbers.
 pub const SETTINGS: &str = "\
@@ -146,6 +172,19 @@ fn facts(juju: &JujuFacts, rows: Vec<Vec<Option<String>>>) -> Facts {
             }
             (Some("awaited"), Some(name)) => {
                 facts.awaited.insert(name);
+            }
+            (Some("server"), Some(version)) => {
+                facts.major = version.parse::<u32>().unwrap_or_default() / 10000;
+                facts.catalog_roles = next();
+            }
+            (Some("acting"), Some(user)) => {
+                let database = next();
+                let role = next().unwrap_or_default();
+                facts.acting.insert(Acting {
+                    user,
+                    database,
+                    role,
+                });
             }
             (Some("prepared"), Some(count)) => facts.prepared = count.parse().unwrap_or_default(),
             (Some("public"), _) => facts.public_revoked = next().as_deref() == Some("true"),

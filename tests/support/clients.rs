@@ -330,7 +330,10 @@ impl State {
         };
         assert_eq!(marks, [OWNER_MARK, USER_MARK]);
         let asked: Vec<String> = serde_json::from_str(asked).unwrap();
-        let mut rows = vec![vec![some("version"), some("15.18 (Debian 15.18-0)")]];
+        let mut rows = vec![vec![
+            some("version"),
+            Some(format!("{}.18 (Debian 15.18-0)", self.major)),
+        ]];
         if let Some(role) = self.roles.get(*user) {
             let groups =
                 (!role.groups.is_empty()).then(|| serde_json::to_string(&role.groups).unwrap());
@@ -490,7 +493,48 @@ impl State {
                 clients.acting.retain(|(acting, _)| acting != user);
                 self.roles.remove(*user).expect("the role");
             }
-            _ => return self.run_login(&words),
+            _ => return self.run_predefined(sql, database) || self.run_login(&words),
+        }
+        true
+    }
+
+    /// Runs a statement about the roles that are predefined; false where it is not one.
+    fn run_predefined(&mut self, sql: &str, database: &str) -> bool {
+        let bare = sql.replace('"', "");
+        let words: Vec<&str> = bare.split_whitespace().collect();
+        match words.as_slice() {
+            [
+                "CREATE",
+                "OR",
+                "REPLACE",
+                "FUNCTION",
+                "pg_catalog.set_up_predefined_catalog_roles()",
+                ..,
+            ] => {
+                if database == "postgres" {
+                    let text = sql.split_once(" AS ").unwrap().1.trim_matches('\'');
+                    self.catalog_roles = Some(text.replace("''", "'"));
+                }
+            }
+            [
+                "GRANT",
+                "CONNECT",
+                "ON",
+                "DATABASE",
+                name,
+                "TO",
+                several @ ..,
+                last,
+            ] if !several.is_empty() => {
+                assert!(
+                    self.clients.databases.contains_key(*name),
+                    "database {name}"
+                );
+                for role in several.iter().chain([last]) {
+                    self.role(role.trim_end_matches(','));
+                }
+            }
+            _ => return false,
         }
         true
     }

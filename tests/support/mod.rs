@@ -90,6 +90,10 @@ pub struct State {
     pub dynamic: Value,
     pub roles: BTreeMap<String, Role>,
     pub public_revoked: bool,
+    /// The server's major version.
+    pub major: u32,
+    /// The function for a database's own roles, in `postgres`.
+    pub catalog_roles: Option<String>,
     /// Schemas that mark roles.
     pub marks: BTreeSet<String>,
     /// The real PostgreSQL that runs and answers what the charm asks, where there is one.
@@ -243,6 +247,8 @@ impl World {
             dynamic: Value::Null,
             roles: BTreeMap::new(),
             public_revoked: false,
+            major: 15,
+            catalog_roles: None,
             marks: BTreeSet::new(),
             real: None,
             bootstraps: 0,

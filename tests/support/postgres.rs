@@ -120,6 +120,11 @@ impl Database for FakeDatabase<'_> {
                 Some("prepared".into()),
                 Some(state.prepared.to_string()),
             ]);
+            rows.push(vec![
+                Some("server".into()),
+                Some((state.major * 10000).to_string()),
+                state.catalog_roles.clone(),
+            ]);
             rows.extend(state.forgotten.iter().map(|ordinal| {
                 let name = format!("{APP}-{ordinal}");
                 vec![Some("awaited".into()), Some(name)]
@@ -274,14 +279,22 @@ impl State {
                 "FROM",
                 "PUBLIC",
             ]
-            | ["DO", "DECLARE", "marked", ..] => {}
+            | ["DO", "DECLARE", "marked" | "item", ..]
+            // Users that poolers have made are on a real server alone.
+            | ["ALTER", "ROLE", _, .., "SET", "role", "TO", _] => {}
             ["CREATE", "SCHEMA", mark] => {
                 assert!(
                     self.marks.insert((*mark).to_owned()),
                     "schema {mark} exists"
                 );
             }
-            ["ALTER", "ROLE", name, "RESET", "ALL"] => {
+            ["ALTER", "ROLE", name, "NOLOGIN", attributes @ ..] => {
+                let role = self.role(name);
+                role.login = false;
+                attribute(role, attributes);
+            }
+            ["ALTER", "ROLE", name, "RESET", "ALL"]
+            | ["GRANT", "EXECUTE", "ON", "FUNCTION", .., "TO", name] => {
                 self.role(name);
             }
             ["CREATE", "ROLE", name, attributes @ ..] => {
@@ -308,9 +321,6 @@ impl State {
                 name,
             ] => {
                 self.role(name).connects = true;
-            }
-            ["GRANT", "EXECUTE", "ON", "FUNCTION", .., "TO", "rewind"] => {
-                self.role("rewind");
             }
             ["GRANT", groups @ .., "TO", name] => {
                 let names = groups.iter().map(|g| g.trim_end_matches(',').to_owned());

@@ -15,6 +15,8 @@ pub use sql::{Batch, POSTGRES, identifier, literal, serve};
 
 use std::collections::BTreeSet;
 
+use crate::predefined;
+
 /// Group of all clients' users.
 pub const CLIENTS: &str = "relation_access";
 /// Group of the clients' users who may enter every database that lets them connect: those who can
@@ -143,7 +145,8 @@ impl Client {
         }
         groups.insert(CLIENTS.to_owned());
         // Who is not in the role of the database's name comes in by its right to connect alone.
-        if self.kind == Kind::User || ATTRIBUTES.iter().any(|a| self.has(a)) {
+        let predefined = self.roles.iter().any(|r| r.starts_with(predefined::PREFIX));
+        if self.kind == Kind::User || predefined || ATTRIBUTES.iter().any(|a| self.has(a)) {
             groups.insert(ANY_DATABASE.to_owned());
         }
         groups
@@ -152,6 +155,12 @@ impl Client {
     /// The databases whose owner's role it is in.
     #[must_use]
     pub fn owns(&self) -> BTreeSet<String> {
+        if predefined::GUESTS
+            .iter()
+            .any(|role| self.roles.contains(*role))
+        {
+            return BTreeSet::new();
+        }
         match &self.kind {
             Kind::Owner => [self.database.clone()].into(),
             Kind::Prefix(databases) => databases.clone(),
@@ -159,11 +168,13 @@ impl Client {
         }
     }
 
-    /// It has nothing beyond its own database, so it can act as that database's owner throughout.
+    /// It has nothing beyond its own database, so it can act as that database's owner throughout; or it
+    /// is to do so in each database.
     #[must_use]
     pub fn plain(&self) -> bool {
+        let owns = [CLIENTS, ANY_DATABASE, predefined::ADMIN];
         self.kind == Kind::Owner
-            && self.groups().len() == 1
+            && self.groups().iter().all(|group| owns.contains(&&**group))
             && !ATTRIBUTES.iter().any(|a| self.has(a))
     }
 }
@@ -189,12 +200,20 @@ pub fn relation_of(user: &str) -> Option<u64> {
         .flatten()
 }
 
+/// How refusals begin, in the words of the peer charm that others compare with.
+pub const INVALID_ROLES: &str = "invalid role(s) for extra user roles";
+/// The same of a database's name.
+pub const INVALID_DATABASE: &str = "invalid database name";
+
 /// Why a client cannot be served; the texts go into the unit's status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Roles that there are not, or that no client gets.
     #[error("invalid role(s) for extra user roles: {0}")]
     Roles(String),
+    /// A name that is kept for roles, or that no client gets.
+    #[error("invalid database name: {0}")]
+    DatabaseName(String),
     /// A role has the database's name already and is not its owner.
     #[error("database {0} cannot be made: a role of that name exists")]
     RoleInTheWay(String),
@@ -210,17 +229,32 @@ fn forbidden(role: &str) -> bool {
         || role == "postgres"
 }
 
+/// The 16 track's rule: a predefined role is asked for alone, or `charmed_admin` with `createdb`.
+fn excluded(client: &Client, role: &str) -> bool {
+    let asked: BTreeSet<&str> = client
+        .roles
+        .iter()
+        .map(String::as_str)
+        .filter(|role| !IGNORED.contains(role))
+        .collect();
+    let both = asked == [predefined::ADMIN, "createdb"].into();
+    role.starts_with(predefined::PREFIX)
+        && !(predefined::FOR_CLIENTS.contains(&role) && (asked.len() == 1 || both))
+}
+
 /// Checks a client's wishes against what there is.
 ///
 /// # Errors
 /// When it asks for what it cannot have.
 pub fn check(client: &Client, catalogue: &Catalogue) -> Result<(), Refusal> {
+    let versed = predefined::has(&catalogue.version);
     let unknown: Vec<String> = client
         .roles
         .iter()
         .filter(|role| !ATTRIBUTES.contains(&role.as_str()) && !IGNORED.contains(&role.as_str()))
         .filter(|role| {
             forbidden(role)
+                || (versed && excluded(client, role))
                 || catalogue
                     .roles
                     .get(*role)
@@ -235,6 +269,9 @@ pub fn check(client: &Client, catalogue: &Catalogue) -> Result<(), Refusal> {
         return Ok(());
     }
     let name = || client.database.clone();
+    if versed && predefined::forbidden(&client.database) {
+        return Err(Refusal::DatabaseName(name()));
+    }
     let owner = catalogue.roles.get(&client.database);
     if owner.is_some_and(|role| role.login || role.powerful || !role.marked) {
         return Err(Refusal::RoleInTheWay(name()));

@@ -21,6 +21,7 @@ pub mod outlook;
 pub mod ownership;
 pub mod plan;
 pub mod planner;
+pub mod predefined;
 pub mod refresh;
 pub mod restarts;
 pub mod roles;

@@ -509,6 +509,12 @@ pub struct Database {
     pub public_revoked: bool,
     /// The schemas that mark the charm's roles are there.
     pub marks: bool,
+    /// The server's major version.
+    pub major: u32,
+    /// Text of the function that makes a database's own roles, as database `postgres` has it.
+    pub catalog_roles: Option<String>,
+    /// Users that others made and whose sessions do not act yet as they are to.
+    pub acting: BTreeSet<crate::predefined::Acting>,
     /// Databases that can be entered, template1 among them, each with its object id.
     pub databases: BTreeMap<String, String>,
     /// Members that stream from the primary, by name, and whether commits wait for them.

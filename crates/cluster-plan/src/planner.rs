@@ -10,7 +10,7 @@ use crate::observed::{
 };
 use crate::options::{Config, OptionError};
 use crate::plan::{Plan, Problem, Step, Waiting};
-use crate::{disk, follow, outlook, refresh, restarts, roles, synchronous, tls};
+use crate::{disk, follow, outlook, predefined, refresh, restarts, roles, synchronous, tls};
 
 /// What the operator wants, as far as it goes into a plan.
 #[derive(Debug, Clone)]
@@ -499,11 +499,13 @@ fn cluster(plan: &mut Plan, observed: &Observed, desired: &Desired) {
     let Some(database) = &observed.database else {
         return;
     };
-    let statements = if observed.leader {
+    let mut statements = if observed.leader {
         roles::statements(database)
     } else {
         roles::password_statements(database)
     };
+    // Also by the primary's own unit, which lets such a user in.
+    statements.extend(predefined::acting(database));
     if !statements.is_empty() {
         plan.step(
             Step::ChangeDatabase(statements),

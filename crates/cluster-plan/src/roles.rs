@@ -105,6 +105,7 @@ pub fn statements(database: &Database) -> Vec<Statement> {
         grants(&mut plan, database, user);
         settings(&mut plan, database, user);
     }
+    plan.0.extend(crate::predefined::statements(database));
     plan.0
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::disk::Level;
 use crate::observed::{Observed, Role};
 use crate::plan::{Plan, Problem, Waiting};
-use crate::{follow, refresh, synchronous};
+use crate::{clients, follow, refresh, synchronous};
 
 const COPY: &str = "taking a new copy of the primary's data";
 const MEMBER_STARTS: &str = "awaiting for member to start";
@@ -413,6 +413,13 @@ fn start(problem: &Problem) -> String {
     }
 }
 
+/// The peer charm's words for it, which others compare with as a whole; what they leave out, the log and
+/// the client's databag say.
+fn peers_words(why: &str) -> Option<&'static str> {
+    let words = [clients::INVALID_ROLES, clients::INVALID_DATABASE];
+    words.into_iter().find(|words| why.starts_with(words))
+}
+
 fn text(problem: &Problem, observed: &Observed) -> Status {
     let app = observed.names.app();
     Status::Blocked(match problem {
@@ -454,7 +461,10 @@ fn text(problem: &Problem, observed: &Observed) -> Status {
         Problem::UnservedRelation(endpoint) => {
             format!("relation {endpoint} is not served by this revision yet: remove it")
         }
-        Problem::Client { relation, why } => format!("relation {relation}: {why}"),
+        Problem::Client { relation, why } => match peers_words(why) {
+            Some(words) => words.to_owned(),
+            None => format!("relation {relation}: {why}"),
+        },
         Problem::ClientLeft { user, why } => fitting(&format!("user {user} stays"), why),
         Problem::ClientWaits { relation, why } => {
             return Status::Waiting(format!("relation {relation} waits: {why}"));

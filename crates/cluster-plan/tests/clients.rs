@@ -528,3 +528,96 @@ fn a_second_login_that_goes_leaves_what_it_owns_to_its_user() {
     );
     assert_eq!(all.last().unwrap(), "DROP ROLE \"relation_id_5__2\"");
 }
+
+#[test]
+fn a_predefined_role_is_asked_for_alone_or_charmed_admin_with_createdb() {
+    let mut there = Catalogue {
+        version: "15.18".into(),
+        ..Catalogue::default()
+    };
+    for role in [
+        "charmed_stats",
+        "charmed_read",
+        "charmed_dml",
+        "charmed_admin",
+        "charmed_backup",
+        "charmed_dba",
+        "charmed_databases_owner",
+        "charmed_till_owner",
+        "admin",
+        "pg_monitor",
+    ] {
+        there.roles.insert(role.into(), OwnerFacts::default());
+    }
+    for taken in [
+        &["charmed_stats"][..],
+        &["charmed_read", "relation_access"],
+        &["charmed_dml"],
+        &["charmed_admin"],
+        &["charmed_admin", "createdb"],
+        &["createdb"],
+        &["admin"],
+        &["admin", "createdb", "pg_monitor"],
+        &["superuser"],
+    ] {
+        assert_eq!(check(&client(taken), &there), Ok(()), "{taken:?}");
+    }
+    for refused in [
+        &["charmed_read", "charmed_dml"][..],
+        &["charmed_read", "createdb"],
+        &["charmed_admin", "createdb", "createrole"],
+        &["charmed_admin", "superuser"],
+        &["charmed_backup"],
+        &["charmed_dba"],
+        &["charmed_databases_owner"],
+        &["charmed_till_owner"],
+        &["charmed_dml", "admin"],
+    ] {
+        let refusal = check(&client(refused), &there).unwrap_err();
+        let begins = "invalid role(s) for extra user roles: charmed_";
+        assert!(refusal.to_string().starts_with(begins), "{refusal}");
+    }
+    // Before them such a role is anybody's.
+    there.version = "14.23".into();
+    assert_eq!(
+        check(&client(&["charmed_read", "charmed_backup"]), &there),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_database_whose_name_roles_have_is_refused_where_there_are_such_roles() {
+    for (version, name, refused) in [
+        ("15.18", "databases", true),
+        ("16.4", "charmed_shop_owner", true),
+        ("14.23", "databases", false),
+        ("15.18", "shop", false),
+    ] {
+        let asked = Client {
+            database: name.into(),
+            ..client(&[])
+        };
+        let there = Catalogue {
+            version: version.into(),
+            ..Catalogue::default()
+        };
+        let told = check(&asked, &there).map_err(|refusal| refusal.to_string());
+        let expected = format!("invalid database name: {name}");
+        assert_eq!(told, if refused { Err(expected) } else { Ok(()) });
+    }
+}
+
+#[test]
+fn who_asks_for_a_predefined_role_that_only_looks_owns_nothing() {
+    for role in ["charmed_stats", "charmed_read", "charmed_dml"] {
+        let all = texts(&serve(&client(&[role]), &Catalogue::default()));
+        let owns = "GRANT \"shop\" TO \"relation_id_5\"".to_owned();
+        assert!(!all.contains(&owns), "{all:?}");
+        assert!(all.contains(&format!("GRANT \"{role}\" TO \"relation_id_5\"")));
+        assert!(all.contains(&"GRANT \"relation_any_database\" TO \"relation_id_5\"".to_owned()));
+        assert!(!all.iter().any(|text| text.contains("SET role")), "{all:?}");
+    }
+    let all = texts(&serve(&client(&["charmed_admin"]), &Catalogue::default()));
+    let acts = "ALTER ROLE \"relation_id_5\" IN DATABASE \"shop\" SET role TO 'shop'".to_owned();
+    assert!(all.contains(&acts), "{all:?}");
+}

@@ -4,6 +4,7 @@ use super::adopt::adopt;
 use super::{
     ANY_DATABASE, Catalogue, Client, Grant, Kind, Login, OWNER_MARK, USER_MARK, UserFacts,
 };
+use crate::predefined;
 use crate::roles::{Sql, Statement};
 
 /// The database that is always there.
@@ -79,10 +80,10 @@ pub fn serve(client: &Client, catalogue: &Catalogue) -> Vec<Batch> {
                 format!("CREATE DATABASE {}", identifier(&client.database)),
             );
             batches.push(create);
-            batches.push(shut(client));
+            batches.push(shut(client, catalogue));
             batches.push(schema_public(client));
         } else {
-            batches.push(shut(client));
+            batches.push(shut(client, catalogue));
             batches.push(schema_public(client));
             batches.push(adopt(client));
         }
@@ -294,7 +295,7 @@ fn grants(client: &Client) -> Batch {
 }
 
 /// Nobody but its clients may enter the database.
-fn shut(client: &Client) -> Batch {
+fn shut(client: &Client, catalogue: &Catalogue) -> Batch {
     let mut batch = Batch::new(POSTGRES);
     let database = identifier(&client.database);
     batch.text(
@@ -309,6 +310,11 @@ fn shut(client: &Client) -> Batch {
         "and the exporter",
         format!("GRANT CONNECT ON DATABASE {database} TO monitoring"),
     );
+    if predefined::has(&catalogue.version) {
+        for (note, sql) in predefined::entering(&client.database) {
+            batch.text(note, sql);
+        }
+    }
     batch
 }
 

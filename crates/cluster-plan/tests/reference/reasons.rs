@@ -194,6 +194,10 @@ pub const REASONS: &[Group] = &[
                 "The roles do not exist, or no client gets them.",
             ),
             (
+                "invalid database name: <name>",
+                "With PostgreSQL 15 and newer `databases`, and names that begin with `charmed_`, are no client's.",
+            ),
+            (
                 "database <name> cannot be made: a role of that name exists",
                 "Ask for another name.",
             ),

@@ -378,6 +378,18 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         ("blocked", "unit", false),
+        "invalid role(s) for extra user roles",
+        "A client asks for roles that do not exist, or that no client gets. The text is the peer charm's, as a whole; which relation and which roles, the unit's log and the client's databag say.",
+        "Correct the client's `extra-user-roles`, then relate again.",
+    ),
+    row(
+        ("blocked", "unit", false),
+        "invalid database name",
+        "A client asks for a database of a name that no client gets. The unit's log and the client's databag say which name, and why.",
+        "Correct the client's database name, then relate again.",
+    ),
+    row(
+        ("blocked", "unit", false),
         "user <user> stays: <reason>",
         "The relation has gone, and PostgreSQL does not let its user go: it may own something in a database that cannot be entered, or hold a prepared transaction.",
         "Mend what PostgreSQL's words name. The charm tries again.",
