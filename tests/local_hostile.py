@@ -141,19 +141,19 @@ def refused(cluster, name):
 def roles(cluster):
     """No client gets a role that leads to the machine below."""
     for number, role in enumerate(SERVERS):
-        name = f"asks-{number}"
+        name = f"asks{number}"
         cluster.tenant(name, {"database": name, "extra-user-roles": role})
         cluster.comes(60, f"{role} is refused", lambda: "role" in cluster.told(name).get("status", ""))
         cluster.holds(f"one that asks for {role} gets nothing", not cluster.served(name))
         cluster.juju("remove-application", name, "--no-prompt")
     for number, (name, kind, privilege) in enumerate(CATALOGUE):
         permissions = [{"resource_name": name, "resource_type": kind, "privileges": [privilege]}]
-        cluster.tenant(f"wants-{number}", {"database": "plain", "entity-type": "USER",
+        cluster.tenant(f"wants{number}", {"database": "plain", "entity-type": "USER",
                                            "entity-permissions": json.dumps(permissions)})
         cluster.comes(60, f"{privilege} on {name} is refused",
-                      lambda: "entity-permissions" in cluster.told(f"wants-{number}").get("status", ""))
-        cluster.holds(f"one that asks for {name} gets nothing", not cluster.served(f"wants-{number}"))
-        cluster.juju("remove-application", f"wants-{number}", "--no-prompt")
+                      lambda: "entity-permissions" in cluster.told(f"wants{number}").get("status", ""))
+        cluster.holds(f"one that asks for {name} gets nothing", not cluster.served(f"wants{number}"))
+        cluster.juju("remove-application", f"wants{number}", "--no-prompt")
     for path in (TOKEN, "/var/lib/postgresql/data/patroni.yml"):
         length, errors = cluster.does("boss", f"select pg_catalog.length(pg_catalog.pg_read_file('{path}'))")
         print(f"    a superuser that reads {path} gets {length or errors}")

@@ -58,7 +58,7 @@ def prepare(cluster):
 
 def at_work(cluster, stopper, number, own=True):
     """A new client is served and an extension comes to others while a tenant stands in the way of it."""
-    name = f"guest-{number}"
+    name = f"guest{number}"
     cluster.tenant(name, {"database": name})
     cluster.comes(USUAL, f"{stopper}: another client is served", lambda: cluster.served(name))
     extension = ("citext", "cube", "hstore", "ltree", "seg", "tcn")[number]
