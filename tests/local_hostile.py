@@ -30,11 +30,9 @@ KINDS = {
     "boss": {"database": "court", "extra-user-roles": "superuser"},
     "prefixed": {"database": "pla*", "prefix-matching": "all"},
     "grouped": {"database": "plain", "entity-type": "GROUP", "entity-permissions": may("plain", "DATABASE")},
-    "reader": {"database": "library", "entity-type": "USER",
-               "entity-permissions": may("library", "DATABASE", "public", "SCHEMA")},
+    "reader": {"database": "plain", "entity-type": "USER"},
 }
-OWN = {"plain": "plain", "maker": "workshop", "manager": "office", "recruiter": "people", "boss": "court",
-       "reader": "library"}
+OWN = {"plain": "plain", "maker": "workshop", "manager": "office", "recruiter": "people", "boss": "court"}
 # Prepared by the maker for whoever asks for it by name.
 PREPARED = "payroll"
 # And one that nobody asks for.
@@ -214,7 +212,7 @@ def leaving(cluster, supers):
     for name in ("prefixed", "maker", "second", "reader", "recruiter"):
         cluster.goes(name)
     # Owned by the role that nobody is a member of, wherever it was left.
-    for database in ("plain", "workshop", "people", "office", "library", PREPARED, SPARE):
+    for database in ("plain", "workshop", "people", "office", PREPARED, SPARE):
         try:
             left = cluster.look(database, OWNED)
         except Failed as error:
